@@ -1,0 +1,35 @@
+/*
+ * What the engine and crannog-infer say to each other: frame types and field tags of WIRE_VERSION 1.
+ *
+ * The engine asks, infer answers with the same frame id. One GENERATE or MEASURE is worked on at a time ("slots" in
+ * LOADED says how many); more may be sent and wait in order. Any request can be answered by INFER_FAILED.
+ * Texts are "large" fields (wire/frame.h); numbers are u64. Times are nanoseconds of CPU (both threads added up).
+ */
+#ifndef CRANNOG_INFER_PROTOCOL_H
+#define CRANNOG_INFER_PROTOCOL_H
+
+enum infer_frame {
+    INFER_LOAD = 1,  /* FD (model file, read-only), THREADS, CONTEXT (tokens of KV cache, 0: the model's own, <= 8192) */
+    INFER_LOADED,    /* NAME, ARCH, LAYERS, WIDTH, VOCAB, CONTEXT, BYTES, KERNEL ("avx2" | "scalar"), SLOTS */
+    INFER_MEASURE,   /* TEXT, WINDOW (tokens a part may have) */
+    INFER_MEASURED,  /* TOKENS (of the whole), CUT... (byte offsets where parts end, ascending, last = size) , CPU_NS */
+    INFER_GENERATE,  /* (ROLE TEXT)..., MAX_TOKENS, SEED, TEMPERATURE_MILLI, TOP_P_MILLI, REPEAT_MILLI, CPU_LIMIT_NS */
+    INFER_PROGRESS,  /* IN, OUT, CPU_NS: so far; at most ten a second, no reply needed */
+    INFER_GENERATED, /* TEXT, IN, OUT, CPU_NS, STOP, PREFILL_NS, DECODE_NS (wall) */
+    INFER_CANCEL,    /* no fields; the id of the request to stop; it is answered by GENERATED with STOP = cancelled */
+    INFER_FAILED,    /* CODE (enum err), TEXT: one line for people */
+};
+
+enum infer_tag {
+    INFER_FD = 1, INFER_THREADS, INFER_CONTEXT, INFER_NAME, INFER_ARCH, INFER_LAYERS, INFER_WIDTH, INFER_VOCAB,
+    INFER_BYTES, INFER_KERNEL, INFER_SLOTS,
+    INFER_TEXT,     /* large */
+    INFER_WINDOW, INFER_TOKENS, INFER_CUT,
+    INFER_ROLE,     /* "system" | "user" | "assistant", directly before its TEXT */
+    INFER_MAX_TOKENS, INFER_SEED, INFER_TEMPERATURE_MILLI, INFER_TOP_P_MILLI, INFER_REPEAT_MILLI, INFER_CPU_LIMIT_NS,
+    INFER_IN, INFER_OUT, INFER_CPU_NS, INFER_STOP, INFER_PREFILL_NS, INFER_DECODE_NS, INFER_CODE,
+};
+
+enum infer_stop { INFER_STOP_END = 0, INFER_STOP_LENGTH, INFER_STOP_CPU, INFER_STOP_CANCELLED, INFER_STOP_CONTEXT };
+
+#endif

@@ -1,0 +1,70 @@
+/*
+ * The jail's plan as data: what is mounted, allowed, limited and run. Made and printed by pure code, played by
+ * crannog-jail, which knows nothing else.
+ *
+ * J1  Nothing is visible inside but the mounts of the plan, a private /tmp, /dev with harmless devices, and /proc of
+ *     the jail's own pid namespace.
+ * J2  The environment inside is exactly `env`; no descriptor is inherited but 0, 1, 2.
+ * J3  No network: a network namespace of its own with a loopback that is up, and nothing else.
+ * J4  When the plan's program ends, or a limit is hit, or crannog-jail dies, every process of the jail is dead before
+ *     the result is reported.
+ * J5  A wall that cannot be built is a refusal (JAIL_REFUSED with its name), never a jail without it.
+ */
+#ifndef CRANNOG_JAIL_PLAN_H
+#define CRANNOG_JAIL_PLAN_H
+
+#include "base/arena.h"
+
+enum { JAIL_MOUNTS_MAX = 64, JAIL_WORDS_MAX = 1024, JAIL_PLAN_MAX = 48 * 1024 };
+
+enum jail_mount_kind {
+    JAIL_READ = 1, /* bind, read-only, nosuid, nodev, recursive */
+    JAIL_WRITE,    /* bind, writable, nosuid, nodev; idmapped when root */
+    JAIL_EMPTY,    /* an empty read-only folder laid over the target (covers a .crannog) */
+    JAIL_SCRATCH,  /* a tmpfs of `bytes`, writable, noexec off */
+};
+
+struct jail_mount {
+    enum jail_mount_kind kind;
+    struct slice source; /* absolute path outside; empty for EMPTY and SCRATCH */
+    struct slice target; /* absolute path inside */
+    uint64_t bytes;      /* SCRATCH: size */
+    bool optional;       /* a missing source is skipped */
+};
+
+struct jail_limits { /* 0: none */
+    uint64_t wall_ms;
+    uint64_t cpu_ms;
+    uint64_t memory;    /* bytes of address space a process */
+    uint64_t file_size; /* bytes */
+    uint64_t files;     /* open descriptors */
+    uint64_t processes;
+    uint64_t output;    /* bytes kept of standard output and of standard error, each; the rest is counted and dropped */
+};
+
+struct jail_plan {
+    struct jail_mount mounts[JAIL_MOUNTS_MAX]; /* in order */
+    size_t nmounts;
+    uint32_t uid, gid;   /* numbers inside: those of the owner of `work` */
+    struct slice *argv;  /* what to run ... */
+    size_t nargv;
+    struct slice applet; /* ... or an applet of crannog-jail by name (then argv is empty), */
+    struct slice args;   /*     and its argument, a message (wire/message.h) */
+    struct slice *env;   /* "NAME=value" */
+    size_t nenv;
+    struct slice cwd;
+    struct jail_limits limits;
+    bool terminal;       /* 0, 1, 2 are passed through (exec at a terminal) instead of empty input and kept output */
+};
+
+/* The read-only view of the system (/usr, /lib*, /bin, /sbin, a chosen few of /etc), appended to p's mounts. */
+void jail_plan_add_system(struct jail_plan *p);
+/* Appends one mount; false when the plan is full. */
+bool jail_plan_add(struct jail_plan *p, struct jail_mount m);
+/* To and from message bytes. Decoding checks every bound and takes outside bytes; slices point into `bytes`. */
+void jail_plan_encode(const struct jail_plan *p, struct buf *ret);
+enum err MUST_USE jail_plan_decode(struct slice bytes, struct arena *a, struct jail_plan *ret, struct error *e);
+/* For people: a line a mount and a limit. */
+void jail_plan_print(const struct jail_plan *p, struct buf *ret);
+
+#endif

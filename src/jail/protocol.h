@@ -1,0 +1,34 @@
+/*
+ * What the engine and crannog-jail say to each other. One process a jail: the engine sends JAIL_RUN once, gets
+ * JAIL_RESULT once, and the process ends.
+ */
+#ifndef CRANNOG_JAIL_PROTOCOL_H
+#define CRANNOG_JAIL_PROTOCOL_H
+
+enum jail_frame {
+    JAIL_RUN = 1, /* PLAN (large), STDIN STDOUT STDERR (descriptors, only with plan.terminal) */
+    JAIL_RESULT,  /* HOW, STATUS, CPU_NS, WALL_NS, RSS, OUT, ERR, OUT_DROPPED, ERR_DROPPED, REPLY, WHY */
+};
+
+enum jail_tag {
+    JAIL_PLAN = 1, /* large: jail_plan_encode */
+    JAIL_STDIN, JAIL_STDOUT, JAIL_STDERR,
+    JAIL_HOW,      /* enum jail_how */
+    JAIL_STATUS,   /* exit status, or the signal's number */
+    JAIL_CPU_NS, JAIL_WALL_NS, JAIL_RSS, /* of everything inside; RSS in bytes, the largest process */
+    JAIL_OUT, JAIL_ERR,                  /* large: kept output */
+    JAIL_OUT_DROPPED, JAIL_ERR_DROPPED,  /* bytes beyond limits.output */
+    JAIL_REPLY,    /* large: an applet's answer, a message */
+    JAIL_WHY,      /* text for people where HOW is REFUSED or the applet failed */
+    JAIL_LEFTOVER, /* processes that were still running and were ended */
+};
+
+enum jail_how {
+    JAIL_EXITED = 1, /* STATUS: exit status; an applet exits 0 with a REPLY, or with its enum err and WHY */
+    JAIL_SIGNALLED,  /* STATUS: signal */
+    JAIL_TIMEOUT,    /* limits.wall_ms passed */
+    JAIL_CPU,        /* limits.cpu_ms passed */
+    JAIL_REFUSED,    /* could not be built; WHY says which wall and what to do */
+};
+
+#endif
