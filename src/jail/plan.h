@@ -15,7 +15,7 @@
 
 #include "base/arena.h"
 
-enum { JAIL_MOUNTS_MAX = 64, JAIL_WORDS_MAX = 1024, JAIL_PLAN_MAX = 48 * 1024 };
+enum { JAIL_MOUNTS_MAX = 64, JAIL_WORDS_MAX = 1024, JAIL_PLAN_MAX = 16 * 1024 * 1024 };
 
 enum jail_mount_kind {
     JAIL_READ = 1, /* bind, read-only, nosuid, nodev, recursive */
