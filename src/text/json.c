@@ -106,7 +106,7 @@ struct slice json_text(const struct json *v)
 /* Integers beyond int64 are held as uint64. */
 static bool is_beyond_int64(const struct json *v)
 {
-    return json_object_get_int64(inside(v)) == INT64_MAX && json_object_get_uint64(inside(v)) > INT64_MAX;
+    return json_object_get_uint64(inside(v)) > INT64_MAX; /* which is 0 of a negative one */
 }
 
 int64_t json_int(const struct json *v, int64_t missing)

@@ -73,6 +73,7 @@ static const struct {
     {S("\"\\ud83d\\ude00\""), S("\"\xf0\x9f\x98\x80\"")},
     {S("\"\\udbff\\udfff\\ud800\\udc00\""), S("\"\xf4\x8f\xbf\xbf\xf0\x90\x80\x80\"")},
     {S("\"\\ud83d\""), S("\"\xef\xbf\xbd\"")},                       /* lone surrogates */
+    {S("\"\\udc00\\udc00\""), S("\"\xef\xbf\xbd\xef\xbf\xbd\"")},
     {S("\"\\ude00x\""), S("\"\xef\xbf\xbdx\"")},
     {S("\"\\ud83d\\u0041\""), S("\"\xef\xbf\xbd\x41\"")},
     {S("\"\\ud83d\\ud83d\\ude00\""), S("\"\xef\xbf\xbd\xf0\x9f\x98\x80\"")},
@@ -144,6 +145,7 @@ static const struct {
     {S("\"\\u12g4\""), 3, ERR_CORRUPT},
     {S("\"\\u"), 3, ERR_CORRUPT},
     {S("\"\\ud83d\\u12\""), 9, ERR_CORRUPT},
+    {S("\"\\ud83d\\"), 8, ERR_CORRUPT},
     {S("01"), 1, ERR_CORRUPT},
     {S("-"), 1, ERR_CORRUPT},
     {S("-01"), 2, ERR_CORRUPT},
@@ -274,7 +276,7 @@ static void test_json_builders(void **state)
 {
     (void)state;
     JSON_CLEANUP struct json *v = json_object();
-    json_put_text(v, "text", SLICE("a\xff/\xc3\xa9\xe2\x82\0"));
+    json_put_text(v, "text", SLICE("a\xff/\xc3\xa9\xf0\x9f\x98\x80\xe2\x82\0"));
     json_put_int(v, "int", INT64_MIN);
     json_put_bool(v, "bool", false);
     json_put(v, "nothing", NULL);
@@ -286,7 +288,7 @@ static void test_json_builders(void **state)
     json_push(list, json_new_text(SLICE("two")));
     json_put(v, "list", list);
     json_put_int(v, "int", 7);
-    struct slice want = SLICE("{\"text\":\"a\xef\xbf\xbd/\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\\u0000\",\"int\":7,\"bool\":false,"
+    struct slice want = SLICE("{\"text\":\"a\xef\xbf\xbd/\xc3\xa9\xf0\x9f\x98\x80\xef\xbf\xbd\xef\xbf\xbd\\u0000\",\"int\":7,\"bool\":false,"
                               "\"nothing\":null,\"k\xef\xbf\xbd\":\"\",\"empty\":\"\",\"list\":[1,null,\"two\"]}");
     assert_prints(v, want);
     struct json *copy = json_clone(v);
@@ -460,6 +462,8 @@ static const struct {
     {S("a: !!str 5\n"), "line 1, column 4", "tags"},
     {S("a: !foo {}\n"), "line 1, column 4", "tags"},
     {S("!!map {}\n"), "line 1, column 1", "tags"},
+    {S("!!str\n"), "line 1, column 1", "tags"},
+    {S("&x\n"), "line 1, column 1", "anchors"},
     {S("- ! a\n"), "line 1, column 3", "tags"},
     {S("!a b: 1\n"), "line 1, column 1", "tags"},
     {S("%TAG ! tag:example.com,2000:\n---\na: 1\n"), "line 1, column 1", "tags"},
