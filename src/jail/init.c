@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,18 +77,27 @@ static enum err loopback_up(struct error *e)
     return OK;
 }
 
-static enum err build(const struct jail *j, struct error *e)
+/* The namespaces that are not born with us, their name and their loopback. Needs no ids yet, so it is done while the
+   outer process writes them. */
+static enum err make_namespaces(struct error *e)
 {
     static const char name[] = "crannog";
+    if (unshare(CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP) < 0)
+        return error_errno(e, errno, "cannot make the jail's network and other namespaces (%s)", idmap_mend(errno));
+    if (sethostname(name, sizeof name - 1) < 0)
+        return error_errno(e, errno, "cannot name the jail (%s)", idmap_mend(errno));
+    return loopback_up(e);
+}
+
+static enum err build(const struct jail *j, struct error *e)
+{
     struct go go;
     struct sources sources;
-    enum err err = receive_go(j->socket, &go, &sources, e);
+    enum err err = make_namespaces(e);
+    if (!err)
+        err = receive_go(j->socket, &go, &sources, e);
     if (!err)
         err = idmap_enter(go.root, e);
-    if (!err && sethostname(name, sizeof name - 1) < 0)
-        err = error_errno(e, errno, "cannot name the jail (%s)", idmap_mend(errno));
-    if (!err)
-        err = loopback_up(e);
     if (!err && !go.root)
         err = mounts_open(j->plan, -1, &sources, e);
     if (!err)

@@ -213,8 +213,7 @@ static int make_in_root(const struct root *r, int dir, const char *name, enum ma
     }
     if (make == MAKE_FOLDER)
         return mkdirat(dir, name, 0755);
-    FD_CLEANUP int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    return fd < 0 ? -1 : 0;
+    return mknodat(dir, name, S_IFREG | 0644, 0);
 }
 
 /* The parent folder of `target` inside, its folders made where they may be; the last name in `name`. */
@@ -343,18 +342,17 @@ static enum err attach_mount(struct root *r, const struct jail_plan *p, size_t i
 static enum err make_devices(const struct root *r, struct sources *s, struct error *e)
 {
     static const char *const links[][2] = {
-        {"/proc/self/fd", "dev/fd"}, {"/proc/self/fd/0", "dev/stdin"}, {"/proc/self/fd/1", "dev/stdout"},
-        {"/proc/self/fd/2", "dev/stderr"}, {"/tmp", "dev/shm"},
+        {"/proc/self/fd", "fd"}, {"/proc/self/fd/0", "stdin"}, {"/proc/self/fd/1", "stdout"},
+        {"/proc/self/fd/2", "stderr"}, {"/tmp", "shm"},
     };
-    for (size_t i = 0; i < JAIL_DEVICES; i++) {
-        char path[32];
-        snprintf(path, sizeof path, "/dev/%s", devices[i].name);
-        if (attach_tree(r, slice_of(path), s->fds[i]) < 0)
-            return error_errno(e, errno, "cannot put %s into the jail", path);
-    }
+    FD_CLEANUP int dev = mkdirat(r->fd, "dev", 0755) < 0 ? -1 : open_nolink(r->fd, "dev", O_DIRECTORY);
+    for (size_t i = 0; i < JAIL_DEVICES; i++)
+        if (dev < 0 || mknodat(dev, devices[i].name, S_IFREG | 0644, 0) < 0 ||
+            move_mount(s->fds[i], "", dev, devices[i].name, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+            return error_errno(e, errno, "cannot put /dev/%s into the jail", devices[i].name);
     for (size_t i = 0; i < sizeof links / sizeof *links; i++)
-        if (symlinkat(links[i][0], r->fd, links[i][1]) < 0)
-            return error_errno(e, errno, "cannot make /%s in the jail", links[i][1]);
+        if (symlinkat(links[i][0], dev, links[i][1]) < 0)
+            return error_errno(e, errno, "cannot make /dev/%s in the jail", links[i][1]);
     return OK;
 }
 
@@ -373,8 +371,7 @@ static enum err make_proc(const struct root *r, struct error *e)
 
 static enum err make_empties(const struct root *r, struct error *e)
 {
-    FD_CLEANUP int fd = openat(r->fd, EMPTY_FILE, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
-    if (fd < 0 || mkdirat(r->fd, EMPTY_FOLDER, 0555) < 0)
+    if (mknodat(r->fd, EMPTY_FILE, S_IFREG | 0444, 0) < 0 || mkdirat(r->fd, EMPTY_FOLDER, 0555) < 0)
         return error_errno(e, errno, "cannot make an empty folder for the jail");
     return OK;
 }
