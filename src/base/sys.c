@@ -75,6 +75,16 @@ static int real_renameat2(int olddir, const char *old, int newdir, const char *n
     return renameat2(olddir, old, newdir, new, flags);
 }
 
+/* Standard input reads as empty: a program that asks there must not eat what a person types to crannog. */
+static void empty_stdin(void)
+{
+    int fd = open("/dev/null", O_RDONLY);
+    if (fd < 0 || (fd > 0 && dup2(fd, 0) < 0))
+        _exit(127);
+    if (fd > 0)
+        close(fd);
+}
+
 /* In the child of a fork: only calls that are safe there. Ends the process if anything is refused. */
 static void spawn_child(const char *path, char *const argv[], char *const env[], int *fds, size_t nfds,
                         pid_t parent)
@@ -88,6 +98,7 @@ static void spawn_child(const char *path, char *const argv[], char *const env[],
                 _exit(127);
             fds[i] = moved;
         }
+    empty_stdin();
     for (size_t i = 0; i < nfds; i++) {
         int to = FIRST + (int)i;
         if (fds[i] == to ? fcntl(to, F_SETFD, 0) < 0 : dup2(fds[i], to) < 0)

@@ -48,7 +48,8 @@ struct sys {
     ssize_t (*recvmsg)(int fd, struct msghdr *m, int flags);
     int (*poll)(struct pollfd *fds, nfds_t n, int timeout_ms);
     /* Starts a program: argv[0] is looked up as a path, the environment is exactly `env`, fds[i] becomes descriptor
-       3 + i and nothing else but 0, 1, 2 is inherited. The child gets SIGKILL when the calling thread ends. */
+       3 + i and nothing else but 1 and 2 is inherited; 0 is /dev/null. The child gets SIGKILL when the calling thread
+       ends. What fails after the fork (the program is missing, say) shows as exit status 127. */
     int (*spawn)(const char *path, char *const argv[], char *const env[], const int *fds, size_t nfds, pid_t *ret);
     pid_t (*waitpid)(pid_t pid, int *status, int flags);
     int (*kill)(pid_t pid, int sig);
