@@ -76,14 +76,15 @@ enum err place_open(int root, struct slice path, int flags, struct place *ret, s
     struct place p = {.way = STAMP_FILE};
     memcpy(p.name, path.p + cut, path.n - cut);
     p.folder = open_folder(root, folder, flags);
+    struct slice shown = slice_sub(path, 0, 200);
     if (p.folder < 0 && errno == ELOOP)
-        return error_set(e, ERR_DENIED, "%s leads through a symbolic link, which is never followed; "
-                         "name the real folder", folder);
+        return error_set(e, ERR_DENIED, "the way to %.*s leads through a symbolic link, which is never followed; "
+                         "name the real folder", SLICE_ARG(shown));
     if (p.folder < 0 && errno == ENOSYS)
-        return error_set(e, ERR_UNSUPPORTED, "cannot open %s: the kernel has no openat2 (Linux 5.6 or newer is "
-                         "needed, and a container must allow it)", folder);
+        return error_set(e, ERR_UNSUPPORTED, "cannot open the folder of %.*s: openat2 is missing (Linux 5.6 or newer "
+                         "is needed, and a container must allow it)", SLICE_ARG(shown));
     if (p.folder < 0 && errno != ENOENT && errno != ENOTDIR)
-        return error_errno(e, errno, "cannot open the folder %s", folder);
+        return error_errno(e, errno, "cannot open the folder of %.*s", SLICE_ARG(shown));
     if (p.folder < 0)
         p.way = errno == ENOENT ? STAMP_ABSENT : STAMP_OTHER;
     *ret = p;
@@ -230,4 +231,52 @@ bool stamp_same(const struct stamp *a, const struct stamp *b)
 {
     return a->type == b->type && a->ino == b->ino && a->size == b->size && a->mtime_ns == b->mtime_ns &&
            a->links == b->links && hash_eq(&a->hash, &b->hash);
+}
+
+/* ---- as a message ---- */
+
+enum stamp_tag {
+    TAG_TYPE = 1, TAG_MODE, TAG_UID, TAG_GID, TAG_LINKS, TAG_INO, TAG_SIZE, TAG_MTIME, TAG_CTIME, TAG_HASH,
+};
+
+void stamp_encode(const struct stamp *s, struct buf *ret)
+{
+    message_put_u64(ret, TAG_TYPE, s->type);
+    message_put_u64(ret, TAG_MODE, s->mode);
+    message_put_u64(ret, TAG_UID, s->uid);
+    message_put_u64(ret, TAG_GID, s->gid);
+    message_put_u64(ret, TAG_LINKS, s->links);
+    message_put_u64(ret, TAG_INO, s->ino);
+    message_put_u64(ret, TAG_SIZE, s->size);
+    message_put_u64(ret, TAG_MTIME, (uint64_t)s->mtime_ns);
+    message_put_u64(ret, TAG_CTIME, (uint64_t)s->ctime_ns);
+    message_put(ret, TAG_HASH, (struct slice){(const char *)s->hash.b, HASH_BYTES});
+}
+
+static bool get_number(struct slice m, enum stamp_tag tag, uint64_t max, uint64_t *ret)
+{
+    struct field f;
+    return message_find(m, (uint16_t)tag, &f) && field_u64(f, ret) && *ret <= max;
+}
+
+bool stamp_decode(struct slice m, struct stamp *ret)
+{
+    struct field hash;
+    uint64_t type, mode, uid, gid, links, ino, size, mtime, ctime;
+    bool ok = message_ok(m) && get_number(m, TAG_TYPE, STAMP_OTHER, &type) && get_number(m, TAG_MODE, 07777, &mode) &&
+              get_number(m, TAG_UID, UINT32_MAX, &uid) && get_number(m, TAG_GID, UINT32_MAX, &gid) &&
+              get_number(m, TAG_LINKS, UINT32_MAX, &links) && get_number(m, TAG_INO, UINT64_MAX, &ino) &&
+              get_number(m, TAG_SIZE, UINT64_MAX, &size) && get_number(m, TAG_MTIME, UINT64_MAX, &mtime) &&
+              get_number(m, TAG_CTIME, UINT64_MAX, &ctime) && message_find(m, TAG_HASH, &hash) &&
+              hash.bytes.n == HASH_BYTES;
+    if (!ok)
+        return false;
+    struct stamp s = {
+        .type = (enum stamp_type)type, .mode = (uint32_t)mode, .uid = (uint32_t)uid, .gid = (uint32_t)gid,
+        .links = (uint32_t)links, .ino = ino, .size = size,
+        .mtime_ns = (int64_t)mtime, .ctime_ns = (int64_t)ctime,
+    };
+    memcpy(s.hash.b, hash.bytes.p, HASH_BYTES);
+    *ret = type == STAMP_ABSENT ? (struct stamp){.type = STAMP_ABSENT} : s;
+    return true;
 }
