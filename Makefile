@@ -48,12 +48,11 @@ bench:
 
 fuzz:
 	@tools/need test
-	@fuzz/run
+	@FUZZ_SECONDS=60 python3 tests/run fuzz
 
 sim:
 	@tools/need test
-	@$(MAKE) --no-print-directory build
-	@sim/run
+	@python3 tests/run sim
 
 install: build
 	@meson configure $(BUILD) --prefix '$(abspath $(PREFIX))'
