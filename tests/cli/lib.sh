@@ -9,6 +9,8 @@ ROOT=$(cd "$(dirname "$0")/../.." && pwd)
 BIN=${BIN-$ROOT/build/src}
 MODEL=${MODEL-$ROOT/build/model/smollm2-135m-instruct-q4_1.gguf}
 T=$(mktemp -d "${TMPDIR:-/var/tmp}/crannog-test-XXXXXX") || exit 1
+# Every user may pass, because tests also act as a made-up one.
+chmod 755 "$T"
 export CRANNOG="${CRANNOG-$T/crannog}"
 failures=0
 
@@ -23,6 +25,12 @@ finish() {
 }
 trap finish EXIT
 trap 'exit 130' INT TERM
+
+# reachable: prints a copy of the programs' folder that every user can reach; a clone may lie in a home of mode 0700.
+reachable() {
+  [ -d "$T/bin" ] || { mkdir "$T/bin" && cp "$BIN"/crannog* "$T/bin"; }
+  echo "$T/bin"
+}
 
 ok() { echo "ok $*"; }
 
