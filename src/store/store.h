@@ -27,6 +27,8 @@ struct store_options {
     const char *vfs;    /* NULL: SQLite's own. sim/ gives its name */
     bool read_only;     /* for ls, show, spend: takes no lease, writes nothing */
     bool no_reserve;    /* tests: no reserve file */
+    bool adopt;         /* a person said: this machine is the crannog's from now on */
+    int64_t pid;        /* what the holder's row says; 0: this process's own (sim/ gives a constant) */
 };
 
 /*
@@ -38,13 +40,17 @@ void store_close(struct store *s); /* releases this process's leases; NULL is fi
 
 /* ---- transactions ---- */
 enum err MUST_USE store_begin(struct store *s, struct error *e);
-/* On error nothing of the transaction remains. ERR_NO_SPACE: the disk is full, see store_free_reserve(). */
+/* On error nothing of the transaction remains, unless store_is_dead(). ERR_NO_SPACE: the disk is full, see
+   store_free_reserve(). */
 enum err MUST_USE store_commit(struct store *s, struct error *e);
 void store_rollback(struct store *s);
 /* A run's part of a group: all between is undone by store_cancel(). They do not nest. */
 enum err MUST_USE store_savepoint(struct store *s, struct error *e);
 enum err MUST_USE store_release(struct store *s, struct error *e);
 void store_cancel(struct store *s);
+/* The disk refused to make something durable, so nobody knows whether the last commit is there. All calls are refused
+   from then on; the caller ends the process, because opening anew (recovery) is the only way to know. */
+bool store_is_dead(const struct store *s);
 
 /* ---- runs and leases ---- */
 struct lease {
@@ -62,8 +68,13 @@ int64_t lease_holder(struct store *s, uint64_t run);
 /* ---- the journal ---- */
 /*
  * Appends one event in the open transaction: seals it onto r's chain (seq, prev, salt, time), checks the token, stores
- * it, updates the projections and folds it into *r. An error leaves *r unusable unless it is ERR_DENIED for the token.
- * `time_ms` 0 takes the clock.
+ * it, updates the projections and folds it into *r. The time is the clock's. `key` is NULL for events that are not
+ * about a step (of a key, run and branch are those of *r).
+ *
+ * Refusals that leave *r as it was: ERR_DENIED (the token is no longer the run's, or an intent would pass a cap: M1),
+ * ERR_LIMIT (payload over EVENT_PAYLOAD_MAX), ERR_CONFLICT (*r is not the fold of what is stored: its transaction or
+ * savepoint was undone). After any other error, and whenever the transaction or savepoint is undone, *r is not to be
+ * used further: fold it again.
  */
 enum err MUST_USE journal_append(struct store *s, const struct lease *l, struct run_state *r, enum event_type type,
                                  const struct step_key *key, struct slice payload, struct error *e);
