@@ -282,7 +282,12 @@ static enum err apply_started(struct run_state *r, const struct json *p, struct 
     r->window = (uint64_t)window;
     r->is_exec = json_get(p, "exec") != NULL;
     r->status = RUN_ACTIVE;
-    return r->is_exec ? make_items(r, e) : read_plan(r, p, e);
+    if (!r->is_exec)
+        return read_plan(r, p, e);
+    BUF_CLEANUP struct buf words = BUF_INIT(EVENT_PAYLOAD_MAX);
+    json_print(json_get(p, "exec"), &words);
+    enum err err = keep(r, buf_slice(&words), &r->exec, e);
+    return err ? err : make_items(r, e);
 }
 
 static enum err apply_intended(struct run_state *r, const struct event *ev, const struct json *p, struct error *e)

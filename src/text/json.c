@@ -1,7 +1,6 @@
 /* The tree: reading, building and printing. The parser is in json_parse.c. */
 #include "text/json.h"
 
-#include <json-c/json.h>
 #include <limits.h>
 #include <stdio.h>
 
@@ -11,12 +10,12 @@
 /* ---- reading ---- */
 
 /* json-c's readers take no const, but change nothing of what is asked here. */
-static struct json_object *inside(const struct json *v)
+static struct jsonc_object *inside(const struct json *v)
 {
-    return (struct json_object *)(uintptr_t)v;
+    return (struct jsonc_object *)(uintptr_t)v;
 }
 
-static struct json *outside(struct json_object *o)
+static struct json *outside(struct jsonc_object *o)
 {
     return (struct json *)(void *)o;
 }
@@ -40,14 +39,14 @@ enum json_type json_type(const struct json *v)
     return JSON_NULL;
 }
 
-static bool find(const struct json *object, const char *key, struct json_object **ret)
+static bool find(const struct json *object, const char *key, struct jsonc_object **ret)
 {
     return json_type(object) == JSON_OBJECT && json_object_object_get_ex(inside(object), key, ret);
 }
 
 const struct json *json_get(const struct json *object, const char *key)
 {
-    struct json_object *found;
+    struct jsonc_object *found;
     return find(object, key, &found) ? outside(found) : NULL;
 }
 
@@ -107,7 +106,7 @@ struct slice json_text(const struct json *v)
 /* Integers beyond int64 are held as uint64. */
 static bool is_beyond_int64(const struct json *v)
 {
-    return json_object_get_int64(inside(v)) == INT64_MAX && json_object_get_uint64(inside(v)) > INT64_MAX;
+    return json_object_get_uint64(inside(v)) > INT64_MAX; /* which is 0 of a negative one */
 }
 
 int64_t json_int(const struct json *v, int64_t missing)
@@ -164,7 +163,7 @@ static _Noreturn void out_of_memory(void)
     sys->die(1);
 }
 
-static struct json *must(struct json_object *o)
+static struct json *must(struct jsonc_object *o)
 {
     if (!o)
         out_of_memory();
@@ -267,7 +266,7 @@ void json_push(struct json *array, struct json *value)
 
 struct json *json_clone(const struct json *v)
 {
-    struct json_object *copy = NULL;
+    struct jsonc_object *copy = NULL;
     if (v && json_object_deep_copy(inside(v), &copy, NULL) < 0)
         out_of_memory();
     return outside(copy);

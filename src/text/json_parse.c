@@ -6,7 +6,6 @@
  * so that a key waits there while its value is read.
  */
 #include <errno.h>
-#include <json-c/json.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -21,7 +20,7 @@ struct parser {
     struct error *e;
 };
 
-static enum err MUST_USE parse_value(struct parser *p, struct json_object **ret);
+static enum err MUST_USE parse_value(struct parser *p, struct jsonc_object **ret);
 
 static enum err MUST_USE fail(const struct parser *p, const char *what)
 {
@@ -75,22 +74,11 @@ static bool hex4(const struct parser *p, size_t at, unsigned *ret)
 
 static void add_utf8(struct buf *b, unsigned c)
 {
-    if (c < 0x80) {
-        buf_add_char(b, (char)c);
-        return;
-    }
-    if (c < 0x800) {
-        buf_add_char(b, (char)(0xc0 | c >> 6));
-    } else {
-        if (c < 0x10000) {
-            buf_add_char(b, (char)(0xe0 | c >> 12));
-        } else {
-            buf_add_char(b, (char)(0xf0 | c >> 18));
-            buf_add_char(b, (char)(0x80 | (c >> 12 & 0x3f)));
-        }
-        buf_add_char(b, (char)(0x80 | (c >> 6 & 0x3f)));
-    }
-    buf_add_char(b, (char)(0x80 | (c & 0x3f)));
+    static const unsigned char lead[] = {0, 0, 0xc0, 0xe0, 0xf0};
+    unsigned bytes = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    buf_add_char(b, (char)(bytes == 1 ? c : lead[bytes] | c >> 6 * (bytes - 1)));
+    for (unsigned left = bytes - 1; left-- > 0;)
+        buf_add_char(b, (char)(0x80 | (c >> 6 * left & 0x3f)));
 }
 
 /* After "\u". Two escapes that are a surrogate pair make one character; half of one is U+FFFD. */
@@ -152,7 +140,7 @@ static enum err MUST_USE parse_string(struct parser *p)
 
 /* ---- scalars ---- */
 
-static enum err MUST_USE parse_text(struct parser *p, struct json_object **ret)
+static enum err MUST_USE parse_text(struct parser *p, struct jsonc_object **ret)
 {
     size_t mark = p->text.n;
     enum err err = parse_string(p);
@@ -173,7 +161,7 @@ static size_t skip_digits(struct parser *p)
 }
 
 /* The value of a number that the grammar has taken; `digits` ends in NUL. NULL where it is too large, or for memory. */
-static struct json_object *number_of(const char *digits, bool real, bool *ret_large)
+static struct jsonc_object *number_of(const char *digits, bool real, bool *ret_large)
 {
     errno = 0;
     if (real) {
@@ -190,7 +178,7 @@ static struct json_object *number_of(const char *digits, bool real, bool *ret_la
     return *ret_large ? NULL : json_object_new_uint64(u);
 }
 
-static enum err MUST_USE parse_number(struct parser *p, struct json_object **ret)
+static enum err MUST_USE parse_number(struct parser *p, struct jsonc_object **ret)
 {
     size_t from = p->at, mark = p->text.n;
     take(p, '-');
@@ -225,7 +213,7 @@ static enum err MUST_USE parse_word(struct parser *p, struct slice word)
     return OK;
 }
 
-static enum err MUST_USE parse_bool(struct parser *p, bool value, struct json_object **ret)
+static enum err MUST_USE parse_bool(struct parser *p, bool value, struct jsonc_object **ret)
 {
     enum err err = parse_word(p, value ? SLICE("true") : SLICE("false"));
     if (err)
@@ -260,9 +248,9 @@ static bool goes_on(struct parser *p, char close, enum err *ret_err)
     return false;
 }
 
-static enum err MUST_USE parse_element(struct parser *p, struct json_object *array)
+static enum err MUST_USE parse_element(struct parser *p, struct jsonc_object *array)
 {
-    struct json_object *value = NULL;
+    struct jsonc_object *value = NULL;
     enum err err = parse_value(p, &value);
     if (err)
         return err;
@@ -273,7 +261,7 @@ static enum err MUST_USE parse_element(struct parser *p, struct json_object *arr
     return OK;
 }
 
-static enum err MUST_USE parse_array(struct parser *p, struct json_object **ret)
+static enum err MUST_USE parse_array(struct parser *p, struct jsonc_object **ret)
 {
     enum err err = go_down(p);
     if (err)
@@ -289,7 +277,7 @@ static enum err MUST_USE parse_array(struct parser *p, struct json_object **ret)
 }
 
 /* Pushes the key and a NUL. A key is a C string to json-c, so one with a NUL inside would be another key. */
-static enum err MUST_USE parse_key(struct parser *p, struct json_object *object)
+static enum err MUST_USE parse_key(struct parser *p, struct jsonc_object *object)
 {
     size_t mark = p->text.n, from = p->at;
     enum err err = parse_string(p);
@@ -306,7 +294,7 @@ static enum err MUST_USE parse_key(struct parser *p, struct json_object *object)
     return OK;
 }
 
-static enum err MUST_USE parse_member(struct parser *p, struct json_object *object)
+static enum err MUST_USE parse_member(struct parser *p, struct jsonc_object *object)
 {
     size_t mark = p->text.n;
     enum err err = parse_key(p, object);
@@ -316,7 +304,7 @@ static enum err MUST_USE parse_member(struct parser *p, struct json_object *obje
     if (!take(p, ':'))
         return fail(p, "a colon was expected");
     skip_blanks(p);
-    struct json_object *value = NULL;
+    struct jsonc_object *value = NULL;
     err = parse_value(p, &value);
     if (err)
         return err;
@@ -328,7 +316,7 @@ static enum err MUST_USE parse_member(struct parser *p, struct json_object *obje
     return OK;
 }
 
-static enum err MUST_USE parse_object(struct parser *p, struct json_object **ret)
+static enum err MUST_USE parse_object(struct parser *p, struct jsonc_object **ret)
 {
     enum err err = go_down(p);
     if (err)
@@ -344,9 +332,9 @@ static enum err MUST_USE parse_object(struct parser *p, struct json_object **ret
 }
 
 /* *ret is NULL for null. What was built before an error is freed here, at every level. */
-static enum err parse_value(struct parser *p, struct json_object **ret)
+static enum err parse_value(struct parser *p, struct jsonc_object **ret)
 {
-    struct json_object *value = NULL;
+    struct jsonc_object *value = NULL;
     enum err err;
     switch (peek(p)) {
     case '{': err = parse_object(p, &value); break;
@@ -376,7 +364,7 @@ enum err json_parse(struct slice text, struct json **ret, struct error *e)
         p.at = utf8_bad_at(text);
         return fail(&p, "bytes that are not UTF-8");
     }
-    struct json_object *root = NULL;
+    struct jsonc_object *root = NULL;
     skip_blanks(&p);
     enum err err = parse_value(&p, &root);
     skip_blanks(&p);

@@ -3,8 +3,6 @@
 #include <string.h>
 #include <yaml.h>
 
-#include "text/internal.h"
-
 struct reader {
     yaml_parser_t parser;
     struct slice text;
@@ -245,10 +243,9 @@ enum err yaml_parse(struct slice text, struct json **ret, struct error *e)
     struct reader r = {.text = text, .e = e};
     if (text.n > YAML_BYTES_MAX)
         return error_set(e, ERR_LIMIT, "a YAML text of %zu bytes; %d are the most", text.n, YAML_BYTES_MAX);
-    if (!slice_is_utf8(text))
-        return fail_at(&r, place_of(text, utf8_bad_at(text)), "bytes that are not UTF-8");
     if (!yaml_parser_initialize(&r.parser))
         return error_set(e, ERR_MEMORY, "no memory to read YAML");
+    /* Said, since libyaml would guess UTF-16 from a mark; it checks that the bytes are UTF-8. */
     yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&r.parser, (const unsigned char *)(text.n ? text.p : ""), text.n);
     enum err err = build_document(&r, ret);
