@@ -110,6 +110,7 @@ void rig_refold(struct rig_run *r)
     struct rig *g = r->g;
     uint64_t id = r->r.id;
     arena_release(&r->arena);
+    r->arena = ARENA_INIT(RUN_ARENA_BYTES);
     WELL(journal_fold(g->s, id, &r->r, &r->arena, &g->e));
 }
 
@@ -202,7 +203,7 @@ char *rig_audit(struct rig *g)
     return copy;
 }
 
-static sqlite3 *connect(const struct rig *g)
+static sqlite3 *database(const struct rig *g)
 {
     sqlite3 *db;
     assert_int_equal(sqlite3_open(rig_path(g, "journal.db"), &db), SQLITE_OK);
@@ -212,7 +213,7 @@ static sqlite3 *connect(const struct rig *g)
 
 void rig_sql(const struct rig *g, const char *sql)
 {
-    sqlite3 *db = connect(g);
+    sqlite3 *db = database(g);
     if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
         fail_msg("%s: %s", sql, sqlite3_errmsg(db));
     sqlite3_close(db);
@@ -220,7 +221,7 @@ void rig_sql(const struct rig *g, const char *sql)
 
 int64_t rig_count(const struct rig *g, const char *sql)
 {
-    sqlite3 *db = connect(g);
+    sqlite3 *db = database(g);
     sqlite3_stmt *st;
     assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &st, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_step(st), SQLITE_ROW);
