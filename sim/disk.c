@@ -15,7 +15,8 @@
 
 static struct sim_handle *handle(const struct sim_world *w, int fd)
 {
-    const struct sim_handle *h = fd >= SIM_FD_BASE && fd < SIM_FD_BASE + SIM_HANDLES ? &w->h.handles[fd - SIM_FD_BASE] : NULL;
+    bool ours = fd >= SIM_FD_BASE && fd < SIM_FD_BASE + SIM_HANDLES;
+    const struct sim_handle *h = ours ? &w->h.handles[fd - SIM_FD_BASE] : NULL;
     if (h && h->used && h->process == sim_process)
         return (struct sim_handle *)(uintptr_t)h;
     errno = EBADF;
@@ -98,8 +99,9 @@ static int start_of(const struct sim_world *w, int dir, const char *path, unsign
     if (!h)
         return -1;
     *ret = h->inode;
-    errno = ENOTDIR;
-    return w->h.inodes[h->inode].kind == SIM_FOLDER ? 0 : -1;
+    const struct sim_inode *f = &w->h.inodes[h->inode];
+    errno = f->kind == SIM_FOLDER ? ENOENT : ENOTDIR;
+    return f->kind == SIM_FOLDER && f->links ? 0 : -1; /* nothing is found or made in a folder that was removed */
 }
 
 static int spot_find(const struct sim_world *w, int dir, const char *path, struct spot *s)
@@ -491,7 +493,8 @@ static int rename_refused(const struct sim_world *w, const struct spot *a, const
         return EEXIST;
     bool from_folder = w->h.inodes[a->inode].kind == SIM_FOLDER;
     bool to_folder = b->inode && w->h.inodes[b->inode].kind == SIM_FOLDER;
-    if ((from_folder && inside(w, b->dir, a->inode)) || (flags & RENAME_EXCHANGE && to_folder && inside(w, a->dir, b->inode)))
+    if ((from_folder && inside(w, b->dir, a->inode)) ||
+        (flags & RENAME_EXCHANGE && to_folder && inside(w, a->dir, b->inode)))
         return EINVAL;
     if (flags & RENAME_EXCHANGE || !b->inode)
         return 0;
@@ -547,84 +550,4 @@ int sim_flock(struct sim_world *w, int fd, int op)
     }
     h->lock = want == LOCK_UN ? 0 : want;
     return 0;
-}
-
-/* ---- for the harness ---- */
-
-void sim_disk_settle(struct sim_world *w)
-{
-    for (unsigned i = 1; i < SIM_INODES; i++)
-        page_sync(w, i);
-    name_sync_all(w);
-    inodes_collect(w);
-}
-
-static int make_parents(struct sim_world *w, const char *path)
-{
-    char part[1024];
-    for (size_t i = 1; path[i]; i++) {
-        if (path[i] != '/')
-            continue;
-        errno = ENAMETOOLONG;
-        if (i >= sizeof part)
-            return -1;
-        memcpy(part, path, i);
-        part[i] = '\0';
-        if (sim_mkdir(w, AT_FDCWD, part, 0755) < 0 && errno != EEXIST)
-            return -1;
-    }
-    return 0;
-}
-
-int sim_disk_put(struct sim_world *w, const char *path, struct slice bytes)
-{
-    if (make_parents(w, path) < 0)
-        return -1;
-    int fd = sim_open(w, AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-    if (fd < 0)
-        return -1;
-    ssize_t n = sim_pwrite(w, fd, bytes.p, bytes.n, 0);
-    sim_close(w, fd);
-    return n == (ssize_t)bytes.n ? 0 : -1;
-}
-
-bool sim_disk_get(struct sim_world *w, const char *path, struct buf *ret)
-{
-    int fd = sim_open(w, AT_FDCWD, path, O_RDONLY, 0);
-    if (fd < 0)
-        return false;
-    size_t n = (size_t)w->h.inodes[sim_disk_inode(w, fd)].cur.size;
-    char *p = n ? buf_extend(ret, n) : NULL;
-    bool ok = n == 0 || (p && sim_pread(w, fd, p, n, 0) == (ssize_t)n);
-    sim_close(w, fd);
-    return ok;
-}
-
-static int by_name(const void *a, const void *b)
-{
-    const struct sim_name *x = a, *y = b;
-    return strcmp(x->text, y->text);
-}
-
-static void list_folder(struct sim_world *w, unsigned dir, const char *path, void (*fn)(void *, const char *, bool), void *arg)
-{
-    struct sim_name sorted[SIM_NAMES];
-    unsigned n = 0;
-    for (unsigned i = 0; i < w->seen.n && n < SIM_NAMES; i++)
-        if (w->seen.v[i].dir == dir)
-            sorted[n++] = w->seen.v[i];
-    qsort(sorted, n, sizeof *sorted, by_name);
-    for (unsigned i = 0; i < n; i++) {
-        char whole[1024];
-        bool folder = w->h.inodes[sorted[i].inode].kind == SIM_FOLDER;
-        snprintf(whole, sizeof whole, "%s/%s", path, sorted[i].text);
-        fn(arg, whole, folder);
-        if (folder)
-            list_folder(w, sorted[i].inode, whole, fn, arg);
-    }
-}
-
-void sim_disk_list(struct sim_world *w, void (*fn)(void *, const char *, bool), void *arg)
-{
-    list_folder(w, SIM_ROOT, "", fn, arg);
 }

@@ -1,6 +1,7 @@
 /*
- * What the parts of the simulation share: the layout of the mapping. Three rows of code work on it: page.c (contents),
- * name.c (folders), disk.c (the calls); world.c owns the mapping, the processes and the crashes.
+ * What the parts of the simulation share: the layout of the mapping. Rows of code that work on it, from below: page.c
+ * (contents), name.c (folders), disk.c (the calls) and harness.c (what a harness asks), machine.c and vfs.c. world.c owns
+ * the mapping, the processes and the crashes.
  *
  * P1  A sector that is neither `dirty` nor `lost` is the same in the cache and durable. A page with no such sector has
  *     one page of the pool for both (cur == dur).
@@ -131,7 +132,7 @@ void page_free_all(struct sim_world *w, unsigned inode);
 /* ---- name.c ---- */
 unsigned name_find(const struct sim_names *t, unsigned dir, const char *text); /* the inode, or 0 */
 bool name_any(const struct sim_names *t, unsigned dir);                       /* the folder has entries */
-unsigned name_parent(const struct sim_names *t, unsigned inode);              /* the folder it is in; the root for the root */
+unsigned name_parent(const struct sim_names *t, unsigned inode);              /* its folder; the root for the root */
 /* Applies a change to what is seen and notes it for durability. */
 void name_change(struct sim_world *w, const struct sim_change *c);
 void name_sync(struct sim_world *w, unsigned dir);

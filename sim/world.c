@@ -30,7 +30,8 @@ void sim_world_reseed(struct sim_world *w, uint64_t seed)
 
 struct sim_world *sim_world_new(uint64_t seed)
 {
-    struct sim_world *w = mmap(NULL, sizeof *w, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    int how = MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE;
+    struct sim_world *w = mmap(NULL, sizeof *w, PROT_READ | PROT_WRITE, how, -1, 0);
     if (w == MAP_FAILED)
         return NULL;
     sim_world_reseed(w, seed);

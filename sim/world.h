@@ -60,9 +60,9 @@ enum sim_bug {
 };
 
 enum sim_end {
-    SIM_FINISHED, /* the child returned or ended itself; `status` is its value (0..255, never 77 by convention) */
+    SIM_FINISHED, /* the child returned or ended itself; `status` is its value (0..255) */
     SIM_CRASHED,  /* at crash_at; the crash has been applied to the disk */
-    SIM_DIED,     /* a signal (assertion, segfault, hang of more than 60 s); `status` is its number. A kill for the disk */
+    SIM_DIED,     /* of a signal (assertion, segfault, 60 s of hanging), `status`. For the disk that is a kill */
 };
 
 struct sim_result {
