@@ -17,7 +17,7 @@
 #include "infer/protocol.h"
 
 enum { ANSWER_TOKENS = 280, ANSWER_FLOOR = 32, MESSAGE_TOKENS = 16, CONTEXT_TOKENS = 4096, ANSWER_BYTES_MAX = 256 * 1024,
-       DOCUMENT_TEXT_MAX = 8 * 1024 * 1024 };
+       DOCUMENT_TEXT_MAX = 8 * 1024 * 1024, METER_NAME = 16 /* letters of its file's name */ };
 static const int64_t SECOND_NS = 1000000000, MODEL_CPU_SECONDS = 600, MEASURE_CPU_SECONDS = 60;
 
 /* ---- the meter ---- */
@@ -53,20 +53,16 @@ static void meter_make(struct machine *m)
         buf_reset(&m->meter_path);
 }
 
-/* What a call that died had used, if its meter tells. */
-static bool meter_read(const struct machine *m, const struct json *args, const struct step_key *k, struct meter *ret)
+/* What a call that died had used, if the meter at `path` tells. */
+static bool meter_read(const char *path, const struct step_key *k, struct amounts *ret)
 {
-    BUF_CLEANUP struct buf path = BUF_INIT(4096);
+    struct meter m;
     uint8_t key[METER_KEY_BYTES];
-    struct slice name = json_text(json_get(args, "meter"));
-    if (!m->meters || name.n != 16 || slice_index(name, '/') != name.n)
-        return false;
-    buf_addf(&path, "%s/%.*s", m->meters, SLICE_ARG(name));
-    FD_CLEANUP int fd = sys->openat(AT_FDCWD, buf_str(&path), O_RDONLY, 0);
+    FD_CLEANUP int fd = sys->openat(AT_FDCWD, path, O_RDONLY, 0);
     meter_key(k, key);
-    if (fd < 0 || sys->pread(fd, ret, sizeof *ret, 0) != sizeof *ret || memcmp(ret->key, key, sizeof key) != 0)
+    if (fd < 0 || sys->pread(fd, &m, sizeof m, 0) != sizeof m || memcmp(m.key, key, sizeof key) != 0)
         return false;
-    sys->unlinkat(AT_FDCWD, buf_str(&path), 0);
+    *ret = (struct amounts){.n = {[UNIT_TOKENS] = (int64_t)(m.in + m.out), [UNIT_CPU_NS] = (int64_t)m.cpu_ns, [UNIT_CALLS] = 1}};
     return true;
 }
 
@@ -334,14 +330,19 @@ static void model_cancel(struct engine *g, struct run *r, const struct open_step
 
 static enum recovery model_recover(struct engine *g, struct run *r, const struct open_step *o, struct amounts *ret_used, bool *ret_exact)
 {
+    const struct machine *m = g->acts.ctx;
     JSON_CLEANUP struct json *args = NULL;
-    struct meter used;
+    BUF_CLEANUP struct buf path = BUF_INIT(4096);
     (void)r;
-    if (json_parse(o->args, &args, NULL) == OK && meter_read(g->acts.ctx, args, &o->key, &used)) {
-        *ret_used = (struct amounts){.n = {[UNIT_TOKENS] = (int64_t)(used.in + used.out), [UNIT_CPU_NS] = (int64_t)used.cpu_ns,
-                                           [UNIT_CALLS] = o->act == ACT_MODEL}};
-        *ret_exact = true;
-    }
+    if (!m->meters || json_parse(o->args, &args, NULL))
+        return RECOVER_AGAIN;
+    struct slice name = json_text(json_get(args, "meter"));
+    if (name.n != METER_NAME || slice_index(name, '/') != name.n)
+        return RECOVER_AGAIN;
+    buf_addf(&path, "%s/%.*s", m->meters, SLICE_ARG(name));
+    *ret_exact = meter_read(buf_str(&path), &o->key, ret_used);
+    if (*ret_exact)
+        sys->unlinkat(AT_FDCWD, buf_str(&path), 0);
     return RECOVER_AGAIN;
 }
 
@@ -433,7 +434,7 @@ static void complete_all(struct engine *g, enum outcome outcome, const char *why
         struct completion c = {.key = job->key, .outcome = outcome, .final = outcome == OUTCOME_FAILED};
         if (job->cancelled)
             c.outcome = OUTCOME_CANCELLED;
-        if (outcome == OUTCOME_LOST && o && job->sent) {
+        if (outcome == OUTCOME_LOST && o && job->sent && !(m->meter_path.n && meter_read(buf_str(&m->meter_path), &o->key, &c.used))) {
             c.used = o->held;
             c.assumed = true;
         }
