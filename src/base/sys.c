@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -27,6 +29,12 @@ static void real_free(void *p)
 static int real_openat(int dir, const char *path, int flags, mode_t mode)
 {
     return openat(dir, path, flags | O_CLOEXEC, mode);
+}
+
+static int real_openat2(int dir, const char *path, int flags, mode_t mode, uint64_t resolve)
+{
+    struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC), .mode = mode, .resolve = resolve};
+    return (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
 }
 
 static int64_t clock_ns(clockid_t id)
@@ -67,6 +75,16 @@ static int real_renameat2(int olddir, const char *old, int newdir, const char *n
     return renameat2(olddir, old, newdir, new, flags);
 }
 
+/* Standard input reads as empty: a program that asks there must not eat what a person types to crannog. */
+static void empty_stdin(void)
+{
+    int fd = open("/dev/null", O_RDONLY);
+    if (fd < 0 || (fd > 0 && dup2(fd, 0) < 0))
+        _exit(127);
+    if (fd > 0)
+        close(fd);
+}
+
 /* In the child of a fork: only calls that are safe there. Ends the process if anything is refused. */
 static void spawn_child(const char *path, char *const argv[], char *const env[], int *fds, size_t nfds,
                         pid_t parent)
@@ -80,6 +98,7 @@ static void spawn_child(const char *path, char *const argv[], char *const env[],
                 _exit(127);
             fds[i] = moved;
         }
+    empty_stdin();
     for (size_t i = 0; i < nfds; i++) {
         int to = FIRST + (int)i;
         if (fds[i] == to ? fcntl(to, F_SETFD, 0) < 0 : dup2(fds[i], to) < 0)
@@ -135,6 +154,7 @@ static __attribute__((noreturn)) void real_die(int status)
 const struct sys sys_real = {
     SURE_ENTRIES,
     .realloc = real_realloc, .openat = real_openat, .read = read, .write = write, .pread = pread,
+    .openat2 = real_openat2, .fchmod = fchmod, .fchown = fchown,
     .ftruncate = ftruncate, .fsync = fsync, .syncfs = syncfs, .fstatat = fstatat, .mkdirat = mkdirat,
     .unlinkat = unlinkat, .renameat2 = real_renameat2, .fallocate = fallocate, .flock = flock,
     .random = real_random, .socketpair = real_socketpair, .sendmsg = sendmsg, .recvmsg = recvmsg, .poll = poll,
@@ -168,10 +188,13 @@ static void *faulty_realloc(void *p, size_t n)
         return fault_now(kind) ? -1 : sys_real.name args;            \
     }
 FAULTY(SYS_FAULT_FILE, int, openat, (int d, const char *p, int f, mode_t m), (d, p, f, m))
+FAULTY(SYS_FAULT_FILE, int, openat2, (int d, const char *p, int f, mode_t m, uint64_t r), (d, p, f, m, r))
 FAULTY(SYS_FAULT_FILE, ssize_t, read, (int fd, void *p, size_t n), (fd, p, n))
 FAULTY(SYS_FAULT_FILE, ssize_t, write, (int fd, const void *p, size_t n), (fd, p, n))
 FAULTY(SYS_FAULT_FILE, ssize_t, pread, (int fd, void *p, size_t n, off_t at), (fd, p, n, at))
 FAULTY(SYS_FAULT_FILE, int, ftruncate, (int fd, off_t n), (fd, n))
+FAULTY(SYS_FAULT_FILE, int, fchmod, (int fd, mode_t m), (fd, m))
+FAULTY(SYS_FAULT_FILE, int, fchown, (int fd, uid_t u, gid_t g), (fd, u, g))
 FAULTY(SYS_FAULT_FILE, int, fsync, (int fd), (fd))
 FAULTY(SYS_FAULT_FILE, int, syncfs, (int fd), (fd))
 FAULTY(SYS_FAULT_FILE, int, fstatat, (int d, const char *p, struct stat *s, int f), (d, p, s, f))
@@ -192,6 +215,7 @@ static const struct sys sys_faulty = {
     SURE_ENTRIES,
     .realloc = faulty_realloc,
     .openat = faulty_openat, .read = faulty_read, .write = faulty_write, .pread = faulty_pread,
+    .openat2 = faulty_openat2, .fchmod = faulty_fchmod, .fchown = faulty_fchown,
     .ftruncate = faulty_ftruncate, .fsync = faulty_fsync, .syncfs = faulty_syncfs, .fstatat = faulty_fstatat,
     .mkdirat = faulty_mkdirat, .unlinkat = faulty_unlinkat, .renameat2 = faulty_renameat2,
     .fallocate = faulty_fallocate, .flock = faulty_flock, .random = faulty_random,

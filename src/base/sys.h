@@ -21,11 +21,15 @@ struct sys {
     void (*free)(void *p);
 
     int (*openat)(int dir, const char *path, int flags, mode_t mode); /* O_CLOEXEC is always added */
+    /* The raw call with O_CLOEXEC added; `resolve` are the RESOLVE_ flags of linux/openat2.h. */
+    int (*openat2)(int dir, const char *path, int flags, mode_t mode, uint64_t resolve);
     int (*close)(int fd);
     ssize_t (*read)(int fd, void *p, size_t n);
     ssize_t (*write)(int fd, const void *p, size_t n);
     ssize_t (*pread)(int fd, void *p, size_t n, off_t at);
     int (*ftruncate)(int fd, off_t n);
+    int (*fchmod)(int fd, mode_t mode);
+    int (*fchown)(int fd, uid_t uid, gid_t gid);
     int (*fsync)(int fd);
     int (*syncfs)(int fd);
     int (*fstatat)(int dir, const char *path, struct stat *st, int flags);
@@ -44,7 +48,8 @@ struct sys {
     ssize_t (*recvmsg)(int fd, struct msghdr *m, int flags);
     int (*poll)(struct pollfd *fds, nfds_t n, int timeout_ms);
     /* Starts a program: argv[0] is looked up as a path, the environment is exactly `env`, fds[i] becomes descriptor
-       3 + i and nothing else but 0, 1, 2 is inherited. The child gets SIGKILL when the calling thread ends. */
+       3 + i and nothing else but 1 and 2 is inherited; 0 is /dev/null. The child gets SIGKILL when the calling thread
+       ends. What fails after the fork (the program is missing, say) shows as exit status 127. */
     int (*spawn)(const char *path, char *const argv[], char *const env[], const int *fds, size_t nfds, pid_t *ret);
     pid_t (*waitpid)(pid_t pid, int *status, int flags);
     int (*kill)(pid_t pid, int sig);

@@ -22,6 +22,7 @@ struct field {
     struct slice bytes; /* borrowed from the message */
 };
 
+/* Append a field; where it does not fit, the buffer has failed (buf_check). */
 void message_put(struct buf *m, uint16_t tag, struct slice bytes);
 void message_put_u64(struct buf *m, uint16_t tag, uint64_t v);
 
@@ -30,7 +31,10 @@ struct message_reader message_read(struct slice m);
 int message_next(struct message_reader *r, struct field *ret);
 /* The whole message is well-formed. */
 bool message_ok(struct slice m);
-/* Looks a tag up (first one wins); `missing` is given back where it is absent or malformed. */
+/* Looks a tag up (first one wins): false where it is absent, or the bytes before it are malformed. */
+bool message_find(struct slice m, uint16_t tag, struct field *ret);
+/* The same, as bytes (n = 0 where absent: an empty field and none look alike) and as a number (`missing` is given back
+   where it is absent or malformed). */
 struct slice message_get(struct slice m, uint16_t tag);
 uint64_t message_get_u64(struct slice m, uint16_t tag, uint64_t missing);
 bool field_u64(struct field f, uint64_t *ret);

@@ -12,22 +12,27 @@
 
 #include "wire/frame.h"
 
+enum { PEER_FDS_MAX = 15 }; /* descriptors that may be given beside the socket */
+
 struct peer {
     pid_t pid;  /* 0: not running */
-    int socket; /* -1: not running */
+    int socket; /* -1: not running, or closed by peer_kill */
 };
 
 #define PEER_INIT ((struct peer){.pid = 0, .socket = -1})
 
 /*
- * The folder where the sibling programs are: that of the running executable, or CRANNOG_LIBEXEC at build time.
- * Fills `ret` with "<folder>/<name>"; ERR_MISSING with the places looked at.
+ * The folder where the sibling programs are: that of the running executable, then CRANNOG_LIBEXEC if it was given at
+ * build time. Replaces `ret` by "<folder>/<name>"; ERR_MISSING with the places looked at.
  */
 enum err MUST_USE peer_find(const char *name, struct buf *ret, struct error *e);
-/* `argv` is NULL-terminated, argv[0] included. `nonblocking` is for our end of the socket. */
+/* `argv` is NULL-terminated, argv[0] included; `fds` are borrowed. `nonblocking` is for our end of the socket. A
+   program that cannot be executed is started all the same and ends at once with status 127. */
 enum err MUST_USE peer_start(const char *path, char *const argv[], char *const env[], const int *fds, size_t nfds,
                              bool nonblocking, struct peer *ret, struct error *e);
-/* Collects it if it has ended: true and how, in words ("exit status 3", "killed by signal 9"); does not wait. */
+/* Collects it if it has ended: true, and how in words appended to `ret_how` ("exit status 3", "killed by signal 9",
+   "not running" for one that was collected or never started). Does not wait. The socket stays open for what the
+   program said last; peer_kill closes it. */
 bool peer_ended(struct peer *p, struct buf *ret_how);
 /* SIGKILL and wait; closes the socket. NULL and a stopped peer are fine. */
 void peer_kill(struct peer *p);
