@@ -256,14 +256,14 @@ static void test_json_readers(void **state)
     assert_true(slice_is(key, "r"));
     assert_null(json_member(v, 8, &key));
     assert_int_equal(key.n, 0);
-    char keys[20] = {0};
+    BUF_CLEANUP struct buf keys = BUF_INIT(20);
     struct json_walk w = {0};
     const struct json *value;
     while (json_next(v, &w, &key, &value)) {
         assert_ptr_equal(value, json_get(v, key.p));
-        strncat(keys, key.p, 2);
+        buf_add(&keys, key);
     }
-    assert_string_equal(keys, "tiurbnao");
+    assert_string_equal(buf_str(&keys), "tiurbnao");
     w = (struct json_walk){0};
     assert_false(json_next(json_get(v, "a"), &w, &key, &value));
 }
