@@ -305,7 +305,8 @@ static void test_json_builders(void **state)
     json_put(v, "list", list);
     json_put_int(v, "int", 7);
     struct slice want = SLICE("{\"text\":\"a\xef\xbf\xbd/\xc3\xa9\xf0\x9f\x98\x80\xef\xbf\xbd\xef\xbf\xbd\\u0000\","
-                              "\"int\":7,\"bool\":false,\"nothing\":null,\"k\xef\xbf\xbd\":\"\",\"empty\":\"\",\"list\":[1,null,\"two\"]}");
+                              "\"int\":7,\"bool\":false,\"nothing\":null,"
+                              "\"k\xef\xbf\xbd\":\"\",\"empty\":\"\",\"list\":[1,null,\"two\"]}");
     assert_prints(v, want);
     struct json *copy = json_clone(v);
     json_put_int(v, "int", 8);
@@ -450,6 +451,7 @@ static const struct {
     {S("\xef\xbb\xbf""a: 1"), S("{\"a\":1}")}, /* editors write a byte order mark */
     {S("a: 1\r\nb: 2\r\n"), S("{\"a\":1,\"b\":2}")},
     {S("%YAML 1.1\n---\na: 1"), S("{\"a\":1}")},
+    {S("a: x%TAG\nb: '%TAG %TAG'"), S("{\"a\":\"x%TAG\",\"b\":\"%TAG %TAG\"}")},
     {S("<<: {a: 1}"), S("{\"<<\":{\"a\":1}}")},
 };
 
@@ -484,6 +486,10 @@ static const struct {
     {S("- ! a\n"), "line 1, column 3", "tags"},
     {S("!a b: 1\n"), "line 1, column 1", "tags"},
     {S("%TAG ! tag:example.com,2000:\n---\na: 1\n"), "line 1, column 1", "tags"},
+    {S("a: 1\n...\n%TAG ! x\n---\n"), "line 3, column 1", "tags"},
+    {S("#\r%TAG ! x\n---\n"), "line 1, column 3", "tags"},
+    {S("#\xe2\x80\xa8%TAG ! x\n---\n"), "line 1, column 3", "tags"},
+    {S("\xef\xbb\xbf%TAG ! x\n---\n"), "line 1, column 2", "tags"},
     {S("a: 1\nb: 2\na: 3\n"), "line 3, column 1", "twice"},
     {S("a: ~\n'a': ~\n"), "line 2, column 1", "twice"},
     {S("x: {a: 1, a: 1}\n"), "line 1, column 11", "twice"},
