@@ -31,12 +31,12 @@ static int64_t start_time(int64_t pid)
     return at ? strtoll(at, NULL, 10) : 0;
 }
 
-static void boot_id(struct buf *ret)
+/* Empty without /proc. */
+static struct slice boot_id(struct buf *ret)
 {
     if (sys_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", ret, NULL))
         buf_reset(ret);
-    while (ret->n && ret->p[ret->n - 1] == '\n')
-        ret->n--;
+    return slice_trim(buf_slice(ret));
 }
 
 static void lock_name(int64_t holder, char ret[48])
@@ -61,9 +61,8 @@ static enum err holder_make(struct store *s, struct error *e)
 {
     BUF_CLEANUP struct buf boot = BUF_INIT(256);
     char name[48];
-    boot_id(&boot);
     enum err err = store_do(s, "INSERT INTO holder(pid, start, boot) VALUES(?, ?, ?)", e, "iit", s->pid, start_time(s->pid),
-                            buf_slice(&boot));
+                            boot_id(&boot));
     if (err)
         return err;
     s->holder = sqlite3_last_insert_rowid(s->db);
@@ -103,8 +102,7 @@ static enum err holder_read(struct store *s, int64_t id, struct holder *ret, str
 static bool alive_by_proc(const struct holder *h)
 {
     BUF_CLEANUP struct buf boot = BUF_INIT(256);
-    boot_id(&boot);
-    return h->start != 0 && strcmp(buf_str(&boot), h->boot) == 0 && start_time(h->pid) == h->start;
+    return h->start != 0 && slice_is(boot_id(&boot), h->boot) && start_time(h->pid) == h->start;
 }
 
 /* Shared locks are tried, so that two processes that look at once do not take each other for the holder. */
