@@ -5,7 +5,8 @@
  *   write past the end, or cut without a word    strcpy strcat strncpy strncat stpcpy stpncpy sprintf vsprintf gets
  *                                                -> struct buf (base/buf.h), or snprintf with its result looked at
  *   stack of a size that input chooses           alloca strdupa strndupa -> struct arena
- *   one hidden state for all threads             strtok -> slice_line, slice_index; asctime ctime gmtime localtime -> _r
+ *   one hidden state for all threads             strtok -> slice_line, slice_index
+ *                                                asctime ctime gmtime localtime -> gmtime_r, localtime_r, strftime
  *   a buffer whose size the callee has to guess  asctime_r ctime_r -> strftime
  *   a name that somebody else may take first     mktemp tempnam tmpnam -> mkstemp, mkdtemp
  *   a shell between us and what we start         system popen -> sys->spawn
