@@ -1,5 +1,6 @@
 /* crannog exec -- CMD: any program inside the walls, journaled as a run of one step. */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
 #include <stdio.h>

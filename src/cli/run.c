@@ -9,6 +9,7 @@
 
 #include "base/sys.h"
 #include "cli/session.h"
+#include "view/view.h"
 
 static int run_run(struct cli *c, int argc, char **argv);
 

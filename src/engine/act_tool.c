@@ -100,7 +100,7 @@ static enum err land_args(struct engine *g, const struct open_step *o, const str
 }
 
 /* Fills the plan for a stage; the applet's arguments go into `message`. */
-static enum err stage_plan(struct engine *g, struct run *r, const struct open_step *o, const struct json *args,
+static enum err stage_plan(struct engine *g, const struct open_step *o, const struct json *args,
                            const struct place *place, struct slice *words, struct buf *message, struct jail_plan *ret, struct error *e)
 {
     struct slice root = slice_of(place->work);
@@ -166,7 +166,7 @@ enum err tool_start(struct engine *g, struct run *r, const struct open_step *o, 
     if (!err)
         err = place_look(work, &place, e);
     if (!err)
-        err = stage_plan(g, r, o, args, &place, words, &message, &plan, e);
+        err = stage_plan(g, o, args, &place, words, &message, &plan, e);
     if (!err)
         err = jail_start(buf_str(&m->jail_path), &plan, plan.terminal ? m->terminal : NULL, true, &job->peer, e);
     if (!err) {

@@ -283,10 +283,10 @@ static enum err MUST_USE parse_key(struct parser *p, struct jsonc_object *object
     enum err err = parse_string(p);
     if (err)
         return err;
-    struct slice key = slice_sub(buf_slice(&p->text), mark, p->text.n);
     buf_add_char(&p->text, '\0');
     if (!buf_ok(&p->text))
         return fail_memory(p);
+    struct slice key = slice_sub(buf_slice(&p->text), mark, p->text.n - 1 - mark);
     if (slice_index(key, '\0') < key.n || json_object_object_get_ex(object, p->text.p + mark, NULL)) {
         p->at = from;
         return fail(p, slice_index(key, '\0') < key.n ? "a key with \\u0000" : "a key that is there twice");

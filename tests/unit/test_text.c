@@ -96,6 +96,22 @@ static void test_json_takes(void **state)
     }
 }
 
+/* Keys of every length around the growth of the parser's buffer; a sanitizer sees a key read where it no longer is. */
+static void test_json_keys_of_every_length(void **state)
+{
+    (void)state;
+    char name[600];
+    memset(name, 'k', sizeof name);
+    for (int n = 0; n < (int)sizeof name; n++) {
+        BUF_CLEANUP struct buf b = BUF_INIT(2000);
+        buf_addf(&b, "{\"%.*s\":{\"%.*s\":1}}", n, name, n, name);
+        struct json *v = NULL;
+        assert_int_equal(json_parse(buf_slice(&b), &v, NULL), OK);
+        assert_prints(v, buf_slice(&b));
+        json_free(v);
+    }
+}
+
 static const struct {
     struct slice in;
     size_t at;
@@ -530,6 +546,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_json_takes),
+        cmocka_unit_test(test_json_keys_of_every_length),
         cmocka_unit_test(test_json_refuses),
         cmocka_unit_test(test_json_depth_and_length),
         cmocka_unit_test(test_json_readers),
