@@ -14,20 +14,23 @@
 
 #include "store/internal.h"
 
-static void machine_name(struct buf *ret)
+/* A read error is not "there is none": the machine would get another name for as long as the disk is ill. */
+static enum err machine_name(struct buf *ret, struct error *e)
 {
     BUF_CLEANUP struct buf id = BUF_INIT(256);
-    struct slice text = SLICE_NONE;
-    if (!sys_read_file(AT_FDCWD, "/etc/machine-id", &id, NULL))
-        text = slice_trim(buf_slice(&id));
+    enum err err = sys_read_file(AT_FDCWD, "/etc/machine-id", &id, e);
+    if (err && err != ERR_MISSING && err != ERR_DENIED)
+        return err;
+    struct slice text = err ? SLICE_NONE : slice_trim(buf_slice(&id));
     if (text.n >= 32) { /* empty in images, "uninitialized" before the first boot */
         buf_add_text(ret, "machine ");
         buf_add(ret, text);
-        return;
+        return OK;
     }
     char host[256] = "";
     gethostname(host, sizeof host - 1);
     buf_addf(ret, "host %s", host);
+    return OK;
 }
 
 static enum err meta_text(struct store *s, struct slice key, struct buf *ret, struct error *e)
@@ -39,7 +42,7 @@ static enum err meta_text(struct store *s, struct slice key, struct buf *ret, st
         err = store_row(s, st, &any, e);
     if (!err && any)
         buf_add(ret, store_text(st, 0));
-    return err;
+    return err ? err : buf_check(ret, "the crannog's identity", e);
 }
 
 enum err identity_check(struct store *s, bool adopt, struct error *e)
@@ -48,7 +51,8 @@ enum err identity_check(struct store *s, bool adopt, struct error *e)
     enum err err = meta_text(s, SLICE("id"), &id, e);
     if (!err)
         err = meta_text(s, SLICE("machine"), &known, e);
-    machine_name(&name);
+    if (!err)
+        err = machine_name(&name, e);
     buf_addf(&name, " %s", buf_str(&id));
     if (!err)
         err = buf_check(&name, "the machine's name", e);

@@ -46,11 +46,12 @@ static void lock_name(int64_t holder, char ret[48])
 
 /* ---- our own holder ---- */
 
-static void holder_drop(struct store *s)
+/* Where the row may still be there, the unlocked file stays: it tells others that we are gone. */
+static void holder_drop(struct store *s, bool row_is_gone)
 {
     char name[48];
     lock_name(s->holder, name);
-    if (s->holder_fd >= 0)
+    if (s->holder_fd >= 0 && row_is_gone)
         sys->unlinkat(s->dir, name, 0);
     sys_close_fd(&s->holder_fd);
     s->holder = 0;
@@ -197,7 +198,7 @@ enum err lease_take(struct store *s, uint64_t run, struct lease *ret, struct err
     err = store_end(s, true, take(s, run, &l, &dead, e), e);
     if (err) {
         if (!had)
-            holder_drop(s);
+            holder_drop(s, !s->dead);
         return err;
     }
     char name[48];
@@ -238,8 +239,7 @@ void lease_close(struct store *s)
     enum err err = s->dead ? ERR_IO : store_begin(s, NULL);
     if (!err)
         err = store_end(s, true, bury(s, s->holder, NULL), NULL);
-    (void)err; /* a row without its lock is found to be dead */
-    holder_drop(s);
+    holder_drop(s, !err);
 }
 
 int64_t lease_holder(struct store *s, uint64_t run)
