@@ -1,7 +1,7 @@
 /*
  * What the parts of the simulation share: the layout of the mapping. Rows of code that work on it, from below: page.c
- * (contents), name.c (folders), disk.c (the calls) and harness.c (what a harness asks), machine.c and vfs.c. world.c owns
- * the mapping, the processes and the crashes.
+ * (contents), name.c (folders), disk.c (the calls) and harness.c (what a harness asks), machine.c and vfs.c. world.c
+ * owns the mapping, the processes and the crashes.
  *
  * P1  A sector that is neither `dirty` nor `lost` is the same in the cache and durable. A page with no such sector has
  *     one page of the pool for both (cur == dur).

@@ -38,7 +38,8 @@ static enum err make_file(struct cli *c, const char *rest, const char *text, str
 enum err cli_make_crannog(struct cli *c, struct error *e)
 {
     static const struct { const char *rest; mode_t mode; } folders[] = {
-        {"", 0700}, {"/agents", 0755}, {"/agents/main", 0755}, {"/wiki", 0755}, {"/.crannog", 0700}, {"/.crannog/models", 0700}};
+        {"", 0700}, {"/agents", 0755}, {"/agents/main", 0755}, {"/wiki", 0755}, {"/.crannog", 0700}, {"/.crannog/models", 0700},
+        {"/.crannog/meters", 0700}};
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
         BUF_CLEANUP struct buf path = BUF_INIT(4096);
         enum err err = path_in(c, folders[i].rest, &path, e);

@@ -30,10 +30,11 @@ static void catch_signals(void)
 enum err session_open(struct session *s, struct cli *c, const char *model_file, struct error *e)
 {
     struct act_table acts;
-    *s = (struct session){.cli = c};
+    *s = (struct session){.cli = c, .meters = BUF_INIT(4096)};
+    buf_addf(&s->meters, "%s/.crannog/meters", buf_str(&c->crannog));
     enum err err = cli_open(c, true, false, &s->store, e);
     if (!err)
-        err = machine_open(&s->machine, model_file, &acts, e);
+        err = machine_open(&s->machine, model_file, buf_str(&s->meters), &acts, e);
     if (!err)
         err = engine_open(&s->engine, s->store, &acts, e);
     s->open = !err;
@@ -73,6 +74,7 @@ void session_close(struct session *s)
     engine_close(&s->engine);
     machine_close(&s->machine);
     store_close(s->store);
+    buf_release(&s->meters);
 }
 
 int session_exit(const struct run_state *r)

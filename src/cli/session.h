@@ -13,6 +13,7 @@ struct session {
     struct cli *cli;
     struct store *store;
     struct machine machine;
+    struct buf meters; /* path of the meters' folder */
     struct engine engine;
     struct run *run;
     struct bar bar;

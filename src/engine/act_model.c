@@ -13,11 +13,58 @@
 #include "base/sys.h"
 #include "context/prompt.h"
 #include "engine/machine.h"
+#include "infer/meter.h"
 #include "infer/protocol.h"
 
 enum { ANSWER_TOKENS = 280, ANSWER_FLOOR = 32, MESSAGE_TOKENS = 16, CONTEXT_TOKENS = 4096, ANSWER_BYTES_MAX = 256 * 1024,
-       DOCUMENT_TEXT_MAX = 8 * 1024 * 1024 };
+       DOCUMENT_TEXT_MAX = 8 * 1024 * 1024, METER_NAME = 16 /* letters of its file's name */ };
 static const int64_t SECOND_NS = 1000000000, MODEL_CPU_SECONDS = 600, MEASURE_CPU_SECONDS = 60;
+
+/* ---- the meter ---- */
+
+static void meter_key(const struct step_key *k, uint8_t ret[METER_KEY_BYTES])
+{
+    memset(ret, 0, METER_KEY_BYTES);
+    memcpy(ret, &k->run, 8);
+    memcpy(ret + 8, &k->branch, 4);
+    memcpy(ret + 12, &k->step, 4);
+    memcpy(ret + 16, &k->attempt, 4);
+}
+
+/* The name stands in each intent, so whoever recovers it finds the file without looking around. */
+static struct slice meter_name(const struct machine *m)
+{
+    struct slice path = buf_slice(&m->meter_path);
+    size_t at = path.n;
+    while (at && path.p[at - 1] != '/')
+        at--;
+    return slice_sub(path, at, path.n);
+}
+
+/* Makes this engine's meter; without one (a full disk) calls that die are settled as assumed. */
+static void meter_make(struct machine *m)
+{
+    uint64_t word;
+    if (m->meter_path.n || !m->meters || sys->random(&word, sizeof word) < 0)
+        return;
+    buf_addf(&m->meter_path, "%s/%016llx", m->meters, (unsigned long long)word);
+    FD_CLEANUP int fd = sys->openat(AT_FDCWD, buf_str(&m->meter_path), O_RDWR | O_CREAT | O_EXCL, 0600);
+    if (fd < 0 || sys->ftruncate(fd, sizeof(struct meter)) < 0)
+        buf_reset(&m->meter_path);
+}
+
+/* What a call that died had used, if the meter at `path` tells. */
+static bool meter_read(const char *path, const struct step_key *k, struct amounts *ret)
+{
+    struct meter m;
+    uint8_t key[METER_KEY_BYTES];
+    FD_CLEANUP int fd = sys->openat(AT_FDCWD, path, O_RDONLY, 0);
+    meter_key(k, key);
+    if (fd < 0 || sys->pread(fd, &m, sizeof m, 0) != sizeof m || memcmp(m.key, key, sizeof key) != 0)
+        return false;
+    *ret = (struct amounts){.n = {[UNIT_TOKENS] = (int64_t)(m.in + m.out), [UNIT_CPU_NS] = (int64_t)m.cpu_ns, [UNIT_CALLS] = 1}};
+    return true;
+}
 
 /* ---- prepare ---- */
 
@@ -76,6 +123,8 @@ static enum err model_prepare(struct engine *g, struct run *r, const struct want
         return err;
     }
     ret->args = json_object();
+    meter_make(g->acts.ctx);
+    json_put_text(ret->args, "meter", meter_name(g->acts.ctx));
     json_put_text(ret->args, "model", g->model);
     json_put_int(ret->args, "render", PROMPT_RENDER);
     json_put(ret->args, "parts", parts);
@@ -99,9 +148,11 @@ static enum err measure_prepare(struct engine *g, struct run *r, const struct wa
 {
     const struct line *l = run_line(&r->state, w->item, w->piece);
     char hex[HASH_HEX + 1];
-    (void)g, (void)e;
+    (void)e;
     hash_hex(&l->text.blob, hex);
     ret->args = json_object();
+    meter_make(g->acts.ctx);
+    json_put_text(ret->args, "meter", meter_name(g->acts.ctx));
     json_put_text(ret->args, "text", slice_of(hex));
     json_put_int(ret->args, "window", (int64_t)r->state.window);
     ret->worst.n[UNIT_CPU_NS] = MEASURE_CPU_SECONDS * SECOND_NS;
@@ -121,7 +172,8 @@ static enum err infer_start(struct machine *m, struct error *e)
     FD_CLEANUP int fd = sys->openat(AT_FDCWD, m->model_file, O_RDONLY, 0);
     if (fd < 0)
         return error_errno(e, errno, "cannot open the model %s", m->model_file);
-    enum err err = peer_start(buf_str(&m->infer_path), argv, env, NULL, 0, true, &m->infer, e);
+    FD_CLEANUP int meter = m->meter_path.n ? sys->openat(AT_FDCWD, buf_str(&m->meter_path), O_RDWR, 0) : -1;
+    enum err err = peer_start(buf_str(&m->infer_path), argv, env, &meter, meter >= 0, true, &m->infer, e);
     if (err)
         return err;
     OUTGOING_CLEANUP struct outgoing load = outgoing_new();
@@ -172,6 +224,9 @@ static enum err begin(struct engine *g, const struct open_step *o, struct outgoi
         err = infer_start(m, e);
     if (err)
         return err;
+    uint8_t key[METER_KEY_BYTES];
+    meter_key(&o->key, key);
+    message_put(&out->message, INFER_METER_KEY, (struct slice){(const char *)key, sizeof key});
     *job = (struct infer_job){.key = o->key, .id = m->next_id++, .stage = o->stage, .out = *out};
     *out = outgoing_new();
     send_waiting(g);
@@ -275,7 +330,19 @@ static void model_cancel(struct engine *g, struct run *r, const struct open_step
 
 static enum recovery model_recover(struct engine *g, struct run *r, const struct open_step *o, struct amounts *ret_used, bool *ret_exact)
 {
-    (void)g, (void)r, (void)o, (void)ret_used, (void)ret_exact;
+    const struct machine *m = g->acts.ctx;
+    JSON_CLEANUP struct json *args = NULL;
+    BUF_CLEANUP struct buf path = BUF_INIT(4096);
+    (void)r;
+    if (!m->meters || json_parse(o->args, &args, NULL))
+        return RECOVER_AGAIN;
+    struct slice name = json_text(json_get(args, "meter"));
+    if (name.n != METER_NAME || slice_index(name, '/') != name.n)
+        return RECOVER_AGAIN;
+    buf_addf(&path, "%s/%.*s", m->meters, SLICE_ARG(name));
+    *ret_exact = meter_read(buf_str(&path), &o->key, ret_used);
+    if (*ret_exact)
+        sys->unlinkat(AT_FDCWD, buf_str(&path), 0);
     return RECOVER_AGAIN;
 }
 
@@ -367,7 +434,7 @@ static void complete_all(struct engine *g, enum outcome outcome, const char *why
         struct completion c = {.key = job->key, .outcome = outcome, .final = outcome == OUTCOME_FAILED};
         if (job->cancelled)
             c.outcome = OUTCOME_CANCELLED;
-        if (outcome == OUTCOME_LOST && o && job->sent) {
+        if (outcome == OUTCOME_LOST && o && job->sent && !(m->meter_path.n && meter_read(buf_str(&m->meter_path), &o->key, &c.used))) {
             c.used = o->held;
             c.assumed = true;
         }

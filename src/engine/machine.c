@@ -1,5 +1,7 @@
 #include "engine/machine.h"
 
+#include <fcntl.h>
+
 #include "base/sys.h"
 
 static size_t machine_watch(struct engine *g, struct pollfd *fds, size_t max, int64_t *timeout_ms)
@@ -43,10 +45,10 @@ static void machine_end(struct engine *g)
     }
 }
 
-enum err machine_open(struct machine *m, const char *model_file, struct act_table *ret, struct error *e)
+enum err machine_open(struct machine *m, const char *model_file, const char *meters, struct act_table *ret, struct error *e)
 {
-    *m = (struct machine){.jail_path = BUF_INIT(4096), .infer_path = BUF_INIT(4096), .model_file = model_file,
-                          .infer = PEER_INIT, .threads = 2, .next_id = 1};
+    *m = (struct machine){.jail_path = BUF_INIT(4096), .infer_path = BUF_INIT(4096), .meter_path = BUF_INIT(4096),
+                          .model_file = model_file, .meters = meters, .infer = PEER_INIT, .threads = 2, .next_id = 1};
     for (size_t i = 0; i < MACHINE_JOBS_MAX; i++)
         m->jails[i].peer = PEER_INIT;
     enum err err = peer_find("crannog-jail", &m->jail_path, e);
@@ -60,6 +62,9 @@ enum err machine_open(struct machine *m, const char *model_file, struct act_tabl
 
 void machine_close(struct machine *m)
 {
+    if (m->meter_path.n)
+        sys->unlinkat(AT_FDCWD, buf_str(&m->meter_path), 0);
+    buf_release(&m->meter_path);
     buf_release(&m->jail_path);
     buf_release(&m->infer_path);
 }

@@ -32,6 +32,8 @@ struct machine {
     struct buf jail_path, infer_path;
     const char *model_file; /* GGUF; NULL: no model, calls fail with what to do */
     unsigned threads;
+    struct buf meter_path;  /* of this engine's meter (infer/meter.h), its name at the end; empty until it is there */
+    const char *meters;     /* the folder of meters; NULL: none are kept */
     const int *terminal;    /* 0, 1, 2 for exec at a terminal; NULL: output is kept */
     struct jail_job jails[MACHINE_JOBS_MAX];
     struct peer infer;
@@ -41,8 +43,8 @@ struct machine {
     char kernel[32], model_name[96]; /* as crannog-infer said */
 };
 
-/* Finds the sibling programs. *m is borrowed by the table as long as the engine lives. */
-enum err MUST_USE machine_open(struct machine *m, const char *model_file, struct act_table *ret, struct error *e);
+/* Finds the sibling programs. *m and both paths are borrowed by the table as long as the engine lives. */
+enum err MUST_USE machine_open(struct machine *m, const char *model_file, const char *meters, struct act_table *ret, struct error *e);
 void machine_close(struct machine *m);
 
 /* rows, in act_tool.c, act_landing.c and act_model.c */

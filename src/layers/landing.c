@@ -185,10 +185,11 @@ static enum err one_move(struct landing *l, const struct stamp *slot, enum kind 
 
 /* ---- what it comes to ---- */
 
-static bool kept_is_there(const struct landing *l)
+static enum err find_kept(const struct landing *l, bool *ret)
 {
     struct stat st;
-    return sys->fstatat(l->folder, l->kept, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+    *ret = sys->fstatat(l->folder, l->kept, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    return *ret || errno == ENOENT ? OK : error_errno(l->e, errno, "cannot look at %s", l->kept);
 }
 
 static const char *conflict_words(const struct landing *l, const struct stamp *now)
@@ -215,7 +216,10 @@ static enum err verdict(struct landing *l, const struct stamp *now, bool *ret_op
                         struct stamp *ret_now)
 {
     enum kind t = kind_of(l, now);
-    bool kept = kept_is_there(l);
+    bool kept;
+    enum err err = find_kept(l, &kept);
+    if (err)
+        return err;
     bool base = t == OLD || (t == NOTHING && l->base->type == STAMP_ABSENT);
     *ret_open = base && !kept && !l->busy;
     if (*ret_open)
@@ -223,7 +227,7 @@ static enum err verdict(struct landing *l, const struct stamp *now, bool *ret_op
     if (base && !kept)
         return error_set(l->e, ERR_BUSY, "%.*s is open for writing in another program; nothing was changed; "
                          "close it there and go on", SLICE_ARG(l->path));
-    enum err err = sync_folder(l);
+    err = sync_folder(l);
     if (err)
         return err;
     *ret = t == NEW && !kept ? LANDING_DONE : LANDING_CONFLICT;

@@ -1,4 +1,4 @@
-/* text: exactly the language of the contracts is taken, each refusal names its place, and what is printed reads back. */
+/* text: exactly the language of the contracts is taken, each refusal names its place, what is printed reads back. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -215,8 +215,8 @@ static void test_json_depth_and_length(void **state)
             break;
     }
     struct json *v = NULL; /* going up again makes room */
-    assert_int_equal(json_parse(SLICE("[[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],"
-                                      "[],[],[],[],[],[],{},{},{},{}]"), &v, NULL), OK);
+    assert_int_equal(json_parse(SLICE("[[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],"
+                                      "[],[],[],[],[],[],[],[],[],{},{},{},{}]"), &v, NULL), OK);
     assert_int_equal(json_count(v), 38);
     json_free(v);
     BUF_CLEANUP struct buf big = BUF_INIT(JSON_BYTES_MAX + 1);
@@ -256,14 +256,14 @@ static void test_json_readers(void **state)
     assert_true(slice_is(key, "r"));
     assert_null(json_member(v, 8, &key));
     assert_int_equal(key.n, 0);
-    char keys[20] = {0};
+    BUF_CLEANUP struct buf keys = BUF_INIT(20);
     struct json_walk w = {0};
     const struct json *value;
     while (json_next(v, &w, &key, &value)) {
         assert_ptr_equal(value, json_get(v, key.p));
-        strncat(keys, key.p, 2);
+        buf_add(&keys, key);
     }
-    assert_string_equal(keys, "tiurbnao");
+    assert_string_equal(buf_str(&keys), "tiurbnao");
     w = (struct json_walk){0};
     assert_false(json_next(json_get(v, "a"), &w, &key, &value));
 }
@@ -304,8 +304,9 @@ static void test_json_builders(void **state)
     json_push(list, json_new_text(SLICE("two")));
     json_put(v, "list", list);
     json_put_int(v, "int", 7);
-    struct slice want = SLICE("{\"text\":\"a\xef\xbf\xbd/\xc3\xa9\xf0\x9f\x98\x80\xef\xbf\xbd\xef\xbf\xbd\\u0000\",\"int\":7,\"bool\":false,"
-                              "\"nothing\":null,\"k\xef\xbf\xbd\":\"\",\"empty\":\"\",\"list\":[1,null,\"two\"]}");
+    struct slice want = SLICE("{\"text\":\"a\xef\xbf\xbd/\xc3\xa9\xf0\x9f\x98\x80\xef\xbf\xbd\xef\xbf\xbd\\u0000\","
+                              "\"int\":7,\"bool\":false,\"nothing\":null,"
+                              "\"k\xef\xbf\xbd\":\"\",\"empty\":\"\",\"list\":[1,null,\"two\"]}");
     assert_prints(v, want);
     struct json *copy = json_clone(v);
     json_put_int(v, "int", 8);
@@ -403,7 +404,8 @@ static void test_json_round_trip(void **state)
 static void test_json_without_memory(void **state)
 {
     (void)state;
-    struct slice s = SLICE("{\"a\":[1,2.5,\"text that does not fit into the first sixty-four bytes of a buffer, so it grows\"],"
+    struct slice s = SLICE("{\"a\":[1,2.5,\"text that does not fit into the first sixty-four bytes of a buffer, "
+                           "so it grows\"],"
                            "\"another key\":{\"x\":\"y\"}}");
     unsigned n = 1;
     for (;; n++) {
@@ -449,6 +451,7 @@ static const struct {
     {S("\xef\xbb\xbf""a: 1"), S("{\"a\":1}")}, /* editors write a byte order mark */
     {S("a: 1\r\nb: 2\r\n"), S("{\"a\":1,\"b\":2}")},
     {S("%YAML 1.1\n---\na: 1"), S("{\"a\":1}")},
+    {S("a: x%TAG\nb: '%TAG %TAG'"), S("{\"a\":\"x%TAG\",\"b\":\"%TAG %TAG\"}")},
     {S("<<: {a: 1}"), S("{\"<<\":{\"a\":1}}")},
 };
 
@@ -483,6 +486,10 @@ static const struct {
     {S("- ! a\n"), "line 1, column 3", "tags"},
     {S("!a b: 1\n"), "line 1, column 1", "tags"},
     {S("%TAG ! tag:example.com,2000:\n---\na: 1\n"), "line 1, column 1", "tags"},
+    {S("a: 1\n...\n%TAG ! x\n---\n"), "line 3, column 1", "tags"},
+    {S("#\r%TAG ! x\n---\n"), "line 1, column 3", "tags"},
+    {S("#\xe2\x80\xa8%TAG ! x\n---\n"), "line 1, column 3", "tags"},
+    {S("\xef\xbb\xbf%TAG ! x\n---\n"), "line 1, column 2", "tags"},
     {S("a: 1\nb: 2\na: 3\n"), "line 3, column 1", "twice"},
     {S("a: ~\n'a': ~\n"), "line 2, column 1", "twice"},
     {S("x: {a: 1, a: 1}\n"), "line 1, column 11", "twice"},
@@ -513,7 +520,8 @@ static void test_yaml_refuses(void **state)
         struct error e = {0};
         enum err err = parse(yaml_parse, yaml_bad[i].in, &v, &e);
         struct slice text = slice_of(e.text), where = slice_of(yaml_bad[i].where);
-        if (err != ERR_CORRUPT || !slice_starts(text, where) || e.text[where.n] != ':' || !strstr(e.text, yaml_bad[i].what) || v)
+        bool at = slice_starts(text, where) && e.text[where.n] == ':';
+        if (err != ERR_CORRUPT || !at || !strstr(e.text, yaml_bad[i].what) || v)
             fail_msg("%s: %d, \"%s\", not %s, %s", yaml_bad[i].in.p, err, e.text, where.p, yaml_bad[i].what);
     }
 }
