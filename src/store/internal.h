@@ -80,11 +80,14 @@ enum err MUST_USE journal_next_run(struct store *s, uint64_t after, uint64_t *re
 /* ---- projection.c ---- */
 struct projected {
     const struct event *ev;
+    const struct json *payload;    /* parsed; of projection_payload() */
     int64_t id;                    /* the event's row */
     const struct run_state *after; /* the event is folded in */
     bool closes;                   /* the event finishes `open` */
     struct open_step open;         /* as it was before */
 };
+/* Parses the payload of an event, if its projection wants it; the caller frees *ret. */
+enum err MUST_USE projection_payload(const struct event *ev, struct json **ret, struct error *e);
 /* Notes what the event will close; before run_apply(). */
 void projection_before(struct projected *p, const struct event *ev, const struct run_state *before);
 /* Writes what follows from an event. ERR_CORRUPT comes before anything was written. */

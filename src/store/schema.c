@@ -252,6 +252,7 @@ enum err store_open(const char *crannog, bool create, const struct store_options
 {
     static const struct store_options none = {0};
     o = o ? o : &none;
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* nobody asks, and it costs a lock an allocation; refused once SQLite runs */
     struct store *s = sys->realloc(NULL, sizeof *s);
     if (!s)
         return error_set(e, ERR_MEMORY, "no memory for the store");
