@@ -155,9 +155,9 @@ static enum err load(struct server *s, struct frame *f, struct error *e)
     if (err)
         return err;
     const struct shape *shape = model_shape(s->session.model);
-    struct slice name = gguf_string(&s->session.gguf, "general.name");
+    struct gguf_printable name = gguf_printable(gguf_string(&s->session.gguf, "general.name"));
     OUTGOING_CLEANUP struct outgoing o = outgoing_new();
-    message_put(&o.message, INFER_NAME, slice_is_utf8(name) ? slice_sub(name, 0, 200) : SLICE("?"));
+    message_put(&o.message, INFER_NAME, slice_of(name.text));
     message_put(&o.message, INFER_ARCH, gguf_string(&s->session.gguf, "general.architecture"));
     message_put_u64(&o.message, INFER_LAYERS, shape->layers);
     message_put_u64(&o.message, INFER_WIDTH, shape->width);
