@@ -541,7 +541,7 @@ static void test_what_a_kill_leaves_is_not_durable(void **state)
 {
     (void)state;
     int taken_back = 0;
-    for (uint64_t seed = 61; seed < 63; seed++) {
+    for (uint64_t seed = 61; seed < 65; seed++) {
         struct job job = job_of(seed), only_look = job_of(seed);
         only_look.only_look = true;
         struct sim_world *w = sim_world_new(seed);
