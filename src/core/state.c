@@ -483,7 +483,10 @@ static enum err apply_finished(struct run_state *r, const struct event *ev, cons
     case OUTCOME_CONFLICT:
         stick(l, QUESTION_CONFLICT, STAGE_LOOK, json_text(json_get(p, "why")));
         break;
-    default: line_failed(it, l, p, ev->time_ms); break;
+    default:
+        l->deaths = 0; /* it came to an end: what follows is a new step, also where an attempt of it had died */
+        line_failed(it, l, p, ev->time_ms);
+        break;
     }
     return err;
 }
