@@ -251,6 +251,7 @@ static enum err refold(struct engine *g, struct run *r, struct error *e)
     arena_release(&r->arena);
     run_init(&r->state, id, &r->arena);
     r->nstart = 0;
+    r->broken = false;
     return journal_fold(g->store, id, &r->state, &r->arena, e);
 }
 
@@ -276,6 +277,7 @@ static enum err commit_group(struct engine *g, struct run **ready, size_t n, str
                 *e = why;
         } else {
             ready[i]->broken = ready[i]->resting = true; /* J5: parked, the neighbours go on */
+            cancel_all(g, ready[i]);
             ready[i]->state.status = RUN_BROKEN;
             snprintf(ready[i]->state.why, sizeof ready[i]->state.why, "%.239s", why.text);
         }
