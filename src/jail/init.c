@@ -232,6 +232,8 @@ static _Noreturn void run_program(const struct jail *j)
     const struct jail_plan *p = j->plan;
     sigset_t none;
     sigemptyset(&none);
+    for (int sig = 1; sig < NSIG; sig++) /* what the launcher ignores is not the program's to inherit */
+        signal(sig, SIG_DFL);
     sigprocmask(SIG_SETMASK, &none, NULL);
     setsid();
     take_streams(j);
