@@ -6,6 +6,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/sys.h"
 #include "context/document.h"
@@ -170,11 +171,22 @@ enum err tool_start(struct engine *g, struct run *r, const struct open_step *o, 
     if (!err)
         err = jail_start(buf_str(&m->jail_path), &plan, plan.terminal ? m->terminal : NULL, true, &job->peer, e);
     if (!err) {
+        job->began_ns = sys->boottime_ns();
         job->key = o->key;
         job->stage = o->stage;
         job->cancelled = false;
     }
     return err;
+}
+
+/* A jail that was killed says nothing, but it cannot have used more than all processors in its time. */
+static struct amounts at_most(const struct jail_job *job, const struct open_step *o)
+{
+    struct amounts used = o->held;
+    int64_t most, ns = sys->boottime_ns() - job->began_ns, cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    if (ns >= 0 && cpus > 0 && !__builtin_mul_overflow(ns, cpus, &most) && most < used.n[UNIT_CPU_NS])
+        used.n[UNIT_CPU_NS] = most;
+    return used;
 }
 
 void tool_cancel(struct engine *g, struct run *r, const struct open_step *o)
@@ -188,7 +200,7 @@ void tool_cancel(struct engine *g, struct run *r, const struct open_step *o)
         if (job->stage == STAGE_LAND)
             return; /* milliseconds; let it end */
         peer_kill(&job->peer);
-        struct completion c = {.key = o->key, .outcome = OUTCOME_CANCELLED, .used = o->held, .assumed = true};
+        struct completion c = {.key = o->key, .outcome = OUTCOME_CANCELLED, .used = at_most(job, o), .assumed = true};
         snprintf(c.why, sizeof c.why, "stopped");
         engine_complete(g, &c);
     }
@@ -322,6 +334,8 @@ static void done_command(struct completion *c, enum stage stage, const struct ja
     json_put_int(c->result, "leftover", (int64_t)res->leftover);
     tail_of(res->err.n ? &res->err : &res->out, tail, sizeof tail);
     json_put_text(c->result, "tail", slice_of(tail));
+    if (*res->why) /* the jail could not even start it */
+        json_put_text(c->result, "why", slice_of(res->why));
     if (stage == STAGE_EXEC || (res->how == JAIL_EXITED && res->status == 0))
         return;
     snprintf(why, sizeof why, "its check failed (%s %llu)%s%s", res->how == JAIL_EXITED ? "status" : "signal",
@@ -378,7 +392,7 @@ void tool_collect(struct engine *g, struct jail_job *job)
         c.outcome = OUTCOME_LOST;
         c.assumed = true;
         if (o)
-            c.used = o->held;
+            c.used = at_most(job, o);
         snprintf(c.why, sizeof c.why, "the jail died: %.200s", e.text);
     } else if (o) {
         done(g, r, o, &res, &c);

@@ -16,6 +16,7 @@ struct jail_job {
     enum stage stage;
     struct peer peer; /* pid 0: a free place */
     bool cancelled;
+    int64_t began_ns; /* sys->boottime_ns() */
 };
 
 enum infer_stage { INFER_OFF, INFER_STARTING, INFER_READY };
