@@ -7,15 +7,23 @@
 #include "base/sys.h"
 
 static volatile int interrupts;
+static volatile bool bar_drawn; /* there is a bar to take off the line */
 
 /* Only what is safe in a handler: the second signal ends at once, and the journal makes that harmless. */
 static void on_signal(int sig)
 {
-    static const char note[] = "\nstopping after what is under way; Ctrl-C again ends at once (nothing is lost)\n";
+    static const char note[] = "stopping; Ctrl-C again ends at once (nothing is lost)\n";
     if (++interrupts > 1)
         _exit(128 + sig);
+    if (bar_drawn && write(STDERR_FILENO, "\r\033[K", 4) < 0)
+        return;
     if (write(STDERR_FILENO, note, sizeof note - 1) < 0)
         return;
+}
+
+bool session_interrupted(void)
+{
+    return interrupts > 0;
 }
 
 static void catch_signals(void)
@@ -24,6 +32,7 @@ static void catch_signals(void)
     sigemptyset(&a.sa_mask);
     sigaction(SIGINT, &a, NULL);
     sigaction(SIGTERM, &a, NULL);
+    sigaction(SIGHUP, &a, NULL); /* a terminal that was closed */
     signal(SIGPIPE, SIG_IGN);
 }
 
@@ -55,12 +64,14 @@ enum err session_work(struct session *s, struct error *e)
     catch_signals();
     if (!s->quiet)
         bar_begin(&s->bar, &s->run->state);
+    bar_drawn = !s->quiet && s->bar.live;
     s->engine.watch = watch;
     s->engine.watch_ctx = s;
     s->engine.stop_wanted = &interrupts;
     enum err err = engine_run(&s->engine, e);
     if (!s->quiet)
-        bar_end(&s->bar);
+        bar_end(&s->bar, &s->run->state);
+    bar_drawn = false;
     if (!err && s->engine.full)
         err = error_set(e, ERR_NO_SPACE, "the disk is full; what was under way was finished and nothing is lost: free some space "
                                          "and run it again");

@@ -33,12 +33,6 @@ static void erase(struct bar *b)
     b->shown = 0;
 }
 
-/* How many lines of the run have an answer for people: the reported ones are those before it in plan order. */
-static bool reportable(const struct line *l)
-{
-    return l->stage == STAGE_DONE || l->stage == STAGE_STUCK || l->stage == STAGE_SKIPPED;
-}
-
 static void say(struct bar *b, const char *color, const struct buf *text)
 {
     erase(b);
@@ -73,22 +67,50 @@ static void report_line(struct bar *b, const struct run_state *r, const struct i
     say(b, stuck ? "\033[33m" : l->stage == STAGE_DONE ? "\033[32m" : NULL, &text);
 }
 
-/* Lines are reported once each: `b->printed` counts them in the order of the plan, which is the order they end in. */
+enum { TOLD_NOTHING = 0, TOLD_END = UINT32_MAX }; /* between: the number of the question that was told */
+
+/* What was told of an item's lines: its pieces, then its head. NULL while its pieces are not known, or without memory. */
+static uint32_t *told_of(struct bar *b, const struct item_state *it, size_t i)
+{
+    if (!b->told[i] && (it->npieces || it->head.stage == STAGE_STUCK || it->head.stage == STAGE_DONE)) {
+        b->told[i] = sys->realloc(NULL, (it->npieces + 1) * sizeof **b->told);
+        if (b->told[i])
+            memset(b->told[i], 0, (it->npieces + 1) * sizeof **b->told);
+        b->ntold[i] = it->npieces;
+    }
+    if (b->told[i] && b->ntold[i] != it->npieces) { /* a list that failed and was asked for again */
+        sys->free(b->told[i]);
+        b->told[i] = NULL;
+        return told_of(b, it, i);
+    }
+    return b->told[i];
+}
+
+/* The number that says what there is to tell of a line, TOLD_NOTHING while it is under way. */
+static uint32_t news(const struct item_state *it, const struct line *l)
+{
+    if (l->stage == STAGE_STUCK)
+        return l->question_step;
+    if (l->stage != STAGE_DONE && l->stage != STAGE_SKIPPED)
+        return TOLD_NOTHING;
+    bool silent = l == &it->head && it->plan && !it->plan->gathers; /* its pieces have said it all */
+    return silent ? TOLD_NOTHING : TOLD_END;
+}
+
+/* Each end and each question is told once; with `print` false, ends before this session are only noted. */
 static void report(struct bar *b, const struct run_state *r, bool print)
 {
-    size_t seen = 0;
-    for (size_t i = 0; i < r->nitems; i++) {
+    for (size_t i = 0; i < r->nitems && i < BAR_ITEMS_MAX; i++) {
         const struct item_state *it = &r->items[i];
-        bool head = !it->plan || it->plan->gathers || it->head.stage == STAGE_STUCK;
-        for (size_t k = 0; k < it->npieces + (head ? 1 : 0); k++) {
+        uint32_t *told = told_of(b, it, i);
+        for (size_t k = 0; told && k <= it->npieces; k++) {
             const struct line *l = k < it->npieces ? &it->pieces[k] : &it->head;
-            if (!reportable(l))
-                return;
-            if (seen++ < b->printed)
+            uint32_t is = news(it, l);
+            if (is == TOLD_NOTHING || told[k] == is || (!print && is != TOLD_END))
                 continue;
             if (print)
                 report_line(b, r, it, l, k + 1, it->npieces);
-            b->printed = seen;
+            told[k] = is;
         }
     }
 }
@@ -102,7 +124,7 @@ void bar_begin(struct bar *b, const struct run_state *r)
     b->used_at_start = r->used;
     run_progress(r, &b->done_at_start, &total);
     report(b, r, false);
-    if (b->printed)
+    if (r->seq > 1)
         fprintf(stderr, "going on: %zu of %zu were finished before\n", b->done_at_start, total);
 }
 
@@ -220,9 +242,13 @@ void bar_update(struct bar *b, const struct engine *g, const struct run *r)
         draw(b, g, &r->state);
 }
 
-void bar_end(struct bar *b)
+void bar_end(struct bar *b, const struct run_state *r)
 {
     if (b->live)
         erase(b);
+    report(b, r, true);
+    for (size_t i = 0; i < BAR_ITEMS_MAX; i++)
+        sys->free(b->told[i]);
+    memset(b->told, 0, sizeof b->told);
     fflush(stderr);
 }
