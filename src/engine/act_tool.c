@@ -244,8 +244,16 @@ static void done_list(struct completion *c, struct slice reply, struct slice pat
         return;
     }
     struct json *list = json_array();
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        if (!slice_is_utf8(paths[i])) { /* JSON could not carry it, and the file would not be found by another name */
+            char why[240];
+            snprintf(why, sizeof why, "the name of %.*s is not UTF-8; rename it", SLICE_ARG(slice_sub(paths[i], 0, 150)));
+            json_free(list);
+            fail(c, true, why);
+            return;
+        }
         json_push(list, json_new_text(paths[i]));
+    }
     json_put(c->result, "paths", list);
 }
 
@@ -287,13 +295,15 @@ static void done_look(struct completion *c, struct engine *g, const struct run *
     }
     const char *what = NULL;
     if (look.stamp.type == STAMP_OTHER)
-        what = "is not a plain file and is left alone";
+        what = "is a folder, a link or a device, which is never replaced; move it away, then answer replace, or keep it and go on";
+    else if (look.stamp.type == STAMP_FILE && look.stamp.links > 1)
+        what = "has several names (hard links) and is never replaced; move it away, then answer replace, or keep it and go on";
     else if (look.stamp.type == STAMP_FILE && !l->replace &&
              !(landed_last(g->store, r->state.work_dev, r->state.work_ino, l->target, &ours) && hash_eq(&ours, &look.stamp.hash)))
-        what = "was there before or was edited since, and is kept as it is";
+        what = "was there before or was edited since; keep it and go on, or replace it";
     if (what) {
         c->outcome = OUTCOME_CONFLICT;
-        snprintf(c->why, sizeof c->why, "%.*s %s; answer keep (go on with it as it is) or replace",
+        snprintf(c->why, sizeof c->why, "%.*s %s",
                  SLICE_ARG(slice_sub(l->target, 0, 100)), what);
     }
 }
@@ -311,7 +321,7 @@ static void done_land(struct completion *c, const struct line *l, struct slice r
     json_put_text(c->result, "stamp", buf_slice(&hex));
     if (landed.result == LANDING_CONFLICT) {
         c->outcome = OUTCOME_CONFLICT;
-        snprintf(c->why, sizeof c->why, "%.*s was changed by somebody else just now and is kept as it is; answer keep or replace",
+        snprintf(c->why, sizeof c->why, "%.*s was changed by somebody else just now; keep it and go on, or replace it",
                  SLICE_ARG(slice_sub(l->target, 0, 100)));
     }
 }
