@@ -66,6 +66,8 @@ enum err MUST_USE cli_open_file(const char *path, const char *what, int *ret_fd,
 enum err MUST_USE cli_read_file(const char *path, const char *what, size_t max, struct buf *ret, struct error *e);
 
 void cli_print_json(const struct json *v);
+/* What a line does at a stage, in people's words: "asking the model". */
+const char *cli_stage_words(struct slice stage);
 /* Text of a file, a model or an event for a terminal: control characters become visible, nothing else is let through. */
 void cli_print_safe(struct slice s, struct buf *out);
 

@@ -239,6 +239,17 @@ void cli_print_json(const struct json *v)
     printf("%s\n", buf_str(&out));
 }
 
+const char *cli_stage_words(struct slice stage)
+{
+    static const struct { const char *stage, *words; } known[] = {
+        {"list", "listing files"}, {"read", "reading"}, {"measure", "counting"}, {"ask", "asking the model"},
+        {"join", "joining its parts"}, {"look", "looking"}, {"land", "writing"}, {"verify", "checking"}, {"exec", "running"}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (slice_is(stage, known[i].stage))
+            return known[i].words;
+    return "waiting";
+}
+
 void cli_print_safe(struct slice s, struct buf *out)
 {
     for (size_t i = 0; i < s.n; i++) {

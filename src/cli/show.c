@@ -11,12 +11,15 @@ static int show_run(struct cli *c, int argc, char **argv);
 
 const struct command cmd_show = {
     .name = "show",
-    .usage = "[RUN] [--history] [--json]",
+    .usage = "[RUN] [--history] [--json] | --blob HASH",
     .summary = "one run: its items, open questions, what it used",
     .help =
         "RUN is a name from `crannog ls` (r7); without it, the latest one.\n\n"
-        "  --history  every event of its journal, one a line\n\n"
-        "examples:\n  crannog show\n  crannog show r3 --history\n  crannog show r3 --json | jq .items\n",
+        "  --history    every event of its journal, one a line\n"
+        "  --blob HASH  the bytes that the journal keeps under a hash, as they are: a file of yours that was replaced, a source's\n"
+        "               text, a model's answer\n\n"
+        "examples:\n  crannog show\n  crannog show r3 --history\n  crannog show r3 --json | jq .items\n"
+        "  crannog show --blob ca1cd4043ba332886732e4af78cadd3b85805ba5ba98ce63e5f59808f39cd94b > mine.md\n",
     .run = show_run,
 };
 
@@ -31,7 +34,9 @@ static void add_line(const struct json *l, struct buf *out)
         cli_print_safe(json_text(json_get(l, "writes")), out);
     }
     if (!over && !stuck)
-        buf_addf(out, "  (%.*s)", SLICE_ARG(stage));
+        buf_addf(out, "  (%s)", cli_stage_words(stage));
+    if (json_get(l, "replaced"))
+        buf_addf(out, "\n      what you had there: crannog show --blob %.*s", SLICE_ARG(json_text(json_get(l, "replaced"))));
     if (stuck) {
         buf_add_text(out, "\n      ");
         cli_print_safe(json_text(json_get(l, "why")), out);
@@ -122,22 +127,46 @@ static void print_history(const struct json *v)
     }
 }
 
+static int print_blob(struct cli *c, const char *name)
+{
+    struct store *s;
+    struct error e;
+    struct hash h;
+    BUF_CLEANUP struct buf bytes = BUF_INIT(BLOB_BYTES_MAX);
+    if (!hash_from_hex(slice_of(name), &h))
+        return cli_usage(&cmd_show, "'%.80s' is not a hash; they have 64 digits and letters from a to f", name);
+    if (cli_open(c, false, true, &s, &e))
+        return cli_fail(&e);
+    enum err err = blob_get(s, &h, &bytes, &e);
+    store_close(s);
+    if (err)
+        return cli_fail(&e);
+    fwrite(bytes.p, 1, bytes.n, stdout);
+    return EXIT_DONE;
+}
+
 static int show_run(struct cli *c, int argc, char **argv)
 {
-    static const struct option options[] = {CLI_COMMON_OPTIONS, {"history", no_argument, NULL, 'H'}, {0}};
+    static const struct option options[] = {CLI_COMMON_OPTIONS, {"history", no_argument, NULL, 'H'}, {"blob", required_argument, NULL, 'b'},
+                                            {0}};
     struct store *s;
     struct error e;
     uint64_t run = 0;
     bool history = false;
+    const char *blob = NULL;
     int status;
     for (int o; (o = getopt_long(argc, argv, "hj", options, NULL)) != -1;) {
         if (o == 'H')
             history = true;
+        else if (o == 'b')
+            blob = optarg;
         else if (!cli_common(c, &cmd_show, o, &status) || status >= 0)
             return status;
     }
-    if (optind + 1 < argc)
-        return cli_usage(&cmd_show, "one run at a time");
+    if (optind + 1 < argc || (blob && optind < argc))
+        return cli_usage(&cmd_show, blob ? "--blob wants nothing but a hash" : "one run at a time");
+    if (blob)
+        return print_blob(c, blob);
     if (cli_open(c, false, true, &s, &e))
         return cli_fail(&e);
     JSON_CLEANUP struct json *v = NULL;

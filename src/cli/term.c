@@ -216,7 +216,7 @@ static void draw(struct bar *b, const struct engine *g, const struct run_state *
         buf_addf(&out, "  %.*s", SLICE_ARG(item));
         if (of > 1)
             buf_addf(&out, " %zu of %zu", n, of);
-        buf_addf(&out, ": %s", stage_name(l->stage));
+        buf_addf(&out, ": %s", cli_stage_words(slice_of(stage_name(l->stage))));
         if (l->ncuts > 1 && l->stage == STAGE_ASK)
             buf_addf(&out, " part %zu/%zu", l->nparts + 1, l->ncuts);
     }

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "layers/stamp.h"
+
 static void put_id(struct json *o, const char *key, uint64_t run, uint32_t question)
 {
     char id[48];
@@ -83,6 +85,18 @@ enum err view_runs(struct store *s, struct json **ret, struct error *e)
 
 /* ---- one run ---- */
 
+/* What a person had at the target is kept by its hash: as `there` while it is asked about, as `replaced` afterwards. */
+static void put_kept(struct json *o, const struct line *l)
+{
+    struct stamp base;
+    char hex[HASH_HEX + 1];
+    bool asked = l->stage == STAGE_STUCK && l->question == QUESTION_CONFLICT, replaced = l->stage == STAGE_DONE && l->replace;
+    if ((!asked && !replaced) || !stamp_from_hex(l->base, &base) || base.type != STAMP_FILE)
+        return;
+    hash_hex(&base.hash, hex);
+    json_put_text(o, asked ? "there" : "replaced", slice_of(hex));
+}
+
 static struct json *line_json(const struct run_state *r, const struct line *l)
 {
     struct json *o = json_object();
@@ -104,6 +118,7 @@ static struct json *line_json(const struct run_state *r, const struct line *l)
         json_put_text(o, "kind", slice_of(l->question == QUESTION_CONFLICT ? "conflict" : l->question == QUESTION_POISON ? "poison" : "failed"));
         json_put_text(o, "why", slice_of(l->why));
     }
+    put_kept(o, l);
     return o;
 }
 
