@@ -180,13 +180,18 @@ enum err tool_start(struct engine *g, struct run *r, const struct open_step *o, 
 }
 
 /* A jail that was killed says nothing, but it cannot have used more than all processors in its time. */
-static struct amounts at_most(const struct jail_job *job, const struct open_step *o)
+static struct amounts at_most(const struct amounts *held, int64_t ns)
 {
-    struct amounts used = o->held;
-    int64_t most, ns = sys->boottime_ns() - job->began_ns, cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    struct amounts used = *held;
+    int64_t most, cpus = sysconf(_SC_NPROCESSORS_ONLN);
     if (ns >= 0 && cpus > 0 && !__builtin_mul_overflow(ns, cpus, &most) && most < used.n[UNIT_CPU_NS])
         used.n[UNIT_CPU_NS] = most;
     return used;
+}
+
+static struct amounts at_most_now(const struct jail_job *job, const struct open_step *o)
+{
+    return at_most(&o->held, sys->boottime_ns() - job->began_ns);
 }
 
 void tool_cancel(struct engine *g, struct run *r, const struct open_step *o)
@@ -200,7 +205,7 @@ void tool_cancel(struct engine *g, struct run *r, const struct open_step *o)
         if (job->stage == STAGE_LAND)
             return; /* milliseconds; let it end */
         peer_kill(&job->peer);
-        struct completion c = {.key = o->key, .outcome = OUTCOME_CANCELLED, .used = at_most(job, o), .assumed = true};
+        struct completion c = {.key = o->key, .outcome = OUTCOME_CANCELLED, .used = at_most_now(job, o), .assumed = true};
         snprintf(c.why, sizeof c.why, "stopped");
         engine_complete(g, &c);
     }
@@ -208,8 +213,10 @@ void tool_cancel(struct engine *g, struct run *r, const struct open_step *o)
 
 enum recovery tool_recover(struct engine *g, struct run *r, const struct open_step *o, struct amounts *ret_used, bool *ret_exact)
 {
-    (void)g, (void)r, (void)o, (void)ret_used, (void)ret_exact;
-    return RECOVER_AGAIN; /* at its reservation, assumed: nobody knows what a dead jail used */
+    (void)g, (void)ret_exact; /* assumed: nobody knows what a dead jail used */
+    if (o->stage == STAGE_EXEC && r->state.started_ms > 0) /* its reservation is an hour */
+        *ret_used = at_most(&o->held, (sys->now_ms() - r->state.started_ms) * 1000000);
+    return RECOVER_AGAIN;
 }
 
 /* ---- collect ---- */
@@ -402,7 +409,7 @@ void tool_collect(struct engine *g, struct jail_job *job)
         c.outcome = OUTCOME_LOST;
         c.assumed = true;
         if (o)
-            c.used = at_most(job, o);
+            c.used = at_most_now(job, o);
         snprintf(c.why, sizeof c.why, "the jail died: %.200s", e.text);
     } else if (o) {
         done(g, r, o, &res, &c);
