@@ -237,6 +237,8 @@ static int work(struct cli *c, struct job *j, const char *model_file)
         return cli_fail(&e);
     err = find_run(&s, j, &over, &e);
     s.engine.model = slice_of(j->model);
+    if (!err && !over)
+        err = model_warm(&s.engine, &e);
     if (!err && over)
         fprintf(stderr, "r%llu has walked this plan already and nothing in it changed; --again starts anew\n",
                 (unsigned long long)s.run->state.id);
