@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "base/sys.h"
 #include "cli/cli.h"
@@ -230,6 +232,36 @@ enum err cli_read_file(const char *path, const char *what, size_t max, struct bu
         at += n;
     }
     return err ? err : buf_check(ret, what, e);
+}
+
+size_t cli_columns(int fd)
+{
+    struct winsize w;
+    if (!isatty(fd))
+        return SIZE_MAX;
+    return ioctl(fd, TIOCGWINSZ, &w) == 0 && w.ws_col > 20 ? w.ws_col : 80;
+}
+
+void cli_fit(struct buf *b, size_t width)
+{
+    size_t col = 0, i = 0;
+    bool color = false;
+    while (i < b->n) {
+        if (b->p[i] == '\033') {
+            color = true;
+            while (i < b->n && b->p[i] != 'm')
+                i++;
+            i++;
+            continue;
+        }
+        if (((unsigned char)b->p[i] & 0xc0) != 0x80 && ++col > width)
+            break;
+        i++;
+    }
+    if (i >= b->n)
+        return;
+    b->n = i;
+    buf_add_text(b, color ? "\033[0m" : "");
 }
 
 void cli_print_json(const struct json *v)

@@ -70,12 +70,24 @@ static void add_amounts(const char *what, const struct json *v, struct buf *out)
 {
     if (json_count(v) == 0)
         return;
-    buf_addf(out, "  %s", what);
+    buf_addf(out, "  %-8s", what);
+    bool any = false;
     for (int u = 0; u < UNITS; u++)
         if (json_get(v, unit_name(u))) {
-            buf_add_text(out, "  ");
+            buf_add_text(out, any ? ", " : " ");
+            any = true;
             amount_print(u, json_int(json_get(v, unit_name(u)), 0), out);
         }
+    buf_add_text(out, "\n");
+}
+
+/* "  what     text", with the text made safe; nothing for an empty one. */
+static void add_field(const char *what, struct slice text, struct buf *out)
+{
+    if (!text.n)
+        return;
+    buf_addf(out, "  %-8s ", what);
+    cli_print_safe(text, out);
     buf_add_text(out, "\n");
 }
 
@@ -83,23 +95,23 @@ static void print_run(const struct json *v)
 {
     BUF_CLEANUP struct buf out = BUF_INIT(16 << 20);
     const struct json *items = json_get(v, "items");
-    buf_addf(&out, "%.*s  %.*s  ", SLICE_ARG(json_text(json_get(v, "id"))), SLICE_ARG(json_text(json_get(v, "status"))));
-    cli_print_safe(json_text(json_get(v, "goal")), &out);
-    buf_add_text(&out, "\n  ");
-    cli_print_safe(json_text(json_get(v, "plan")), &out);
-    buf_add_text(&out, " in ");
-    cli_print_safe(json_text(json_get(v, "work")), &out);
+    bool is_exec = json_bool(json_get(v, "exec"), false);
+    enum run_status status = run_status_from(json_text(json_get(v, "status")));
+    buf_addf(&out, "%.*s  %s", SLICE_ARG(json_text(json_get(v, "id"))),
+             view_status_words(status, json_int(json_get(v, "holder"), 0) > 0, is_exec));
+    if (!is_exec)
+        buf_addf(&out, ", %" PRId64 " of %" PRId64 " done", json_int(json_get(v, "done"), 0), json_int(json_get(v, "total"), 0));
     buf_add_text(&out, "\n");
-    if (json_text(json_get(v, "why")).n) {
-        buf_add_text(&out, "  ");
-        cli_print_safe(json_text(json_get(v, "why")), &out);
-        buf_add_text(&out, "\n");
-    }
-    add_amounts("used   ", json_get(v, "used"), &out);
+    add_field("why", json_text(json_get(v, "why")), &out);
+    add_field(is_exec ? "command" : "goal", json_text(json_get(v, "goal")), &out);
+    add_field("plan", json_text(json_get(v, "plan")), &out);
+    add_field("in", json_text(json_get(v, "work")), &out);
+    add_amounts("used", json_get(v, "used"), &out);
     add_amounts("assumed", json_get(v, "assumed"), &out);
-    add_amounts("budget ", json_get(v, "budget"), &out);
-    buf_add_text(&out, "\n");
-    for (size_t i = 0; i < json_count(items); i++)
+    add_amounts("budget", json_get(v, "budget"), &out);
+    if (!is_exec)
+        buf_add_text(&out, "\n");
+    for (size_t i = 0; i < json_count(items) && !is_exec; i++)
         add_item(json_at(items, i), &out);
     fwrite(buf_str(&out), 1, out.n, stdout);
 }

@@ -3,13 +3,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/sys.h"
 #include "cli/cli.h"
 
-enum { REDRAW_MS = 100, BAR_CELLS = 16 };
+enum { REDRAW_MS = 100 };
 
 void time_print(int64_t ms, struct buf *out)
 {
@@ -18,12 +17,6 @@ void time_print(int64_t ms, struct buf *out)
         buf_addf(out, "%lld:%02lld:%02lld", s / 3600, s / 60 % 60, s % 60);
     else
         buf_addf(out, "%lld:%02lld", s / 60, s % 60);
-}
-
-static size_t columns(void)
-{
-    struct winsize w;
-    return ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 20 ? w.ws_col : 80;
 }
 
 static void erase(struct bar *b)
@@ -115,13 +108,14 @@ static void report(struct bar *b, const struct run_state *r, bool print)
     }
 }
 
-void bar_begin(struct bar *b, const struct run_state *r)
+void bar_begin(struct bar *b, const struct run_state *r, const struct amounts *left)
 {
     size_t total;
     const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
     *b = (struct bar){.live = isatty(STDERR_FILENO) && !(term && strcmp(term, "dumb") == 0), .started_ms = sys->now_ms()};
     b->color = b->live && !(no_color && *no_color);
-    b->used_at_start = r->used;
+    for (int u = 0; u < UNITS; u++)
+        b->budget.n[u] = left->n[u] == AMOUNT_UNLIMITED ? AMOUNT_UNLIMITED : left->n[u] + r->used.n[u];
     run_progress(r, &b->done_at_start, &total);
     report(b, r, false);
     if (r->seq > 1)
@@ -140,11 +134,11 @@ static const struct line *current(const struct run_state *r, struct slice *ret_i
     return NULL;
 }
 
-static void add_cells(struct buf *out, size_t done, size_t total, bool color)
+static void add_cells(struct buf *out, size_t done, size_t total, size_t cells, bool color)
 {
-    size_t full = total ? done * BAR_CELLS / total : 0;
+    size_t full = total ? done * cells / total : 0;
     buf_add_text(out, color ? "\033[32m" : "");
-    for (size_t i = 0; i < BAR_CELLS; i++) {
+    for (size_t i = 0; i < cells; i++) {
         if (i == full)
             buf_add_text(out, color ? "\033[90m" : "");
         buf_add_text(out, i < full ? "━" : color ? "━" : "┄");
@@ -152,13 +146,13 @@ static void add_cells(struct buf *out, size_t done, size_t total, bool color)
     buf_add_text(out, color ? "\033[0m" : "");
 }
 
-static void add_budget(struct buf *out, const struct run_state *r)
+static void add_budget(struct buf *out, const struct bar *b, const struct run_state *r)
 {
     int most = -1;
     double share = -1;
     for (int u = 0; u < UNITS; u++)
-        if (r->budget.n[u] != AMOUNT_UNLIMITED && r->budget.n[u] > 0 && (double)r->used.n[u] / (double)r->budget.n[u] > share) {
-            share = (double)r->used.n[u] / (double)r->budget.n[u];
+        if (b->budget.n[u] != AMOUNT_UNLIMITED && b->budget.n[u] > 0 && (double)r->used.n[u] / (double)b->budget.n[u] > share) {
+            share = (double)r->used.n[u] / (double)b->budget.n[u];
             most = u;
         }
     if (most >= 0) {
@@ -171,35 +165,12 @@ static void add_budget(struct buf *out, const struct run_state *r)
 
 static void add_rates(struct buf *out, const struct live *live)
 {
-    if (live->model_since_ms) {
-        if (live->tokens_out)
-            buf_addf(out, "  wrote %llu", (unsigned long long)live->tokens_out);
-        else
-            buf_addf(out, "  read %llu", (unsigned long long)live->tokens_in);
-    }
-    if (live->out_per_s > 0)
+    if (live->model_since_ms && live->tokens_out)
+        buf_addf(out, "  wrote %llu", (unsigned long long)live->tokens_out);
+    else if (live->model_since_ms && live->tokens_in)
+        buf_addf(out, "  read %llu", (unsigned long long)live->tokens_in);
+    if (live->out_per_s > 0) /* of the last call: reading, writing */
         buf_addf(out, "  %.0f/%.0f tok/s", live->in_per_s, live->out_per_s);
-}
-
-/* Cuts to `width` columns: every byte that is not a UTF-8 continuation or part of a colour counts one. */
-static void fit(struct buf *b, size_t width)
-{
-    size_t col = 0, i = 0;
-    while (i < b->n) {
-        if (b->p[i] == '\033') {
-            while (i < b->n && b->p[i] != 'm')
-                i++;
-            i++;
-            continue;
-        }
-        if (((unsigned char)b->p[i] & 0xc0) != 0x80 && ++col > width)
-            break;
-        i++;
-    }
-    if (i < b->n) {
-        b->n = i;
-        buf_add_text(b, "\033[0m");
-    }
 }
 
 static void draw(struct bar *b, const struct engine *g, const struct run_state *r)
@@ -210,25 +181,27 @@ static void draw(struct bar *b, const struct engine *g, const struct run_state *
     const struct line *l = current(r, &item, &n, &of);
     int64_t now = sys->now_ms(), spent = now - b->started_ms;
     run_progress(r, &done, &total);
-    add_cells(&out, done, total, b->color);
+    size_t width = cli_columns(STDERR_FILENO) - 1;
+    add_cells(&out, done, total, width < 60 ? 5 : width < 100 ? 10 : 20, b->color);
     buf_addf(&out, " %zu/%zu", done, total);
     if (l) {
         buf_addf(&out, "  %.*s", SLICE_ARG(item));
         if (of > 1)
             buf_addf(&out, " %zu of %zu", n, of);
-        buf_addf(&out, ": %s", cli_stage_words(slice_of(stage_name(l->stage))));
-        if (l->ncuts > 1 && l->stage == STAGE_ASK)
+        if (width >= 60)
+            buf_addf(&out, ": %s", cli_stage_words(slice_of(stage_name(l->stage))));
+        if (width >= 60 && l->ncuts > 1 && l->stage == STAGE_ASK)
             buf_addf(&out, " part %zu/%zu", l->nparts + 1, l->ncuts);
     }
     add_rates(&out, &g->live);
-    add_budget(&out, r);
+    add_budget(&out, b, r);
     if (done > b->done_at_start && total > done) {
         buf_add_text(&out, "  left ");
         time_print(spent / (int64_t)(done - b->done_at_start) * (int64_t)(total - done), &out);
     }
     if (g->stopping)
         buf_add_text(&out, "  stopping…");
-    fit(&out, columns() - 1);
+    cli_fit(&out, width);
     fprintf(stderr, "\r\033[K%s", buf_str(&out));
     fflush(stderr);
     b->shown = 1;

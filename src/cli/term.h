@@ -17,10 +17,11 @@ struct bar {
     size_t ntold[BAR_ITEMS_MAX];
     size_t done_at_start, questions;
     int64_t started_ms;
-    struct amounts used_at_start;
+    struct amounts budget; /* what the run may have used at most, by its own cap or one above it */
 };
 
-void bar_begin(struct bar *b, const struct run_state *r);
+/* `left`: what the caps leave it now. */
+void bar_begin(struct bar *b, const struct run_state *r, const struct amounts *left);
 /* Called after each turn: reports pieces that are done or stuck since, and redraws at most ten times a second. */
 void bar_update(struct bar *b, const struct engine *g, const struct run *r);
 /* Takes the bar off the screen and tells what was not told yet. */

@@ -15,16 +15,26 @@ static void put_id(struct json *o, const char *key, uint64_t run, uint32_t quest
     json_put_text(o, key, slice_of(id));
 }
 
-const char *view_status_words(enum run_status s, bool held)
+enum run_status run_status_from(struct slice name)
 {
+    for (int i = RUN_NEW; i <= RUN_BROKEN; i++)
+        if (slice_is(name, run_status_name((enum run_status)i)))
+            return (enum run_status)i;
+    return RUN_BROKEN;
+}
+
+const char *view_status_words(enum run_status s, bool held, bool is_exec)
+{
+    if (is_exec && !held && (s == RUN_ACTIVE || s == RUN_STOPPED || s == RUN_WAITING)) /* nothing goes on with a command */
+        return s == RUN_WAITING ? "could not be run" : "cut short";
     switch (s) {
-    case RUN_ACTIVE: return held ? "running" : "interrupted; run it again to go on";
+    case RUN_ACTIVE: return held ? "running" : "interrupted, run it again";
     case RUN_WAITING: return "waiting for you";
-    case RUN_STOPPED: return held ? "stopping" : "stopped; run it again to go on";
+    case RUN_STOPPED: return held ? "stopping" : "stopped, run it again";
     case RUN_BLOCKED: return "out of budget";
     case RUN_DONE: return "done";
     case RUN_FAILED: return "failed";
-    case RUN_BROKEN: return "broken; see `crannog doctor --audit`";
+    case RUN_BROKEN: return "broken, see doctor --audit";
     default: return "new";
     }
 }
@@ -186,6 +196,7 @@ enum err view_run(struct store *s, uint64_t run, struct json **ret, struct error
     json_put_text(o, "plan", r.plan_path);
     json_put_text(o, "work", r.work);
     json_put_text(o, "account", r.account);
+    json_put_bool(o, "exec", r.is_exec);
     json_put_int(o, "holder", lease_holder(s, run));
     run_progress(&r, &done, &total);
     json_put_int(o, "done", (int64_t)done);
