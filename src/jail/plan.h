@@ -14,14 +14,24 @@
 #define CRANNOG_JAIL_PLAN_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 
-enum { JAIL_MOUNTS_MAX = 64, JAIL_WORDS_MAX = 1024, JAIL_PLAN_MAX = 16 * 1024 * 1024 };
+enum {
+    JAIL_MOUNTS_MAX = 64,
+    JAIL_WORDS_MAX = 1024, /* of argv, and of env */
+    JAIL_PATH_MAX = 4095,
+    JAIL_PLAN_MAX = 16 * 1024 * 1024,
+    JAIL_OUTPUT_MAX = 16 * 1024 * 1024,
+};
 
 enum jail_mount_kind {
-    JAIL_READ = 1, /* bind, read-only, nosuid, nodev, recursive */
-    JAIL_WRITE,    /* bind, writable, nosuid, nodev; idmapped when root */
-    JAIL_EMPTY,    /* an empty read-only folder laid over the target (covers a .crannog) */
-    JAIL_SCRATCH,  /* a tmpfs of `bytes`, writable, noexec off */
+    JAIL_READ = 1, /* bind, read-only, nosuid, nodev, recursive; idmapped when root */
+    JAIL_WRITE,    /* bind, writable, nosuid, nodev, recursive; idmapped when root */
+    JAIL_EMPTY,    /* an empty read-only folder (or file, as the target is one) laid over the target: covers a
+                      .crannog; optional: a missing target is skipped */
+    JAIL_SCRATCH,  /* a tmpfs of `bytes` (0: 64 MiB), writable, noexec off */
+    JAIL_SYSTEM,   /* as READ, of a part of the system that everybody may read: never idmapped, so what only root may
+                      read stays shut; a source that is a symlink becomes the same symlink inside */
 };
 
 struct jail_mount {
@@ -29,17 +39,18 @@ struct jail_mount {
     struct slice source; /* absolute path outside; empty for EMPTY and SCRATCH */
     struct slice target; /* absolute path inside */
     uint64_t bytes;      /* SCRATCH: size */
-    bool optional;       /* a missing source is skipped */
+    bool optional;       /* a missing source (EMPTY: target) is skipped */
 };
 
-struct jail_limits { /* 0: none */
+struct jail_limits { /* 0: none, but for output */
     uint64_t wall_ms;
-    uint64_t cpu_ms;
+    uint64_t cpu_ms;    /* all processes together, to about 20 ms */
     uint64_t memory;    /* bytes of address space a process */
     uint64_t file_size; /* bytes */
     uint64_t files;     /* open descriptors */
-    uint64_t processes;
-    uint64_t output;    /* bytes kept of standard output and of standard error, each; the rest is counted and dropped */
+    uint64_t processes; /* and threads, at once */
+    uint64_t output;    /* bytes kept of standard output and of standard error, each: the first half and the last; the
+                           rest is counted and dropped. 0 or more than JAIL_OUTPUT_MAX: JAIL_OUTPUT_MAX */
 };
 
 struct jail_plan {
@@ -57,11 +68,15 @@ struct jail_plan {
     bool terminal;       /* 0, 1, 2 are passed through (exec at a terminal) instead of empty input and kept output */
 };
 
-/* The read-only view of the system (/usr, /lib*, /bin, /sbin, a chosen few of /etc), appended to p's mounts. */
+/* The read-only view of the system (/usr, /lib*, /bin, /sbin, a chosen few of /etc), appended to p's mounts as far as
+   there is room; whatever this machine has not is skipped when the plan is played. */
 void jail_plan_add_system(struct jail_plan *p);
 /* Appends one mount; false when the plan is full. */
 bool jail_plan_add(struct jail_plan *p, struct jail_mount m);
-/* To and from message bytes. Decoding checks every bound and takes outside bytes; slices point into `bytes`. */
+/* To and from message bytes. Encoding appends to `ret`, whose maximum JAIL_PLAN_MAX always suffices for a plan that can
+   be decoded. Decoding takes outside bytes and checks every bound: ids, counts, absolute paths without "." and "..",
+   no NUL, NAME=value. Slices point into `bytes`, arrays lie in `a`. A field it does not know is ERR_VERSION and not
+   skipped: it could be a wall (J5). */
 void jail_plan_encode(const struct jail_plan *p, struct buf *ret);
 enum err MUST_USE jail_plan_decode(struct slice bytes, struct arena *a, struct jail_plan *ret, struct error *e);
 /* For people: a line a mount and a limit. */

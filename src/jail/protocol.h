@@ -5,9 +5,12 @@
 #ifndef CRANNOG_JAIL_PROTOCOL_H
 #define CRANNOG_JAIL_PROTOCOL_H
 
+enum { JAIL_REPLY_MAX = 64 * 1024 * 1024 - 64 * 1024 }; /* bytes of an applet's answer */
+
 enum jail_frame {
     JAIL_RUN = 1, /* PLAN (large), STDIN STDOUT STDERR (descriptors, only with plan.terminal) */
-    JAIL_RESULT,  /* HOW, STATUS, CPU_NS, WALL_NS, RSS, OUT, ERR, OUT_DROPPED, ERR_DROPPED, REPLY, WHY */
+    JAIL_RESULT,  /* HOW, STATUS, CPU_NS, WALL_NS, RSS, OUT, ERR, OUT_DROPPED, ERR_DROPPED, REPLY, LEFTOVER,
+                    WHY */
 };
 
 enum jail_tag {
@@ -17,9 +20,11 @@ enum jail_tag {
     JAIL_STATUS,   /* exit status, or the signal's number */
     JAIL_CPU_NS, JAIL_WALL_NS, JAIL_RSS, /* of everything inside; RSS in bytes, the largest process */
     JAIL_OUT, JAIL_ERR,                  /* large: kept output */
-    JAIL_OUT_DROPPED, JAIL_ERR_DROPPED,  /* bytes beyond limits.output */
+    JAIL_OUT_DROPPED, JAIL_ERR_DROPPED,  /* bytes beyond limits.output; where not 0, they were in the middle, between
+                                            the two halves of what was kept */
     JAIL_REPLY,    /* large: an applet's answer, a message */
-    JAIL_WHY,      /* text for people where HOW is REFUSED or the applet failed */
+    JAIL_WHY,      /* text for people where HOW is REFUSED, the applet failed, or the program could not be started
+                      (status 127 or 126, as a shell has it) */
     JAIL_LEFTOVER, /* processes that were still running and were ended */
 };
 

@@ -280,3 +280,26 @@ bool stamp_decode(struct slice m, struct stamp *ret)
     *ret = type == STAMP_ABSENT ? (struct stamp){.type = STAMP_ABSENT} : s;
     return true;
 }
+
+void stamp_to_hex(const struct stamp *s, struct buf *ret)
+{
+    BUF_CLEANUP struct buf raw = BUF_INIT(1024);
+    stamp_encode(s, &raw);
+    for (size_t i = 0; i < raw.n; i++)
+        buf_addf(ret, "%02x", (unsigned char)raw.p[i]);
+}
+
+bool stamp_from_hex(struct slice hex, struct stamp *ret)
+{
+    static const char digits[] = "0123456789abcdef";
+    BUF_CLEANUP struct buf raw = BUF_INIT(1024);
+    if (hex.n % 2)
+        return false;
+    for (size_t i = 0; i < hex.n; i += 2) {
+        const char *hi = memchr(digits, hex.p[i], 16), *lo = memchr(digits, hex.p[i + 1], 16);
+        if (!hi || !lo)
+            return false;
+        buf_add_char(&raw, (char)((hi - digits) << 4 | (lo - digits)));
+    }
+    return buf_ok(&raw) && stamp_decode(buf_slice(&raw), ret);
+}

@@ -36,5 +36,8 @@ bool stamp_same(const struct stamp *a, const struct stamp *b);
 /* As a message (wire/message.h fields), for intents and applets. Decoding takes any bytes. */
 void stamp_encode(const struct stamp *s, struct buf *ret);
 bool stamp_decode(struct slice bytes, struct stamp *ret);
+/* The same as hex digits, for JSON. */
+void stamp_to_hex(const struct stamp *s, struct buf *ret);
+bool stamp_from_hex(struct slice hex, struct stamp *ret);
 
 #endif

@@ -99,6 +99,15 @@ static void test_message_has_a_field_limit(void **state)
     assert_false(message_ok(buf_slice(&m)));
 }
 
+/* A length that four bytes cannot say is refused before anything is written or read. */
+static void test_message_has_a_length_limit(void **state)
+{
+    (void)state;
+    BUF_CLEANUP struct buf m = BUF_INIT(SIZE_MAX);
+    message_put(&m, 1, (struct slice){"", (size_t)UINT32_MAX + 1});
+    assert_true(!buf_ok(&m) && m.n == 0);
+}
+
 /* A reader that met damage stays there: asking again never runs on into bytes that were not checked. */
 static void test_message_reader_stays_at_damage(void **state)
 {
@@ -121,6 +130,16 @@ static void make_frame(struct buf *ret)
     message_put(ret, 1, SLICE("one"));
     message_put_u64(ret, 2, 2);
     message_put(ret, 3, SLICE("the last field"));
+}
+
+/* More than a frame may have, cut between two fields at exactly FRAME_MAX: only the size is wrong with it. */
+static void make_oversize(struct buf *ret)
+{
+    static char zeros[FRAME_MAX];
+    make_frame(ret);
+    message_put(ret, 4, (struct slice){zeros, FRAME_MAX - ret->n - 6});
+    assert_int_equal(ret->n, FRAME_MAX);
+    message_put(ret, 5, SLICE("more"));
 }
 
 /* Every proper prefix of a frame is refused, but those that end where a field ends. */
@@ -157,9 +176,16 @@ static void test_frame_of_another_version(void **state)
     assert_int_equal(frame_parse(buf_slice(&b), &f, NULL), ERR_VERSION);
     b.p[0]++;
     assert_int_equal(frame_parse(buf_slice(&b), &f, NULL), ERR_CORRUPT);
-    b.p[0]--, b.p[4]--;
-    memset(buf_extend(&b, b.max - b.n), 0, b.max - b.n);
+}
+
+static void test_frame_oversize(void **state)
+{
+    (void)state;
+    BUF_CLEANUP struct buf b = BUF_INIT(FRAME_MAX + 100);
+    make_oversize(&b);
+    struct frame f;
     assert_int_equal(frame_parse(buf_slice(&b), &f, NULL), ERR_CORRUPT);
+    assert_int_equal(frame_parse(slice_sub(buf_slice(&b), 0, FRAME_MAX), &f, NULL), OK);
 }
 
 /* Random damage to a good frame: either refused, or every field lies within the bytes. */
@@ -228,7 +254,9 @@ static void test_busy_and_gone(void **state)
         frame_release(&f);
     }
     assert_int_equal(frame_receive(s[1], &f, NULL), ERR_GONE);
-    assert_int_equal(frame_send(s[1], 1, 1, NULL, NULL), ERR_GONE); /* and no SIGPIPE */
+    struct error e;
+    assert_int_equal(frame_send(s[1], 1, 1, NULL, &e), ERR_GONE);
+    assert_non_null(strstr(e.text, "has ended"));
     close_pair(s);
 }
 
@@ -241,7 +269,9 @@ static void test_gone_with_unread_frames(void **state)
     assert_int_equal(frame_send(s[0], 1, 1, NULL, NULL), OK);
     sys_close_fd(&s[1]);
     FRAME_CLEANUP struct frame f = FRAME_INIT;
-    assert_int_equal(frame_receive(s[0], &f, NULL), ERR_GONE);
+    struct error e;
+    assert_int_equal(frame_receive(s[0], &f, &e), ERR_GONE);
+    assert_non_null(strstr(e.text, "has ended"));
     close_pair(s);
 }
 
@@ -303,6 +333,31 @@ static void test_many_large_fields(void **state)
     close_pair(s);
 }
 
+/* What cannot be sent is noticed while it is put together and said when it is sent; nothing of it goes out. */
+static void test_outgoing_limits(void **state)
+{
+    (void)state;
+    int s[2];
+    pair_of(s, SOCK_NONBLOCK);
+    OUTGOING_CLEANUP struct outgoing fds = outgoing_new(), bytes = outgoing_new();
+    OUTGOING_CLEANUP struct outgoing fields = outgoing_new(), bad = outgoing_new();
+    for (int i = 0; i <= FRAME_FDS_MAX; i++)
+        outgoing_put_fd(&fds, 1, s[0]);
+    assert_int_equal(frame_send(s[0], 1, 1, &fds, NULL), ERR_LIMIT);
+    char *many = calloc(1, FRAME_LARGE_MAX + 1);
+    outgoing_put_large(&bytes, 1, (struct slice){many, FRAME_LARGE_MAX + 1});
+    assert_int_equal(frame_send(s[0], 1, 1, &bytes, NULL), ERR_LIMIT);
+    free(many);
+    for (int i = 0; i <= MESSAGE_FIELDS_MAX; i++)
+        message_put(&fields.message, 1, SLICE(""));
+    assert_int_equal(frame_send(s[0], 1, 1, &fields, NULL), ERR_LIMIT);
+    outgoing_put_fd(&bad, 1, -1);
+    assert_int_equal(frame_send(s[0], 1, 1, &bad, NULL), ERR_IO);
+    FRAME_CLEANUP struct frame f = FRAME_INIT;
+    assert_int_equal(frame_receive(s[1], &f, NULL), ERR_BUSY);
+    close_pair(s);
+}
+
 static void test_descriptors_arrive_once(void **state)
 {
     (void)state;
@@ -339,7 +394,8 @@ static void send_raw(int socket, struct slice bytes, int fd, size_t nfds)
         struct cmsghdr align;
     } c = {{0}};
     struct iovec io = {(void *)(uintptr_t)bytes.p, bytes.n};
-    struct msghdr m = {.msg_iov = &io, .msg_iovlen = 1, .msg_control = c.bytes, .msg_controllen = CMSG_SPACE(nfds * sizeof fd)};
+    struct msghdr m = {.msg_iov = &io, .msg_iovlen = 1, .msg_control = c.bytes};
+    m.msg_controllen = CMSG_SPACE(nfds * sizeof fd);
     struct cmsghdr *h = CMSG_FIRSTHDR(&m);
     h->cmsg_level = SOL_SOCKET;
     h->cmsg_type = SCM_RIGHTS;
@@ -359,8 +415,7 @@ static void test_bad_frames_leave_no_descriptors(void **state)
     BUF_CLEANUP struct buf good = BUF_INIT(FRAME_MAX * 2), cut = BUF_INIT(FRAME_MAX), big = BUF_INIT(FRAME_MAX * 2);
     make_frame(&good);
     buf_add(&cut, slice_sub(buf_slice(&good), 0, good.n - 1));
-    buf_add(&big, buf_slice(&good));
-    memset(buf_extend(&big, FRAME_MAX), 0, FRAME_MAX);
+    make_oversize(&big);
     struct frame f;
     send_raw(s[0], buf_slice(&good), s[0], FRAME_FDS_MAX + 1);
     assert_int_equal(frame_receive(s[1], &f, NULL), ERR_CORRUPT);
@@ -415,36 +470,70 @@ static void test_unsealed_bytes_are_refused(void **state)
     assert_int_equal(ftruncate(huge, (off_t)1 << 40), 0);
     assert_int_equal(fcntl(huge, F_ADD_SEALS, seals[0] | F_SEAL_GROW), 0);
     assert_int_equal(large_from(huge, &got), ERR_LIMIT);
+    FD_CLEANUP int over = memfd_create("t", MFD_ALLOW_SEALING | MFD_CLOEXEC);
+    assert_int_equal(ftruncate(over, FRAME_LARGE_MAX + 1), 0);
+    assert_int_equal(fcntl(over, F_ADD_SEALS, seals[0] | F_SEAL_GROW), 0);
+    BUF_CLEANUP struct buf trusting = BUF_INIT(SIZE_MAX);
+    assert_int_equal(large_from(over, &trusting), ERR_LIMIT);
+}
+
+static ssize_t short_pread(int fd, void *p, size_t n, off_t at)
+{
+    return pread(fd, p, n > 3 ? 3 : n, at);
+}
+
+static void test_short_reads_are_continued(void **state)
+{
+    (void)state;
+    struct sys slow = sys_real;
+    slow.pread = short_pread;
+    FD_CLEANUP int fd = sys_memfd("t", SLICE("0123456789"));
+    BUF_CLEANUP struct buf got = BUF_INIT(100);
+    sys = &slow;
+    enum err err = large_from(fd, &got);
+    sys = &sys_real;
+    assert_int_equal(err, OK);
+    assert_string_equal(buf_str(&got), "0123456789");
 }
 
 /* A large field that points at a descriptor that is not there, or that was taken, is refused. */
 static void test_large_field_pointing_nowhere(void **state)
 {
     (void)state;
-    const struct slice fields[] = {SLICE(""), SLICE("\xff"), SLICE("\xff\x01"), SLICE("\xff\xff"), SLICE("\x01z"), SLICE("\xff\0\0")};
+    const struct slice fields[] = {SLICE(""),         SLICE("\xff"),  SLICE("\xff\x01"),
+                                   SLICE("\xff\xff"), SLICE("\x01z"), SLICE("\xff\0\0")};
     FD_CLEANUP int sealed = sys_memfd("t", SLICE("text"));
     struct frame f = FRAME_INIT;
     f.fds[f.nfds++] = sealed;
+    f.fds[1] = sealed; /* past the count, so not ours */
     BUF_CLEANUP struct buf got = BUF_INIT(100);
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         assert_int_equal(frame_field_large(&f, (struct field){1, fields[i]}, &got, NULL), ERR_CORRUPT);
     struct field there = {1, SLICE("\xff\0")};
     assert_int_equal(frame_field_large(&f, there, &got, NULL), OK);
-    f.fds[0] = -1;
+    f.fds[0] = -1; /* taken */
     assert_int_equal(frame_field_large(&f, there, &got, NULL), ERR_CORRUPT);
 }
 
 /* ---- peers ---- */
 
 static char *const no_env[] = {NULL};
+#define SEND_SEVEN "printf 'CRAN\\001\\000\\007\\000\\001\\0\\0\\0\\0\\0\\0\\0' >&3" /* a frame of type 7 and id 1 */
 
-/* The program writes the bytes of a frame to descriptor 3, reads one from there to descriptor 4. */
+/* The program reads a frame and its (empty) input to descriptor 4, and writes a frame. Ours has bytes waiting. */
 static void test_peer_talks(void **state)
 {
     (void)state;
-    int before = open_fds(), out[2];
+    int before = open_fds(), out[2], typed[2];
     assert_int_equal(pipe2(out, O_CLOEXEC), 0);
-    char *argv[] = {"sh", "-c", "echo \"$A\" >&4; head -c 16 <&3 >&4; cat; printf 'CRAN\\001\\000\\007\\000\\001\\0\\0\\0\\0\\0\\0\\0' >&3; ls /proc/self/fd >&4", NULL};
+    assert_int_equal(pipe2(typed, O_CLOEXEC), 0);
+    assert_int_equal(write(typed[1], "typed", 5), 5);
+    sys_close_fd(&typed[1]);
+    FD_CLEANUP int input = dup(0);
+    dup2(typed[0], 0);
+    sys_close_fd(&typed[0]);
+    char *argv[] = {"sh", "-c", "echo \"$A\" >&4; head -c 16 <&3 >&4; cat >&4; " SEND_SEVEN
+                    "; ls /proc/self/fd >&4", NULL};
     char *env[] = {"A=here", "PATH=/usr/bin:/bin", NULL};
     struct peer p = PEER_INIT;
     assert_int_equal(peer_start("/bin/sh", argv, env, &out[1], 1, false, &p, NULL), OK);
@@ -464,6 +553,8 @@ static void test_peer_talks(void **state)
     wait_end(&p, &how);
     assert_string_equal(buf_str(&how), "exit status 0");
     peer_kill(&p);
+    dup2(input, 0);
+    sys_close_fd(&input);
     sys_close_fd(&out[0]);
     assert_int_equal(open_fds(), before);
 }
@@ -518,7 +609,7 @@ static void test_peer_says_how_it_ended(void **state)
 static void test_last_words_are_kept(void **state)
 {
     (void)state;
-    char *argv[] = {"sh", "-c", "printf 'CRAN\\001\\000\\007\\000\\001\\0\\0\\0\\0\\0\\0\\0' >&3", NULL};
+    char *argv[] = {"sh", "-c", SEND_SEVEN, NULL};
     struct peer p = PEER_INIT;
     BUF_CLEANUP struct buf how = BUF_INIT(100);
     assert_int_equal(peer_start("/bin/sh", argv, no_env, NULL, 0, true, &p, NULL), OK);
@@ -541,6 +632,31 @@ static void test_peer_find(void **state)
     assert_non_null(strstr(e.text, "no-such-program"));
     *strrchr(self, '/') = '\0';
     assert_non_null(strstr(e.text, self));
+    BUF_CLEANUP struct buf plain = BUF_INIT(4096); /* a file that is no program, then one that is */
+    buf_addf(&plain, "%s/unit-wire-XXXXXX", self);
+    FD_CLEANUP int fd = mkstemp(plain.p);
+    assert_true(fd >= 0);
+    const char *name = strrchr(plain.p, '/') + 1;
+    assert_int_equal(peer_find(name, &path, NULL), ERR_MISSING);
+    assert_int_equal(fchmod(fd, 0700), 0);
+    enum err err = peer_find(name, &path, NULL);
+    unlink(plain.p);
+    assert_int_equal(err, OK);
+    assert_string_equal(buf_str(&path), buf_str(&plain));
+}
+
+static void test_too_many_descriptors_for_a_peer(void **state)
+{
+    (void)state;
+    int fds[PEER_FDS_MAX + 1] = {0};
+    char *argv[] = {"true", NULL};
+    struct peer p = PEER_INIT;
+    assert_int_equal(peer_start("/bin/true", argv, no_env, fds, PEER_FDS_MAX + 1, false, &p, NULL), ERR_LIMIT);
+    assert_int_equal(peer_start("/bin/true", argv, no_env, fds, PEER_FDS_MAX, false, &p, NULL), OK);
+    BUF_CLEANUP struct buf how = BUF_INIT(100);
+    wait_end(&p, &how);
+    assert_string_equal(buf_str(&how), "exit status 0");
+    peer_kill(&p);
 }
 
 /* ---- every call that can fail, failing in turn ---- */
@@ -635,24 +751,29 @@ int main(void)
         cmocka_unit_test(test_message_round_trip),
         cmocka_unit_test(test_message_bytes),
         cmocka_unit_test(test_message_has_a_field_limit),
+        cmocka_unit_test(test_message_has_a_length_limit),
         cmocka_unit_test(test_message_reader_stays_at_damage),
         cmocka_unit_test(test_frame_truncated),
         cmocka_unit_test(test_frame_of_another_version),
+        cmocka_unit_test(test_frame_oversize),
         cmocka_unit_test(test_frame_random_bytes),
         cmocka_unit_test(test_send_and_receive),
         cmocka_unit_test(test_busy_and_gone),
         cmocka_unit_test(test_gone_with_unread_frames),
         cmocka_unit_test(test_large_fields),
         cmocka_unit_test(test_many_large_fields),
+        cmocka_unit_test(test_outgoing_limits),
         cmocka_unit_test(test_descriptors_arrive_once),
         cmocka_unit_test(test_bad_frames_leave_no_descriptors),
         cmocka_unit_test(test_unsealed_bytes_are_refused),
+        cmocka_unit_test(test_short_reads_are_continued),
         cmocka_unit_test(test_large_field_pointing_nowhere),
         cmocka_unit_test(test_peer_talks),
         cmocka_unit_test(test_peer_kill),
         cmocka_unit_test(test_peer_says_how_it_ended),
         cmocka_unit_test(test_last_words_are_kept),
         cmocka_unit_test(test_peer_find),
+        cmocka_unit_test(test_too_many_descriptors_for_a_peer),
         cmocka_unit_test(test_every_fault),
         cmocka_unit_test(test_interruptions_are_retried),
         cmocka_unit_test(test_no_memory_loses_no_frame),

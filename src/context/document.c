@@ -1,0 +1,75 @@
+#include "context/document.h"
+
+static const char SOURCE_HEADING[] = "\n## Source\n";
+
+static void add_reference(const struct hash *h, struct slice path, struct buf *out)
+{
+    char hex[HASH_HEX + 1];
+    hash_hex(h, hex);
+    buf_addf(out, "    %s  %.*s\n", hex, SLICE_ARG(path));
+}
+
+void document_note(struct slice answer, const struct line *l, struct buf *out)
+{
+    buf_add(out, slice_trim(answer));
+    buf_add_text(out, "\n");
+    if (l->source.n) {
+        buf_addf(out, "%s\n", SOURCE_HEADING);
+        add_reference(&l->source_hash, l->source, out);
+    }
+}
+
+/* On one line: a statement is a list item, so line breaks and list marks of the model's become blanks. */
+static void add_statement(struct slice text, struct buf *out)
+{
+    bool blank = true;
+    for (size_t i = 0; i < text.n; i++) {
+        char c = text.p[i] == '\n' || text.p[i] == '\t' || text.p[i] == '\r' ? ' ' : text.p[i];
+        if (c == ' ' && blank)
+            continue;
+        if (c == '[' || c == ']') /* a reference is set by the runtime only */
+            c = c == '[' ? '(' : ')';
+        buf_add_char(out, c);
+        blank = c == ' ';
+    }
+}
+
+void document_gathered(const struct run_state *r, uint32_t item, const struct slice *answers, struct buf *out)
+{
+    const struct item_state *it = &r->items[item];
+    size_t n = 0;
+    if (r->plan.goal.n)
+        buf_addf(out, "# %.*s\n\n", SLICE_ARG(r->plan.goal));
+    for (size_t i = 0; i < it->npieces; i++) {
+        if (it->pieces[i].stage != STAGE_DONE)
+            continue;
+        buf_add_text(out, "- ");
+        add_statement(slice_trim(answers[i]), out);
+        if (it->pieces[i].source.n)
+            buf_addf(out, " [%zu]", ++n);
+        buf_add_text(out, "\n");
+    }
+    if (n == 0)
+        return;
+    buf_add_text(out, "\n## References\n");
+    n = 0;
+    for (size_t i = 0; i < it->npieces; i++) {
+        const struct line *l = &it->pieces[i], *writer = run_writer_of(r, l->source);
+        if (l->stage != STAGE_DONE || !l->source.n)
+            continue;
+        buf_addf(out, "\n[%zu] from %.*s", ++n, SLICE_ARG(l->source));
+        if (writer && writer->source.n)
+            buf_addf(out, ", made from %.*s", SLICE_ARG(writer->source));
+        buf_add_text(out, "\n\n");
+        add_reference(&l->source_hash, l->source, out);
+        if (writer && writer->source.n)
+            add_reference(&writer->source_hash, writer->source, out);
+    }
+}
+
+struct slice document_body(struct slice text)
+{
+    struct slice mark = slice_of(SOURCE_HEADING);
+    size_t at = slice_find(text, mark, 0);
+    return at < text.n ? slice_trim(slice_sub(text, 0, at)) : text;
+}

@@ -1,0 +1,174 @@
+/*
+ * The state of a run: a fold over its events, and what comes next.
+ *
+ * A run walks a plan's items in order. An item has a head (steps about the item itself: list its files, write a
+ * gathered answer, verify) and pieces (one a file, or a single one without files). Head and pieces are *lines*: each
+ * is at a stage and has at most one step open. A run of a command (`exec`) has one item with only a head.
+ *
+ *   head:  LIST -> (pieces) -> [gathers: LOOK -> LAND -> VERIFY] -> DONE
+ *   piece: READ -> MEASURE -> ASK (a part at a time) -> JOIN (if parts) -> [else: LOOK -> LAND -> VERIFY] -> DONE
+ *
+ * S1  run_apply() takes outside bytes: any event gives a legal state or an error; nothing is asserted of a payload.
+ * S2  run_decide() is pure: state and clock in, wants out; it is never run on the past.
+ * S3  A line has at most one open step; a finished step is never wanted again.
+ * S4  Every intent ends in exactly one finish before the next attempt of the same line.
+ */
+#ifndef CRANNOG_CORE_STATE_H
+#define CRANNOG_CORE_STATE_H
+
+#include "core/event.h"
+#include "core/plan.h"
+
+enum { RUN_ARENA_BYTES = 64 * 1024 * 1024, RUN_PIECES_MAX = 10000, RUN_PARTS_MAX = 256, RUN_DEATHS_MAX = 3, HEAD = -1 };
+
+enum stage {
+    STAGE_LIST, STAGE_PIECES, STAGE_READ, STAGE_MEASURE, STAGE_ASK, STAGE_JOIN, STAGE_LOOK, STAGE_LAND, STAGE_VERIFY,
+    STAGE_EXEC, STAGE_DONE,
+    STAGE_STUCK,   /* a person must say what happens: `question` is open */
+    STAGE_SKIPPED, /* a person said: go on without it */
+    STAGES
+};
+
+enum question { QUESTION_NONE, QUESTION_FAILED, QUESTION_CONFLICT, QUESTION_POISON };
+
+/* The acts of the engine's table (engine/act.h); their numbers stand in intents. */
+enum act_kind { ACT_TOOL = 1, ACT_MODEL = 2, ACT_MEASURE = 3, ACT_LANDING = 4, ACT_KINDS };
+
+/* What a crash in the middle means (DESIGN.md section 4). */
+enum act_class { CLASS_READS = 1, CLASS_AGAIN = 2, CLASS_REDO = 3, CLASS_ONCE = 4, CLASSES };
+
+enum outcome { OUTCOME_OK = 1, OUTCOME_FAILED, OUTCOME_LOST, OUTCOME_CANCELLED, OUTCOME_CONFLICT, OUTCOME_UNCONFIRMED, OUTCOMES };
+
+struct answer_ref {
+    struct hash blob;
+    uint64_t bytes;
+};
+
+struct line {
+    enum stage stage, resume; /* resume: where a STUCK line goes on */
+    enum question question;
+    uint32_t question_step;   /* its number, for `answer` */
+    char why[240];
+    bool open;                /* a step of it is intended and not finished */
+    uint32_t step, attempt;   /* of the open or last step */
+    unsigned failures, deaths;
+    int64_t wake_ms;          /* not before (backoff) */
+    bool replace;             /* a person allowed what lies there to be replaced */
+    /* what is known so far */
+    struct slice source;      /* path; empty without a file */
+    struct hash source_hash;
+    struct answer_ref text;   /* the source as text */
+    uint64_t tokens;
+    uint64_t *cuts;           /* ends of the parts, in bytes of text */
+    size_t ncuts;
+    struct answer_ref *parts; /* answers to the parts so far */
+    size_t nparts;
+    struct answer_ref answer;
+    struct slice target;      /* path it writes */
+    struct slice base;        /* stamp of what lay there, encoded (layers/stamp.h) */
+    struct hash landed;       /* hash of what was written */
+};
+
+enum item_phase { ITEM_WAITING, ITEM_OPEN, ITEM_DONE, ITEM_STUCK };
+
+struct item_state {
+    const struct plan_item *plan; /* NULL for the plan's own verify and for exec */
+    enum item_phase phase;
+    struct line head;
+    struct line *pieces;
+    size_t npieces;
+};
+
+enum run_status { RUN_NEW, RUN_ACTIVE, RUN_WAITING, RUN_STOPPED, RUN_BLOCKED, RUN_DONE, RUN_FAILED, RUN_BROKEN };
+
+struct open_step {
+    struct step_key key;
+    uint32_t item;
+    int32_t piece; /* HEAD or an index */
+    enum stage stage;
+    enum act_kind act;
+    enum act_class class;
+    struct amounts held;
+    struct slice args; /* the intent's arguments, JSON bytes */
+};
+
+enum { RUN_OPEN_MAX = 16 };
+
+struct run_state {
+    uint64_t id, seq;
+    uint32_t branch, next_step;
+    struct hash head; /* of the last event */
+    enum run_status status;
+    char why[240];
+    bool is_exec;
+    struct slice exec; /* its words, a JSON array */
+    struct slice plan_text, plan_path, work, goal, account, agent, model;
+    uint64_t work_dev, work_ino;
+    struct amounts budget;
+    struct plan plan;
+    struct item_state *items; /* those of the plan, then one for its `verify:` if it has one */
+    size_t nitems;
+    struct open_step open[RUN_OPEN_MAX];
+    size_t nopen;
+    unsigned slots;  /* model calls at once */
+    uint64_t window; /* tokens of a document that a model call sees at most */
+    struct amounts used, assumed; /* settled so far; assumed is part of used */
+    int64_t started_ms, updated_ms;
+    uint32_t touched; /* the item that the last event was about, or UINT32_MAX */
+    struct arena *arena; /* everything above; owned by the caller */
+};
+
+/* A run without events. */
+void run_init(struct run_state *r, uint64_t id, struct arena *a);
+
+/* Folds one event whose place in the chain was checked (event_check). ERR_CORRUPT, ERR_LIMIT or ERR_MEMORY: the run is
+   broken at this event, its state is not to be used further. */
+enum err MUST_USE run_apply(struct run_state *r, const struct event *e, struct error *err);
+
+struct want {
+    uint32_t item;
+    int32_t piece; /* HEAD or an index */
+    enum stage stage;
+    uint32_t part; /* ASK: which part */
+    enum act_kind act;
+    enum act_class class;
+    uint32_t step, attempt; /* the key it will have */
+};
+
+enum decision_what {
+    DECIDE_INTEND, /* wants[] */
+    DECIDE_WAIT,   /* for what is open, or until wake_ms (0: nothing to wake for) */
+    DECIDE_ASK,    /* nothing can go on without a person */
+    DECIDE_DONE,   /* all items done: the run may end */
+    DECIDE_REST,   /* stopped, blocked, ended or broken: not a run that goes on by itself */
+};
+
+struct decision {
+    enum decision_what what;
+    struct want wants[RUN_OPEN_MAX];
+    size_t nwants;
+    int64_t wake_ms;
+};
+
+void run_decide(const struct run_state *r, int64_t now_ms, struct decision *ret);
+
+struct line *run_line(struct run_state *r, uint32_t item, int32_t piece);             /* NULL if there is none */
+const struct line *run_line_const(const struct run_state *r, uint32_t item, int32_t piece);
+/* The line with an open question of that number, or NULL. */
+const struct line *run_question(const struct run_state *r, uint32_t question_step, uint32_t *ret_item);
+/* The finished piece that wrote this path, or NULL: provenance of a gathered statement. */
+const struct line *run_writer_of(const struct run_state *r, struct slice path);
+/* Pieces that are done (or skipped), and all that are known. */
+void run_progress(const struct run_state *r, size_t *ret_done, size_t *ret_total);
+/* Whether a changed plan may replace the run's: only items that were not started may differ. The error says which
+   finished one does. */
+enum err MUST_USE run_plan_may_change(const struct run_state *r, const struct plan *to, struct error *e);
+
+const char *stage_name(enum stage s);
+const char *run_status_name(enum run_status s);
+const char *outcome_name(enum outcome o);
+enum outcome outcome_from(struct slice name); /* 0 if it is none */
+const char *act_name(enum act_kind k);
+const char *class_name(enum act_class c);
+
+#endif

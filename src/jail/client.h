@@ -1,0 +1,39 @@
+/*
+ * The engine's side of a jail: start crannog-jail with a plan, read its result.
+ *
+ *   jail_start()         the caller then polls ret->socket
+ *   frame_receive()      one JAIL_RESULT
+ *   jail_result_parse()
+ *   peer_kill()          always, also after a result: it collects the process. Before one: everything inside dies.
+ *
+ * A frame_receive() that says ERR_GONE means that crannog-jail died without a result; everything inside is dead then.
+ */
+#ifndef CRANNOG_JAIL_CLIENT_H
+#define CRANNOG_JAIL_CLIENT_H
+
+#include "jail/plan.h"
+#include "jail/protocol.h"
+#include "wire/peer.h"
+
+struct jail_result {
+    enum jail_how how;
+    uint64_t status;         /* exit status or signal (jail/protocol.h); of an applet that failed: its enum err */
+    uint64_t cpu_ns, wall_ns;
+    uint64_t rss;            /* bytes, the largest process */
+    uint64_t leftover;       /* processes that had to be ended */
+    struct buf out, err;     /* kept output, owned */
+    uint64_t out_dropped, err_dropped; /* bytes, gone from the middle */
+    struct buf reply;        /* an applet's answer, a message; owned */
+    char why[512];           /* "" where there is nothing to say */
+};
+
+/* Starts the program at `program_path` and sends it `p`. `stdio` are the descriptors 0, 1, 2 of a plan with
+   p->terminal (borrowed), else NULL. `nonblocking` is for ret->socket, after the plan is sent. On an error nothing is
+   left running. */
+enum err MUST_USE jail_start(const char *program_path, const struct jail_plan *p, const int stdio[3], bool nonblocking,
+                             struct peer *ret, struct error *e);
+/* Reads a JAIL_RESULT; ERR_CORRUPT for a frame that is not one. After an error *ret is empty. The caller releases. */
+enum err MUST_USE jail_result_parse(const struct frame *f, struct jail_result *ret, struct error *e);
+void jail_result_release(struct jail_result *r); /* NULL is fine */
+
+#endif

@@ -1,0 +1,429 @@
+/*
+ * pid 1 of the jail. It builds the walls around itself, starts the program, and from then on only collects: children
+ * that end, a word from outside to stop, the CPU time used. When the program has ended, or has to, it ends everything
+ * else, counts that, and tells the outer process. If it dies itself, by whatever, the kernel ends the jail (J4).
+ *
+ * It runs with the program's ids and under its filter, holds nothing worth stealing, and cannot be traced or looked
+ * into (not dumpable). A pid 1 gets no signal from inside that it has no handler for, SIGKILL included.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/sys.h"
+#include "jail/internal.h"
+
+enum { CPU_LOOK_MS = 20 };
+
+static void tell(int socket, const struct report *r)
+{
+    if (send(socket, r, sizeof *r, MSG_NOSIGNAL) != (ssize_t)sizeof *r)
+        _exit(1); /* the outer process is gone: so is the jail */
+}
+
+static _Noreturn void refuse(int socket, const struct error *e)
+{
+    struct report r = {.kind = REPORT_REFUSED, .how = JAIL_REFUSED};
+    snprintf(r.text, sizeof r.text, "%s", e->text);
+    tell(socket, &r);
+    _exit(0);
+}
+
+/* ---- building ---- */
+
+/* Waits for the id maps; as root the opened sources come along. */
+static enum err receive_go(int socket, struct go *ret, struct sources *ret_sources, struct error *e)
+{
+    union {
+        struct cmsghdr head;
+        char space[CMSG_SPACE(sizeof(int) * JAIL_SOURCES_MAX)];
+    } control;
+    struct iovec io = {ret, sizeof *ret};
+    struct msghdr m = {.msg_iov = &io, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    if (recvmsg(socket, &m, MSG_CMSG_CLOEXEC) != (ssize_t)sizeof *ret)
+        _exit(1); /* the outer process gave up; it knows why */
+    int fds[JAIL_SOURCES_MAX];
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    size_t got = c ? (c->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0, used = 0;
+    if (got)
+        memcpy(fds, CMSG_DATA(c), got * sizeof *fds);
+    for (size_t i = 0; i < JAIL_SOURCES_MAX; i++)
+        ret_sources->fds[i] = ret->have[i] && used < got ? fds[used++] : -1;
+    memcpy(ret_sources->link, ret->link, sizeof ret->link);
+    return m.msg_flags & MSG_CTRUNC ? error_set(e, ERR_LIMIT, "too many open files to build the jail") : OK;
+}
+
+/* The loopback of the new network namespace is down at first (J3). */
+static enum err loopback_up(struct error *e)
+{
+    FD_CLEANUP int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct ifreq r = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+    if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &r) < 0)
+        return error_errno(e, errno, "cannot bring up the jail's loopback (%s)", idmap_mend(errno));
+    return OK;
+}
+
+/* The namespaces that are not born with us, their name and their loopback. Needs no ids yet, so it is done while the
+   outer process writes them. */
+static enum err make_namespaces(struct error *e)
+{
+    static const char name[] = "crannog";
+    if (unshare(CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP) < 0)
+        return error_errno(e, errno, "cannot make the jail's network and other namespaces (%s)", idmap_mend(errno));
+    if (sethostname(name, sizeof name - 1) < 0)
+        return error_errno(e, errno, "cannot name the jail (%s)", idmap_mend(errno));
+    return loopback_up(e);
+}
+
+static enum err build(const struct jail *j, struct error *e)
+{
+    struct go go;
+    struct sources sources;
+    enum err err = make_namespaces(e);
+    if (!err)
+        err = receive_go(j->socket, &go, &sources, e);
+    if (!err)
+        err = idmap_enter(go.root, e);
+    if (!err && !go.root)
+        err = mounts_open(j->plan, -1, &sources, e);
+    if (!err)
+        err = mounts_build(j->plan, &sources, e);
+    return err ? err : idmap_drop(j->plan, go.root, e);
+}
+
+/* Nobody looks into us, and we die with the outer process. After the change of ids, which would undo both. */
+static enum err guard(int socket, struct error *e)
+{
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || setsid() < 0)
+        return error_errno(e, errno, "cannot guard the jail's first process");
+    struct pollfd p = {.fd = socket, .events = 0};
+    if (poll(&p, 1, 0) > 0) /* it died before the line above */
+        _exit(1);
+    return OK;
+}
+
+/* ---- the program ---- */
+
+static void limit(int what, uint64_t soft, uint64_t hard)
+{
+    struct rlimit now, r = {.rlim_cur = soft, .rlim_max = hard};
+    if (getrlimit(what, &now) == 0 && now.rlim_max != RLIM_INFINITY) { /* never more than outside */
+        r.rlim_cur = soft < now.rlim_max ? soft : now.rlim_max;
+        r.rlim_max = hard < now.rlim_max ? hard : now.rlim_max;
+    }
+    if (setrlimit(what, &r) < 0)
+        _exit(126);
+}
+
+static void set_limits(const struct jail_limits *l)
+{
+    uint64_t seconds = l->cpu_ms / 1000 + (l->cpu_ms % 1000 != 0);
+    limit(RLIMIT_CORE, 0, 0);
+    if (l->cpu_ms)
+        limit(RLIMIT_CPU, seconds, seconds + 1);
+    if (l->memory)
+        limit(RLIMIT_AS, l->memory, l->memory);
+    if (l->file_size)
+        limit(RLIMIT_FSIZE, l->file_size, l->file_size);
+    if (l->files)
+        limit(RLIMIT_NOFILE, l->files, l->files);
+    if (l->processes)
+        limit(RLIMIT_NPROC, l->processes + 1, l->processes + 1); /* pid 1 counts too */
+}
+
+/* NUL-terminated copies for exec, or NULL. The process ends or execs soon: nothing is freed. */
+static char **words(const struct slice *from, size_t n)
+{
+    char **ret = calloc(n + 1, sizeof *ret);
+    for (size_t i = 0; ret && i < n; i++)
+        if (!(ret[i] = strndup(from[i].p, from[i].n)))
+            return NULL;
+    return ret;
+}
+
+/* The program's own failure, in words for a person; it then ends like a shell's would. */
+static _Noreturn void cannot_run(int socket, const char *what, int errnum)
+{
+    struct report r = {.kind = REPORT_NOTE};
+    snprintf(r.text, sizeof r.text, "cannot run %s inside the jail: %s", what, strerror(errnum));
+    tell(socket, &r);
+    _exit(errnum == ENOENT || errnum == ENOTDIR ? 127 : 126);
+}
+
+static const char *path_of(char *const env[])
+{
+    for (; *env; env++)
+        if (strncmp(*env, "PATH=", 5) == 0)
+            return *env + 5;
+    return "/usr/local/bin:/usr/bin:/bin";
+}
+
+/* Looks a name up as a shell does: the first that can be run; "permission denied" is kept over "not found". */
+static int exec_search(char *const argv[], char *const env[])
+{
+    if (strchr(argv[0], '/')) {
+        execve(argv[0], argv, env);
+        return errno;
+    }
+    int why = ENOENT;
+    struct slice rest = slice_of(path_of(env));
+    while (rest.n) {
+        size_t n = slice_index(rest, ':');
+        char path[4096];
+        if ((size_t)snprintf(path, sizeof path, "%.*s/%s", (int)n, rest.p, argv[0]) < sizeof path && n) {
+            execve(path, argv, env);
+            why = errno != ENOENT && errno != ENOTDIR ? errno : why;
+        }
+        rest = slice_sub(rest, n + 1, rest.n);
+    }
+    return why;
+}
+
+static void close_from(int low, unsigned flags)
+{
+    if (close_range((unsigned)low, ~0u, flags) < 0)
+        _exit(126);
+}
+
+/* Runs an applet and sends u32 code, u32 length of its error text, the text, the reply; little-endian. */
+static _Noreturn void run_applet(const struct jail *j)
+{
+    enum { REPLY_FD = 3 };
+    if (j->reply != REPLY_FD && dup2(j->reply, REPLY_FD) < 0)
+        _exit(126);
+    close_from(REPLY_FD + 1, 0);
+    struct error e = {.code = OK};
+    struct buf reply = BUF_INIT(JAIL_REPLY_MAX), head = BUF_INIT(sizeof e.text + 8);
+    enum err err = j->applet->run(j->plan->args, &reply, &e);
+    if (!err)
+        err = buf_check(&reply, "the answer of an applet", &e);
+    struct slice text = err ? slice_of(e.text) : SLICE_NONE;
+    buf_add_u32(&head, (uint32_t)err);
+    buf_add_u32(&head, (uint32_t)text.n);
+    buf_add(&head, text);
+    bool sent = !sys_write_all(REPLY_FD, buf_slice(&head), "the answer", NULL) &&
+                (err || !sys_write_all(REPLY_FD, buf_slice(&reply), "the answer", NULL));
+    _exit(err ? (int)err : sent ? 0 : 126);
+}
+
+static void take_streams(const struct jail *j)
+{
+    int in = j->in >= 0 ? j->in : open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (in < 0 || dup2(in, 0) < 0 || dup2(j->out, 1) < 0 || dup2(j->err, 2) < 0)
+        _exit(126);
+}
+
+static _Noreturn void run_program(const struct jail *j)
+{
+    const struct jail_plan *p = j->plan;
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    setsid();
+    take_streams(j);
+    char **env = words(p->env, p->nenv), **argv = words(p->argv, p->nargv);
+    char *cwd = strndup(p->cwd.p, p->cwd.n);
+    if (!env || !argv || !cwd)
+        cannot_run(j->socket, "the program", ENOMEM);
+    if (chdir(cwd) < 0)
+        cannot_run(j->socket, cwd, errno);
+    environ = env;
+    set_limits(&p->limits);
+    if (j->applet)
+        run_applet(j);
+    close_from(3, CLOSE_RANGE_CLOEXEC);
+    cannot_run(j->socket, argv[0], exec_search(argv, env));
+}
+
+/* ---- collecting ---- */
+
+struct watch {
+    const struct jail *j;
+    int signals;   /* a signalfd of SIGCHLD */
+    DIR *proc;     /* to sum up CPU time, where that is limited */
+    pid_t program;
+    bool ended;    /* the program has */
+    int status;
+    struct report done;
+};
+
+static uint64_t time_ns(struct timeval t)
+{
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_usec * 1000u;
+}
+
+static uint64_t children_cpu_ns(uint64_t *ret_rss)
+{
+    struct rusage u;
+    getrusage(RUSAGE_CHILDREN, &u);
+    if (ret_rss)
+        *ret_rss = (uint64_t)u.ru_maxrss * 1024;
+    return time_ns(u.ru_utime) + time_ns(u.ru_stime);
+}
+
+/* utime + stime + cutime + cstime of /proc/PID/stat, the 14th to 17th word; 0 if it cannot be read. */
+static uint64_t process_cpu_ns(int proc, const char *pid)
+{
+    char path[300], text[1024];
+    snprintf(path, sizeof path, "%s/stat", pid);
+    FD_CLEANUP int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (n <= 0)
+        return 0;
+    text[n] = '\0';
+    const char *at = strrchr(text, ')'); /* the name before it may hold anything */
+    unsigned long long v[4] = {0};
+    if (!at || sscanf(at + 1, " %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu %llu %llu %llu", &v[0], &v[1], &v[2],
+                      &v[3]) != 4)
+        return 0;
+    return (v[0] + v[1] + v[2] + v[3]) * (1000000000u / (unsigned long)sysconf(_SC_CLK_TCK));
+}
+
+/*
+ * CPU time of all that lives or was collected, to about 10 ms. What a process used that nobody waited for (its parent
+ * ignores SIGCHLD) is missing: there the limit of each process and the wall clock remain. Exact counting needs a
+ * control group.
+ */
+static uint64_t jail_cpu_ns(DIR *proc)
+{
+    uint64_t sum = children_cpu_ns(NULL);
+    rewinddir(proc);
+    for (const struct dirent *d; (d = readdir(proc));)
+        if (d->d_name[0] > '0' && d->d_name[0] <= '9' && strcmp(d->d_name, "1") != 0)
+            sum += process_cpu_ns(dirfd(proc), d->d_name);
+    return sum;
+}
+
+/* Collects whoever has ended. */
+static void reap(struct watch *w)
+{
+    int status;
+    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0;)
+        if (pid == w->program) {
+            w->ended = true;
+            w->status = status;
+        }
+}
+
+/* Ends all others and waits until none is left; how many had to be killed. kill(-1) is atomic: a fork under way does
+   not slip through. */
+static uint64_t end_all(struct watch *w)
+{
+    uint64_t killed = 0;
+    int status;
+    kill(-1, SIGKILL);
+    for (pid_t pid; (pid = waitpid(-1, &status, __WALL)) > 0 || errno == EINTR;) {
+        if (pid == w->program) {
+            w->ended = true;
+            w->status = status;
+        } else if (pid > 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
+            killed++;
+        }
+    }
+    return killed;
+}
+
+static void set_how(struct watch *w, bool stopped, bool over_cpu)
+{
+    struct report *r = &w->done;
+    uint64_t cpu_max = w->j->plan->limits.cpu_ms * 1000000u;
+    bool signalled = WIFSIGNALED(w->status);
+    r->status = signalled ? WTERMSIG(w->status) : WEXITSTATUS(w->status);
+    if (stopped)
+        r->how = JAIL_TIMEOUT;
+    else if (over_cpu || (cpu_max && signalled && r->cpu_ns >= cpu_max))
+        r->how = JAIL_CPU;
+    else
+        r->how = signalled ? JAIL_SIGNALLED : JAIL_EXITED;
+}
+
+static _Noreturn void finish(struct watch *w, bool stopped, bool over_cpu)
+{
+    w->done.kind = REPORT_DONE;
+    w->done.leftover = end_all(w);
+    w->done.cpu_ns = children_cpu_ns(&w->done.rss);
+    set_how(w, stopped, over_cpu);
+    tell(w->j->socket, &w->done);
+    _exit(0);
+}
+
+static _Noreturn void watch(struct watch *w)
+{
+    uint64_t cpu_max = w->j->plan->limits.cpu_ms * 1000000u;
+    struct pollfd fds[2] = {{.fd = w->signals, .events = POLLIN}, {.fd = w->j->socket, .events = POLLIN}};
+    for (;;) {
+        int n = poll(fds, 2, cpu_max ? CPU_LOOK_MS : -1);
+        if (n < 0 && errno != EINTR)
+            _exit(1);
+        struct signalfd_siginfo info;
+        while (n > 0 && read(w->signals, &info, sizeof info) > 0)
+            ;
+        reap(w);
+        if (w->ended)
+            finish(w, false, false);
+        if (n > 0 && fds[1].revents & (POLLHUP | POLLERR))
+            _exit(1);
+        if (n > 0 && fds[1].revents & POLLIN)
+            finish(w, true, false);
+        if (cpu_max && jail_cpu_ns(w->proc) > cpu_max)
+            finish(w, false, true);
+    }
+}
+
+/* Only what is needed is held on: the streams have gone to the program. */
+static void let_go(const struct jail *j)
+{
+    int held[] = {j->in, j->out, j->err, j->reply};
+    for (size_t i = 0; i < sizeof held / sizeof *held; i++)
+        if (held[i] >= 0)
+            close(held[i]);
+}
+
+static enum err start(struct watch *w, struct error *e)
+{
+    sigset_t chld;
+    sigemptyset(&chld);
+    sigaddset(&chld, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &chld, NULL);
+    w->signals = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
+    w->proc = w->j->plan->limits.cpu_ms ? opendir("/proc") : NULL;
+    if (w->signals < 0 || (w->j->plan->limits.cpu_ms && !w->proc))
+        return error_errno(e, errno, "cannot watch the jail's processes");
+    w->program = fork();
+    if (w->program == 0)
+        run_program(w->j);
+    if (w->program < 0)
+        return error_errno(e, errno, "cannot start the jail's program");
+    let_go(w->j);
+    return OK;
+}
+
+_Noreturn void init_main(const struct jail *j)
+{
+    struct error e = {.code = OK};
+    struct watch w = {.j = j};
+    enum err err = build(j, &e);
+    if (!err)
+        err = guard(j->socket, &e);
+    if (!err)
+        err = seccomp_install(j->plan->applet.n > 0, &e);
+    if (!err)
+        err = start(&w, &e);
+    if (err)
+        refuse(j->socket, &e);
+    watch(&w);
+}

@@ -1,0 +1,95 @@
+/*
+ * What the parts of crannog-jail share. Two processes play a plan:
+ *
+ *   the outer one   reads the plan, starts pid 1 in new namespaces, writes its id maps, opens what root alone may open,
+ *                   collects output, watches the clock, reports (run.c, idmap.c, mounts_open)
+ *   pid 1           builds what is visible, gives up every right, starts the program, collects all children, tells the
+ *                   outer one how it went (init.c, mounts_build, seccomp.c)
+ *
+ * They share one SOCK_SEQPACKET pair: the outer one sends `struct go` (with descriptors) once and later perhaps a byte
+ * that means stop; pid 1 sends `struct report`s. The program inside never has that socket.
+ */
+#ifndef CRANNOG_JAIL_INTERNAL_H
+#define CRANNOG_JAIL_INTERNAL_H
+
+#include <sys/types.h>
+
+#include "jail/plan.h"
+#include "jail/protocol.h"
+#include "jail/run.h"
+
+enum { JAIL_DEVICES = 5, JAIL_SOURCES_MAX = JAIL_DEVICES + JAIL_MOUNTS_MAX };
+
+/*
+ * As root every id inside is JAIL_ID_BASE + itself outside: numbers that own nothing on the machine. The range is in
+ * the part of the id space that systemd's table (UIDS-GIDS) leaves unused, above all container ranges. An id of the
+ * plan that is not below JAIL_ID_COUNT gets the one number behind the range.
+ */
+enum { JAIL_ID_BASE = 2000000000, JAIL_ID_COUNT = 65536 };
+
+/* Opened trees to be mounted: those of the devices, then one a mount of the plan. -1: nothing to mount. */
+struct sources {
+    int fds[JAIL_SOURCES_MAX];
+    bool link[JAIL_MOUNTS_MAX]; /* a JAIL_SYSTEM source that is a symlink: made again inside, not mounted */
+};
+
+/* What the outer process tells pid 1 when the id maps are written. */
+struct go {
+    bool root;                   /* the sources come with this message; ids are a range */
+    bool have[JAIL_SOURCES_MAX]; /* which of sources.fds are passed, in order */
+    bool link[JAIL_MOUNTS_MAX];
+};
+
+struct report {
+    enum { REPORT_DONE = 1, REPORT_REFUSED, REPORT_NOTE } kind; /* NOTE: text only, DONE follows */
+    enum jail_how how;
+    int status;
+    uint64_t cpu_ns, rss;
+    uint64_t leftover;
+    char text[480];
+};
+
+/* All that pid 1 needs; made by the outer process before the clone. */
+struct jail {
+    const struct jail_plan *plan;
+    const struct jail_applet *applet; /* NULL: run plan->argv */
+    int socket;                       /* our end of the pair */
+    int in, out, err;                 /* become 0, 1, 2 inside; `in` -1: empty */
+    int reply;                        /* where an applet's answer goes, -1 without applet */
+};
+
+/* idmap.c: writes uid_map, setgroups and gid_map of a child in a new user namespace. */
+enum err MUST_USE idmap_write(pid_t child, const struct jail_plan *p, bool root, struct error *e);
+/* Inside: become id 0 of the range (as root) so that file systems of the new namespace may be made. */
+enum err MUST_USE idmap_enter(bool root, struct error *e);
+/* Inside: the plan's ids for good, no capability, none to be had again. */
+enum err MUST_USE idmap_drop(const struct jail_plan *p, bool root, struct error *e);
+/* The line that mends a refused clone or a refused mount in it, as far as this machine shows why. */
+const char *idmap_mend(int errnum);
+
+/* mounts.c: opens every source; with userns >= 0 (as root) READ and WRITE become idmapped clones. */
+enum err MUST_USE mounts_open(const struct jail_plan *p, int userns, struct sources *ret, struct error *e);
+void mounts_close(struct sources *s);
+/* Inside: makes the root from the opened sources (closing them) and enters it. */
+enum err MUST_USE mounts_build(const struct jail_plan *p, struct sources *s, struct error *e);
+
+/* seccomp.c: from here on for this process and all below it. `applet`: it runs our own code and no program. */
+enum err MUST_USE seccomp_install(bool applet, struct error *e);
+
+/* init.c: the body of pid 1. */
+_Noreturn void init_main(const struct jail *j);
+
+/* output.c: the head and the tail of a stream. */
+struct keep {
+    struct buf head;
+    char *ring;     /* the second half, allocated when the first is full */
+    size_t half;    /* bytes of either half */
+    uint64_t total; /* bytes seen */
+};
+void keep_init(struct keep *k, uint64_t limit);
+void keep_release(struct keep *k);
+void keep_add(struct keep *k, struct slice s);
+/* Head and tail as one; *ret_dropped is what was between them. */
+void keep_take(struct keep *k, struct buf *ret, uint64_t *ret_dropped);
+
+#endif

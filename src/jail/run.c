@@ -1,0 +1,445 @@
+/*
+ * The outer process of a jail: reads the plan, starts pid 1 in its namespaces, gives it ids and what only root may open,
+ * then sits outside the walls: takes output, watches the wall clock, reports. It keeps nothing secret and does not
+ * look at what comes from inside beyond counting it.
+ */
+#include "jail/run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/sys.h"
+#include "jail/internal.h"
+#include "wire/frame.h"
+
+enum { ENGINE = 3, GRACE_MS = 1000, DRAIN_MAX = 4 * 1024 * 1024, REPLY_HEAD = 8, NO_SYSCALL_CLONE3 = 435 };
+
+struct outer {
+    struct frame frame;
+    struct buf bytes; /* of the plan */
+    struct arena arena;
+    struct jail_plan plan;
+    struct jail jail;
+    bool root;
+
+    pid_t pid;
+    int socket;         /* to pid 1 */
+    int out, err, reply; /* read ends, -1 when at their end */
+    struct keep kept_out, kept_err;
+    struct buf answer;
+    int64_t began_ns, deadline_ns; /* 0: none */
+    enum { RUNNING, STOPPING, KILLED } stage;
+    struct report done; /* kind 0 until pid 1 has said how it went */
+    char note[sizeof((struct report *)NULL)->text];
+    uint64_t wall_ns;
+};
+
+/* ---- the plan ---- */
+
+static enum err find_applet(struct outer *o, const struct jail_applet *applets, size_t n, struct error *e)
+{
+    if (o->plan.applet.n == 0)
+        return OK;
+    for (size_t i = 0; i < n; i++)
+        if (slice_is(o->plan.applet, applets[i].name)) {
+            o->jail.applet = &applets[i];
+            return OK;
+        }
+    return error_set(e, ERR_MISSING, "this crannog-jail has no applet %.*s; mend: install crannog and crannog-jail of "
+                     "one version", SLICE_ARG(o->plan.applet));
+}
+
+static enum err read_plan(struct outer *o, struct error *e)
+{
+    enum err err = frame_receive(ENGINE, &o->frame, e);
+    if (!err && o->frame.type != JAIL_RUN)
+        err = error_set(e, ERR_CORRUPT, "crannog-jail was sent a frame of type %u, not a plan", o->frame.type);
+    if (!err)
+        err = frame_large(&o->frame, JAIL_PLAN, &o->bytes, e);
+    return err ? err : jail_plan_decode(buf_slice(&o->bytes), &o->arena, &o->plan, e);
+}
+
+/* ---- starting ---- */
+
+static enum err make_pipe(int *ret_read, int *ret_write, struct error *e)
+{
+    int fds[2];
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return error_errno(e, errno, "cannot make a pipe for the jail");
+    *ret_read = fds[0];
+    *ret_write = fds[1];
+    /* A writer outside could get hold of the other end and keep it open: never wait for the end of a stream. */
+    return fcntl(fds[0], F_SETFL, O_NONBLOCK) < 0 ? error_errno(e, errno, "cannot set up a pipe") : OK;
+}
+
+static enum err make_streams(struct outer *o, struct error *e)
+{
+    enum err err = OK;
+    if (o->plan.terminal) {
+        o->jail.in = frame_take_fd(&o->frame, JAIL_STDIN);
+        o->jail.out = frame_take_fd(&o->frame, JAIL_STDOUT);
+        o->jail.err = frame_take_fd(&o->frame, JAIL_STDERR);
+        if (o->jail.in < 0 || o->jail.out < 0 || o->jail.err < 0)
+            return error_set(e, ERR_USAGE, "a plan for a terminal came without its three descriptors");
+    } else {
+        err = make_pipe(&o->out, &o->jail.out, e);
+        err = err ? err : make_pipe(&o->err, &o->jail.err, e);
+    }
+    return err || !o->jail.applet ? err : make_pipe(&o->reply, &o->jail.reply, e);
+}
+
+static void close_inner(struct outer *o)
+{
+    int *ends[] = {&o->jail.socket, &o->jail.in, &o->jail.out, &o->jail.err, &o->jail.reply};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        sys_close_fd(ends[i]);
+}
+
+static void close_outer(struct outer *o)
+{
+    int *ends[] = {&o->socket, &o->out, &o->err, &o->reply};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        sys_close_fd(ends[i]);
+}
+
+/* As fork, into the namespaces that a child can only be born into; pid 1 makes the others itself (init.c), while we write
+   its id maps and open its sources. */
+static pid_t clone_namespaces(void)
+{
+    struct clone_args args = {
+        .flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID,
+        .exit_signal = SIGCHLD,
+    };
+    return (pid_t)syscall(NO_SYSCALL_CLONE3, &args, sizeof args);
+}
+
+/* Only this and what comes in by pid 1's own hands goes in: not the engine's socket, not our ends. */
+static _Noreturn void child(struct outer *o)
+{
+    close_outer(o);
+    close(ENGINE);
+    init_main(&o->jail);
+}
+
+static enum err send_go(struct outer *o, const struct sources *s, struct error *e)
+{
+    struct go go = {.root = o->root};
+    union {
+        struct cmsghdr head;
+        char space[CMSG_SPACE(sizeof s->fds)];
+    } control;
+    int fds[JAIL_SOURCES_MAX];
+    size_t n = 0;
+    memcpy(go.link, s->link, sizeof go.link);
+    for (size_t i = 0; i < JAIL_SOURCES_MAX; i++)
+        if ((go.have[i] = s->fds[i] >= 0))
+            fds[n++] = s->fds[i];
+    struct iovec io = {&go, sizeof go};
+    struct msghdr m = {.msg_iov = &io, .msg_iovlen = 1};
+    if (n) {
+        memset(&control, 0, sizeof control);
+        m.msg_control = &control;
+        m.msg_controllen = CMSG_SPACE(n * sizeof *fds);
+        control.head = (struct cmsghdr){CMSG_LEN(n * sizeof *fds), SOL_SOCKET, SCM_RIGHTS};
+        memcpy(CMSG_DATA(&control.head), fds, n * sizeof *fds);
+    }
+    if (sendmsg(o->socket, &m, MSG_NOSIGNAL) < 0)
+        return error_errno(e, errno, "cannot talk to the jail's first process");
+    return OK;
+}
+
+/* The rights of pid 1: id maps, and as root the opened sources. */
+static enum err equip(struct outer *o, struct error *e)
+{
+    struct sources s = {.link = {false}};
+    for (size_t i = 0; i < JAIL_SOURCES_MAX; i++)
+        s.fds[i] = -1;
+    enum err err = idmap_write(o->pid, &o->plan, o->root, e);
+    if (!err && o->root) {
+        char path[64];
+        snprintf(path, sizeof path, "/proc/%d/ns/user", (int)o->pid);
+        FD_CLEANUP int userns = sys->openat(AT_FDCWD, path, O_RDONLY, 0);
+        err = userns < 0 ? error_errno(e, errno, "cannot open %s", path) : mounts_open(&o->plan, userns, &s, e);
+    }
+    if (!err)
+        err = send_go(o, &s, e);
+    mounts_close(&s);
+    return err;
+}
+
+static void end_child(struct outer *o)
+{
+    int status;
+    sys->kill(o->pid, SIGKILL);
+    while (sys->waitpid(o->pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+}
+
+static enum err start(struct outer *o, struct error *e)
+{
+    int pair[2];
+    enum err err = make_streams(o, e);
+    if (err)
+        return err;
+    if (sys->socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) < 0)
+        return error_errno(e, errno, "cannot make a socket for the jail");
+    o->socket = pair[0];
+    o->jail.socket = pair[1];
+    o->root = geteuid() == 0;
+    o->began_ns = sys->boottime_ns();
+    o->pid = clone_namespaces();
+    if (o->pid == 0)
+        child(o);
+    if (o->pid < 0)
+        return error_errno(e, errno, "cannot make the jail's namespaces (%s)", idmap_mend(errno));
+    close_inner(o);
+    err = equip(o, e);
+    if (err)
+        end_child(o);
+    else if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) /* not before: the maps of a child like us could not be written */
+        err = error_errno(e, errno, "cannot guard crannog-jail");
+    return err;
+}
+
+/* ---- collecting ---- */
+
+/* Takes what there is of one stream, at most `most` bytes; false when that was all for now. */
+static bool take(int *fd, struct keep *k, struct buf *b, size_t most)
+{
+    static char chunk[64 * 1024];
+    if (*fd < 0)
+        return false;
+    ssize_t n = sys->read(*fd, chunk, most < sizeof chunk ? most : sizeof chunk);
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+        sys_close_fd(fd);
+    if (n <= 0)
+        return false;
+    struct slice s = {chunk, (size_t)n};
+    if (k)
+        keep_add(k, s);
+    else
+        buf_add(b, s);
+    return true;
+}
+
+static void take_all(struct outer *o, size_t most)
+{
+    take(&o->out, &o->kept_out, NULL, most);
+    take(&o->err, &o->kept_err, NULL, most);
+    take(&o->reply, NULL, &o->answer, most);
+}
+
+/* Reads one report; false when no more will come. */
+static bool take_report(struct outer *o)
+{
+    struct report r;
+    ssize_t n = sys->read(o->socket, &r, sizeof r);
+    if (n < 0 && errno == EINTR)
+        return true;
+    if (n != (ssize_t)sizeof r)
+        return false;
+    r.text[sizeof r.text - 1] = '\0';
+    if (r.kind == REPORT_NOTE) {
+        memcpy(o->note, r.text, sizeof o->note);
+        return true;
+    }
+    o->done = r;
+    return false;
+}
+
+/* A limit of time has passed: first pid 1 is asked to end everything, so that it can still count; then it is killed. */
+static void time_is_up(struct outer *o)
+{
+    if (o->stage == RUNNING && send(o->socket, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1) {
+        o->stage = STOPPING;
+        o->deadline_ns = sys->boottime_ns() + GRACE_MS * INT64_C(1000000);
+        return;
+    }
+    o->stage = KILLED;
+    o->deadline_ns = 0;
+    sys->kill(o->pid, SIGKILL);
+}
+
+static int poll_timeout(const struct outer *o)
+{
+    if (!o->deadline_ns)
+        return -1;
+    int64_t left_ns = o->deadline_ns - sys->boottime_ns();
+    return left_ns <= 0 ? 0 : (int)(left_ns / 1000000 + 1);
+}
+
+/* Until pid 1 has said how it went, or is dead. */
+static void collect(struct outer *o)
+{
+    if (o->plan.limits.wall_ms)
+        o->deadline_ns = o->began_ns + (int64_t)o->plan.limits.wall_ms * 1000000;
+    for (;;) {
+        struct pollfd fds[] = {{.fd = o->socket, .events = POLLIN}, {.fd = o->out, .events = POLLIN},
+                               {.fd = o->err, .events = POLLIN}, {.fd = o->reply, .events = POLLIN}};
+        int timeout = poll_timeout(o), n = sys->poll(fds, 4, timeout);
+        if (n < 0 && errno != EINTR)
+            sys->die(1); /* and everything inside with us */
+        if (o->deadline_ns && sys->boottime_ns() >= o->deadline_ns)
+            time_is_up(o);
+        if (n <= 0)
+            continue;
+        if (fds[1].revents | fds[2].revents | fds[3].revents)
+            take_all(o, SIZE_MAX);
+        if (fds[0].revents && !take_report(o))
+            return;
+    }
+}
+
+/* When all are dead: what is still in the pipes. Bounded, for somebody outside may hold an end and write on. */
+static void drain(struct outer *o)
+{
+    size_t left = DRAIN_MAX;
+    uint64_t before;
+    do {
+        before = o->kept_out.total + o->kept_err.total + o->answer.n;
+        take_all(o, left < 65536 ? left : 65536);
+        uint64_t got = o->kept_out.total + o->kept_err.total + o->answer.n - before;
+        left -= got < left ? (size_t)got : left;
+    } while (left && before != o->kept_out.total + o->kept_err.total + o->answer.n);
+}
+
+static uint64_t time_ns(struct timeval t)
+{
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_usec * 1000u;
+}
+
+/* pid 1 has ended, or is about to; where it did not say how, the kernel's count is what there is. */
+static void bury(struct outer *o)
+{
+    struct rusage u;
+    int status;
+    if (!o->done.kind)
+        sys->kill(o->pid, SIGKILL);
+    while (wait4(o->pid, &status, 0, &u) < 0 && errno == EINTR)
+        continue;
+    o->wall_ns = (uint64_t)(sys->boottime_ns() - o->began_ns);
+    if (o->done.kind)
+        return;
+    o->done = (struct report){.kind = REPORT_DONE, .how = o->stage == RUNNING ? JAIL_SIGNALLED : JAIL_TIMEOUT,
+                              .status = SIGKILL, .cpu_ns = time_ns(u.ru_utime) + time_ns(u.ru_stime),
+                              .rss = (uint64_t)u.ru_maxrss * 1024};
+    if (o->stage == RUNNING)
+        snprintf(o->note, sizeof o->note, "the jail's first process was killed from outside (out of memory?)");
+}
+
+/* ---- reporting ---- */
+
+static uint32_t le32(const char *p)
+{
+    uint32_t v = 0;
+    for (unsigned i = 0; i < 4; i++)
+        v |= (uint32_t)(unsigned char)p[i] << (8 * i);
+    return v;
+}
+
+/* Takes an applet's answer apart: *ret_reply, and the error's code and text into status and note. */
+static void read_answer(struct outer *o, struct slice *ret_reply)
+{
+    struct slice a = buf_slice(&o->answer);
+    uint32_t code = a.n >= REPLY_HEAD ? le32(a.p) : 0, text = a.n >= REPLY_HEAD ? le32(a.p + 4) : 0;
+    if (o->done.how != JAIL_EXITED || o->note[0])
+        return;
+    if (!buf_ok(&o->answer) || a.n < REPLY_HEAD || text > a.n - REPLY_HEAD || text >= sizeof o->note ||
+        (code != 0) != (o->done.status != 0)) {
+        o->done.status = o->done.status ? o->done.status : ERR_CORRUPT;
+        snprintf(o->note, sizeof o->note, "the applet %.*s ended without an answer", SLICE_ARG(o->plan.applet));
+        return;
+    }
+    if (code)
+        snprintf(o->note, sizeof o->note, "%.*s", (int)text, a.p + REPLY_HEAD);
+    else
+        *ret_reply = slice_sub(a, REPLY_HEAD, a.n);
+}
+
+static void put_kept(struct outgoing *m, struct keep *k, uint16_t tag, uint16_t dropped_tag)
+{
+    BUF_CLEANUP struct buf b = BUF_INIT(JAIL_OUTPUT_MAX);
+    uint64_t dropped;
+    keep_take(k, &b, &dropped);
+    outgoing_put_large(m, tag, buf_slice(&b));
+    message_put_u64(&m->message, dropped_tag, dropped);
+}
+
+static enum err report(struct outer *o, struct error *e)
+{
+    OUTGOING_CLEANUP struct outgoing m = outgoing_new();
+    struct slice reply = SLICE_NONE;
+    if (o->jail.applet && o->done.kind == REPORT_DONE)
+        read_answer(o, &reply);
+    message_put_u64(&m.message, JAIL_HOW, o->done.how);
+    message_put_u64(&m.message, JAIL_STATUS, (uint64_t)o->done.status);
+    message_put_u64(&m.message, JAIL_CPU_NS, o->done.cpu_ns);
+    message_put_u64(&m.message, JAIL_WALL_NS, o->wall_ns);
+    message_put_u64(&m.message, JAIL_RSS, o->done.rss);
+    message_put_u64(&m.message, JAIL_LEFTOVER, o->done.leftover);
+    message_put(&m.message, JAIL_WHY, slice_of(o->done.kind == REPORT_REFUSED ? o->done.text : o->note));
+    put_kept(&m, &o->kept_out, JAIL_OUT, JAIL_OUT_DROPPED);
+    put_kept(&m, &o->kept_err, JAIL_ERR, JAIL_ERR_DROPPED);
+    if (o->jail.applet)
+        outgoing_put_large(&m, JAIL_REPLY, reply);
+    return frame_send(ENGINE, JAIL_RESULT, o->frame.id, &m, e);
+}
+
+static void refused(struct outer *o, const struct error *why)
+{
+    o->done = (struct report){.kind = REPORT_REFUSED, .how = JAIL_REFUSED};
+    snprintf(o->done.text, sizeof o->done.text, "%s", why->text);
+}
+
+/* Nothing of the caller's but the engine's socket, no core file, no signal of a closed pipe. */
+static void tidy(void)
+{
+    struct rlimit none = {0, 0};
+    close_range(ENGINE + 1, ~0u, 0);
+    setrlimit(RLIMIT_CORE, &none);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+int jail_main(const struct jail_applet *applets, size_t n)
+{
+    static struct outer o; /* large */
+    o = (struct outer){
+        .frame = FRAME_INIT, .bytes = BUF_INIT(JAIL_PLAN_MAX), .arena = ARENA_INIT(1024 * 1024),
+        .answer = BUF_INIT(JAIL_REPLY_MAX + REPLY_HEAD + 1024), .jail = {NULL, NULL, -1, -1, -1, -1, -1},
+        .socket = -1, .out = -1, .err = -1, .reply = -1,
+    };
+    struct error e = {.code = OK};
+    tidy();
+    if (read_plan(&o, &e)) {
+        if (!o.frame.type) { /* nobody to answer */
+            fprintf(stderr, "crannog-jail: %s; it is started by crannog\n", e.text);
+            return 2;
+        }
+        refused(&o, &e);
+        return report(&o, &e) ? 1 : 0;
+    }
+    o.jail.plan = &o.plan;
+    keep_init(&o.kept_out, o.plan.limits.output);
+    keep_init(&o.kept_err, o.plan.limits.output);
+    enum err err = find_applet(&o, applets, n, &e);
+    if (!err)
+        err = start(&o, &e);
+    if (err) {
+        refused(&o, &e);
+    } else {
+        collect(&o);
+        bury(&o);
+        drain(&o);
+    }
+    return report(&o, &e) ? 1 : 0;
+}

@@ -1,0 +1,783 @@
+/*
+ * The walls of the jail, tried from inside by real processes in the real program: what a plan shows is there and all
+ * else is not (J1), environment and descriptors (J2), network (J3), the end of everything (J4), refusals (J5), limits,
+ * owners on disk, answers.
+ *
+ *   walls root|user CRANNOG-JAIL ATTACKS     ATTACKS is a crannog-jail with the applets of attacks.c
+ *
+ * `root` is skipped (77) without root; `user` becomes uid 1234 below a folder of mode 0700 where it is started by root.
+ * Where this machine lets nobody make a jail, the refusal is printed and the tests are skipped.
+ */
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#undef system /* base/banned.h: a fixed command of the test is fine */
+
+#include "base/sys.h"
+#include "jail/client.h"
+
+enum { SKIPPED = 77, OWNER = 1000, USER = 1234 };
+
+static char top[64]; /* our folder, mode 0700; below it what is used */
+static char jail_path[128], attacks_path[128], work[128], ro[128], secret[128];
+static bool root;
+static uid_t owner; /* of work */
+
+/* ---- playing plans ---- */
+
+static struct slice words[16], environment[] = {{"PATH=/usr/bin:/bin", 18}, {"A=1", 3}};
+
+static struct jail_plan new_plan(void)
+{
+    struct jail_plan p = {.uid = owner, .gid = owner, .cwd = SLICE("/work"), .argv = words, .env = environment,
+                          .nenv = 2, .limits = {.wall_ms = 20000, .output = 4000}};
+    jail_plan_add_system(&p);
+    jail_plan_add(&p, (struct jail_mount){JAIL_SCRATCH, SLICE_NONE, SLICE("/tmp"), 1 << 20, false});
+    jail_plan_add(&p, (struct jail_mount){JAIL_WRITE, slice_of(work), SLICE("/work"), 0, false});
+    jail_plan_add(&p, (struct jail_mount){JAIL_READ, slice_of(ro), SLICE("/ro"), 0, false});
+    jail_plan_add(&p, (struct jail_mount){JAIL_EMPTY, SLICE_NONE, SLICE("/work/.crannog"), 0, true});
+    return p;
+}
+
+static struct jail_result finish(struct peer *peer)
+{
+    struct error e = {.code = OK};
+    FRAME_CLEANUP struct frame f = FRAME_INIT;
+    struct jail_result r;
+    if (frame_receive(peer->socket, &f, &e) || jail_result_parse(&f, &r, &e))
+        fail_msg("%s", e.text);
+    peer_kill(peer);
+    return r;
+}
+
+static struct jail_result play(const char *program, const struct jail_plan *p)
+{
+    struct error e = {.code = OK};
+    struct peer peer = PEER_INIT;
+    if (jail_start(program, p, NULL, false, &peer, &e))
+        fail_msg("%s", e.text);
+    return finish(&peer);
+}
+
+/* `sh -c script` in the real program. */
+static struct jail_result play_shell(struct jail_plan *p, const char *script)
+{
+    words[0] = SLICE("sh");
+    words[1] = SLICE("-c");
+    words[2] = slice_of(script);
+    p->nargv = 3;
+    return play(jail_path, p);
+}
+
+static struct jail_result play_applet(struct jail_plan *p, const char *applet, const char *text)
+{
+    BUF_CLEANUP struct buf args = BUF_INIT(4096);
+    message_put(&args, 1, slice_of(text));
+    p->applet = slice_of(applet);
+    p->args = buf_slice(&args);
+    p->nargv = 0;
+    return play(attacks_path, p);
+}
+
+static void expect(struct jail_result *r, enum jail_how how, uint64_t status)
+{
+    if (r->how != how || r->status != status)
+        fail_msg("ended as %d with %d: %s %.*s %.*s", r->how, (int)r->status, r->why, SLICE_ARG(buf_slice(&r->out)),
+                 SLICE_ARG(buf_slice(&r->err)));
+}
+
+static void attack(const char *applet, const char *text)
+{
+    struct jail_plan p = new_plan();
+    struct jail_result r = play_applet(&p, applet, text);
+    expect(&r, JAIL_EXITED, 0);
+    jail_result_release(&r);
+}
+
+/* The output of a script that must succeed; static. */
+static const char *output(struct jail_plan *p, const char *script)
+{
+    static char text[8192];
+    struct jail_result r = play_shell(p, script);
+    expect(&r, JAIL_EXITED, 0);
+    snprintf(text, sizeof text, "%s", buf_str(&r.out));
+    jail_result_release(&r);
+    return text;
+}
+
+/* ---- files around the jail ---- */
+
+static char *below(const char *folder, const char *name)
+{
+    static char paths[4][300];
+    static unsigned turn;
+    char text[300];
+    snprintf(text, sizeof text, "%s/%s", folder, name);
+    char *ret = paths[turn++ % 4];
+    memcpy(ret, text, sizeof text);
+    return ret;
+}
+
+static void write_text(const char *path, const char *text, mode_t mode, uid_t uid)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, mode);
+    if (fd < 0 || write(fd, text, strlen(text)) < 0 || fchmod(fd, mode) < 0 || (root && fchown(fd, uid, uid) < 0))
+        fail_msg("cannot write %s: %s", path, strerror(errno));
+    close(fd);
+}
+
+static void make_folder(const char *path, mode_t mode, uid_t uid)
+{
+    if (mkdir(path, mode) < 0 || (root && chown(path, uid, uid) < 0))
+        fail_msg("cannot make %s: %s", path, strerror(errno));
+}
+
+static bool exists(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0;
+}
+
+static struct stat look(const char *path)
+{
+    struct stat st;
+    if (lstat(path, &st) < 0)
+        fail_msg("%s is not there", path);
+    return st;
+}
+
+/* ---- J1: what is visible ---- */
+
+static void test_outside_is_not_there(void **state)
+{
+    (void)state;
+    attack("outside_files", secret);
+    attack("visible", "");
+    attack("mounts", "");
+}
+
+static void test_read_only_stays_so(void **state)
+{
+    (void)state;
+    attack("read_only", "");
+    assert_int_equal(look(below(ro, "file")).st_size, 4);
+}
+
+/* What is mounted below a read-only folder is read-only too (as root we can mount something there). */
+static void test_submounts_are_read_only(void **state)
+{
+    (void)state;
+    if (!root)
+        skip();
+    char *sub = below(ro, "sub");
+    make_folder(sub, 0700, owner);
+    write_text(below(work, "mark"), "", 0600, owner);
+    assert_int_equal(mount(work, sub, NULL, MS_BIND, NULL), 0);
+    struct jail_plan p = new_plan();
+    struct jail_result r = play_shell(&p, "test -e /ro/sub/mark && ! touch /ro/sub/mark && ! touch /ro/sub/x");
+    umount2(sub, MNT_DETACH);
+    unlink(below(work, "mark"));
+    rmdir(sub);
+    expect(&r, JAIL_EXITED, 0);
+    jail_result_release(&r);
+}
+
+static void test_special_files(void **state)
+{
+    (void)state;
+    attack("special_files", "");
+    unlink(below(work, "plain"));
+}
+
+static void test_empty_covers(void **state)
+{
+    (void)state;
+    char hidden[300];
+    snprintf(hidden, sizeof hidden, "%s/.crannog", work);
+    make_folder(hidden, 0700, owner);
+    write_text(below(hidden, "key"), "k", 0600, owner);
+    write_text(below(work, ".env"), "token", 0600, owner);
+    struct jail_plan p = new_plan();
+    jail_plan_add(&p, (struct jail_mount){JAIL_EMPTY, SLICE_NONE, SLICE("/work/.env"), 0, true});
+    assert_string_equal(output(&p, "ls -A .crannog; cat .env; touch .crannog/x 2>/dev/null || echo no; "
+                                   "(echo x > .env) 2>/dev/null || echo no; rm -rf .crannog 2>/dev/null || echo no; "
+                                   "mv .crannog y 2>/dev/null || echo no"), "no\nno\nno\nno\n");
+    assert_int_equal(look(below(work, ".env")).st_size, 5);
+    unlink(below(hidden, "key"));
+    unlink(below(work, ".env"));
+    rmdir(hidden);
+    p = new_plan(); /* nothing to cover: nothing is left behind either */
+    output(&p, "true");
+    assert_false(exists(below(work, ".crannog")));
+}
+
+/* Links that an earlier jail may have laid where something is to be mounted. */
+static void test_links_are_not_followed(void **state)
+{
+    (void)state;
+    struct jail_plan p = new_plan();
+    assert_int_equal(symlink("/ro", below(work, ".crannog")), 0);
+    struct jail_result r = play_shell(&p, "true");
+    unlink(below(work, ".crannog"));
+    expect(&r, JAIL_REFUSED, 0);
+    assert_non_null(strstr(r.why, "symlink"));
+    jail_result_release(&r);
+    assert_int_equal(symlink("../usr", below(work, "a")), 0);
+    jail_plan_add(&p, (struct jail_mount){JAIL_SCRATCH, SLICE_NONE, SLICE("/work/a/bin"), 4096, false});
+    r = play_shell(&p, "true");
+    unlink(below(work, "a"));
+    expect(&r, JAIL_REFUSED, 0);
+    assert_non_null(strstr(r.why, "symlink"));
+    jail_result_release(&r);
+}
+
+static void test_scratch_is_sized(void **state)
+{
+    (void)state;
+    struct jail_plan p = new_plan();
+    assert_string_equal(output(&p, "echo a > /tmp/a && cat /tmp/a; head -c 2000000 /dev/zero > /tmp/b 2>/dev/null || "
+                                   "echo full; wc -c < /tmp/b; head -c 100 /dev/urandom | wc -c; echo x > /dev/null"),
+                        "a\nfull\n1044480\n100\n");
+}
+
+/* ---- the kernel, other processes, rights ---- */
+
+static void test_kernel_is_closed(void **state)
+{
+    (void)state;
+    attack("mounting", "");
+    attack("namespaces", "");
+    attack("processes", "");
+    attack("kernel", "");
+    struct jail_plan p = new_plan();
+    struct jail_result r = play_applet(&p, "foreign_call", "");
+    expect(&r, JAIL_SIGNALLED, SIGSYS);
+    jail_result_release(&r);
+}
+
+static void test_no_rights(void **state)
+{
+    (void)state;
+    char uid[16];
+    snprintf(uid, sizeof uid, "%u", owner);
+    attack("rights", uid);
+    struct jail_plan p = new_plan(); /* a setuid program gives nothing */
+    assert_string_equal(output(&p, "for f in /usr/bin/su /usr/bin/passwd /usr/bin/mount; do test -u $f && echo setuid "
+                                   "&& break; done; mount -t tmpfs x /tmp 2>/dev/null || echo no; "
+                                   "su -c id root </dev/null >/dev/null 2>&1 || echo no"), "setuid\nno\nno\n");
+}
+
+static void test_ids(void **state)
+{
+    (void)state;
+    struct jail_plan p = new_plan();
+    struct jail_result r = play_applet(&p, "id_map", "");
+    expect(&r, JAIL_EXITED, 0);
+    unsigned inside, outside, count;
+    struct slice map = message_get(buf_slice(&r.reply), 1);
+    assert_int_equal(sscanf(map.p, "%u %u %u", &inside, &outside, &count), 3);
+    if (root)
+        assert_true(inside == 0 && outside == 2000000000 && count == 65536);
+    else
+        assert_true(inside == owner && outside == geteuid() && count == 1);
+    jail_result_release(&r);
+}
+
+/* What is written belongs to the owner of `work` on disk, and the owner's private files can be read. */
+static void owners(uid_t uid)
+{
+    char number[16];
+    write_text(below(work, "private"), "mine", 0600, uid);
+    if (root && chown(work, uid, uid) < 0)
+        fail_msg("chown");
+    struct jail_plan p = new_plan();
+    p.uid = p.gid = uid;
+    snprintf(number, sizeof number, "%u\nmine", uid);
+    assert_string_equal(output(&p, "id -u; cat private; mkdir d; echo x > d/new; echo y >> private; chmod 640 d/new"),
+                        number);
+    struct stat st = look(below(work, "d/new"));
+    assert_true(st.st_uid == uid && st.st_gid == uid && (st.st_mode & 07777) == 0640);
+    assert_true(look(below(work, "d")).st_uid == uid && look(below(work, "private")).st_uid == uid);
+    unlink(below(work, "d/new"));
+    rmdir(below(work, "d"));
+    unlink(below(work, "private"));
+    if (root && chown(work, owner, owner) < 0)
+        fail_msg("chown");
+}
+
+static void test_owners_on_disk(void **state)
+{
+    (void)state;
+    owners(owner);
+    if (root) {
+        owners(0);      /* a folder of root itself */
+        owners(300000); /* an id beyond the range */
+    }
+}
+
+/* As root: files of others keep their walls. */
+static void test_files_of_others(void **state)
+{
+    (void)state;
+    if (!root)
+        skip();
+    write_text(below(work, "roots"), "r", 0600, 0);
+    write_text(below(ro, "roots"), "r", 0600, 0);
+    char system[128];
+    snprintf(system, sizeof system, "%s/sys_only", top);
+    make_folder(system, 0755, 0);
+    write_text(below(system, "shadow"), "s", 0600, 0);
+    write_text(below(system, "open"), "o", 0644, 0);
+    struct jail_plan p = new_plan();
+    jail_plan_add(&p, (struct jail_mount){JAIL_SYSTEM, slice_of(system), SLICE("/sys_only"), 0, false});
+    p.cwd = SLICE("/");
+    if (chmod(work, 0755) < 0 || chmod(ro, 0755) < 0)
+        fail_msg("chmod");
+    const char *script = "cat /work/roots 2>/dev/null || echo no; cat /ro/roots 2>/dev/null || echo no; "
+                         "cat /sys_only/shadow 2>/dev/null || echo no; cat /sys_only/open";
+    assert_string_equal(output(&p, script), "no\nno\nno\no");
+    p.uid = p.gid = 0; /* the number of root opens root's files of the folders given, not those of the system */
+    assert_string_equal(output(&p, script), "rrno\no");
+    chmod(work, 0700), chmod(ro, 0700);
+    unlink(below(work, "roots"));
+    unlink(below(ro, "roots"));
+    unlink(below(system, "shadow"));
+    unlink(below(system, "open"));
+    rmdir(system);
+}
+
+/* ---- J2 ---- */
+
+static void test_environment_and_input(void **state)
+{
+    (void)state;
+    struct jail_plan p = new_plan();
+    words[0] = SLICE("env");
+    p.nargv = 1;
+    setenv("CRANNOG_TEST_SECRET", "s", 1);
+    struct jail_result r = play(jail_path, &p);
+    expect(&r, JAIL_EXITED, 0);
+    assert_string_equal(buf_str(&r.out), "PATH=/usr/bin:/bin\nA=1\n");
+    jail_result_release(&r);
+    assert_string_equal(output(&p, "wc -c; pwd; ls /proc/self/fd | wc -l; tr '\\0' '\\n' < /proc/self/environ | grep -c SECRET; "
+                                   "echo $0"), "0\n/work\n4\n0\nsh\n");
+}
+
+/* A descriptor that was left open for crannog-jail itself goes no further. */
+static void test_inherited_descriptor(void **state)
+{
+    (void)state;
+    struct jail_plan p = new_plan();
+    words[0] = SLICE("sh");
+    words[1] = SLICE("-c");
+    words[2] = SLICE("cat /proc/self/fd/50; cat <&4; cat <&3; ls /proc/self/fd | wc -l");
+    p.nargv = 3;
+    BUF_CLEANUP struct buf bytes = BUF_INIT(JAIL_PLAN_MAX);
+    jail_plan_encode(&p, &bytes);
+    OUTGOING_CLEANUP struct outgoing o = outgoing_new();
+    outgoing_put_large(&o, JAIL_PLAN, buf_slice(&bytes));
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    struct peer peer = {.pid = fork(), .socket = pair[0]};
+    if (peer.pid == 0) {
+        int fd = open(secret, O_RDONLY);
+        dup2(fd, 50);
+        dup2(pair[1], 3);
+        dup2(50, 4);
+        execl(jail_path, "crannog-jail", (char *)NULL);
+        _exit(127);
+    }
+    close(pair[1]);
+    struct error e;
+    assert_int_equal(frame_send(peer.socket, JAIL_RUN, 1, &o, &e), OK);
+    struct jail_result r = finish(&peer);
+    assert_int_equal(r.how, JAIL_EXITED);
+    assert_string_equal(buf_str(&r.out), "4\n");
+    jail_result_release(&r);
+}
+
+static void test_terminal(void **state)
+{
+    (void)state;
+    struct jail_plan p = new_plan();
+    int in[2], out[2];
+    assert_true(pipe(in) == 0 && pipe(out) == 0 && write(in[1], "typed", 5) == 5);
+    close(in[1]);
+    words[0] = SLICE("cat");
+    p.nargv = 1;
+    p.terminal = true;
+    const int stdio[3] = {in[0], out[1], out[1]};
+    struct peer peer = PEER_INIT;
+    struct error e;
+    assert_int_equal(jail_start(jail_path, &p, stdio, false, &peer, &e), OK);
+    struct jail_result r = finish(&peer);
+    expect(&r, JAIL_EXITED, 0);
+    char text[16] = "";
+    assert_int_equal(read(out[0], text, sizeof text - 1), 5);
+    assert_string_equal(text, "typed");
+    jail_result_release(&r);
+    close(in[0]), close(out[0]), close(out[1]);
+}
+
+/* ---- J3 ---- */
+
+static void test_network(void **state)
+{
+    (void)state;
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_un u = {.sun_family = AF_UNIX};
+    socklen_t n = sizeof a;
+    char text[200];
+    int tcp = socket(AF_INET, SOCK_STREAM, 0), abstract = socket(AF_UNIX, SOCK_STREAM, 0);
+    int name = snprintf(u.sun_path + 1, 90, "crannog-walls-%d", (int)getpid());
+    assert_true(bind(tcp, (struct sockaddr *)&a, n) == 0 && listen(tcp, 5) == 0 &&
+                getsockname(tcp, (struct sockaddr *)&a, &n) == 0);
+    assert_true(bind(abstract, (struct sockaddr *)&u, (socklen_t)(sizeof u.sun_family + 1 + (size_t)name)) == 0 &&
+                listen(abstract, 5) == 0);
+    int check = socket(AF_INET, SOCK_STREAM, 0); /* from outside it can be reached: the refusal below is a wall's */
+    assert_int_equal(connect(check, (struct sockaddr *)&a, n), 0);
+    snprintf(text, sizeof text, "%u %s", ntohs(a.sin_port), u.sun_path + 1);
+    attack("network", text);
+    close(check), close(tcp), close(abstract);
+}
+
+/* ---- J4 ---- */
+
+static void test_daemons_end(void **state)
+{
+    (void)state;
+    struct jail_plan p = new_plan();
+    struct jail_result r = play_applet(&p, "daemonise", "");
+    expect(&r, JAIL_EXITED, 0);
+    assert_int_equal(r.leftover, 1);
+    jail_result_release(&r);
+    p = new_plan();
+    r = play_shell(&p, "(setsid sh -c 'sleep 0.3; touch late') & (trap '' TERM HUP; sleep 0.3; touch late) & sleep 0.05");
+    expect(&r, JAIL_EXITED, 0);
+    assert_true(r.leftover >= 3);
+    jail_result_release(&r);
+    usleep(600000);
+    assert_false(exists(below(work, "late")));
+}
+
+static off_t grown(const char *path)
+{
+    off_t before = look(path).st_size;
+    usleep(300000);
+    return look(path).st_size - before;
+}
+
+/* crannog-jail is killed: so is everything inside. */
+static void test_dies_with_crannog_jail(void **state)
+{
+    (void)state;
+    struct jail_plan p = new_plan();
+    struct peer peer = PEER_INIT;
+    struct error e;
+    char *beat = below(work, "beat");
+    words[0] = SLICE("sh");
+    words[1] = SLICE("-c");
+    words[2] = SLICE("setsid sh -c 'while :; do echo x >> beat; sleep 0.02; done' & "
+                     "while :; do echo x >> beat; sleep 0.02; done");
+    p.nargv = 3;
+    assert_int_equal(jail_start(jail_path, &p, NULL, false, &peer, &e), OK);
+    for (int i = 0; i < 500 && (!exists(beat) || look(beat).st_size < 10); i++)
+        usleep(10000);
+    assert_true(grown(beat) > 0);
+    peer_kill(&peer);
+    usleep(100000);
+    assert_int_equal(grown(beat), 0);
+    unlink(beat);
+}
+
+static void test_timeout(void **state)
+{
+    (void)state;
+    struct jail_plan p = new_plan();
+    p.limits.wall_ms = 300;
+    struct jail_result r = play_shell(&p, "echo began; trap '' TERM INT; (sleep 9; touch late) & sleep 9; touch late");
+    expect(&r, JAIL_TIMEOUT, SIGKILL);
+    assert_string_equal(buf_str(&r.out), "began\n");
+    assert_in_range(r.wall_ns / 1000000, 300, 3000);
+    jail_result_release(&r);
+}
+
+/* ---- limits ---- */
+
+static void test_cpu_limit(void **state)
+{
+    (void)state;
+    struct jail_plan p = new_plan();
+    p.limits.cpu_ms = 300; /* together, though no process has a second */
+    struct jail_result r = play_shell(&p, "while :; do :; done & while :; do :; done & while :; do :; done");
+    expect(&r, JAIL_CPU, SIGKILL);
+    assert_in_range(r.cpu_ns / 1000000, 300, 600);
+    jail_result_release(&r);
+}
+
+static void test_process_limit(void **state)
+{
+    (void)state;
+    struct jail_plan p = new_plan();
+    p.limits.processes = 20;
+    struct jail_result r = play_applet(&p, "fork_many", "");
+    expect(&r, JAIL_EXITED, 0);
+    assert_int_equal(message_get_u64(buf_slice(&r.reply), 1, 0), 19); /* and itself */
+    assert_int_equal(r.leftover, 19);
+    jail_result_release(&r);
+    p = new_plan();
+    p.limits.processes = 50;
+    p.limits.wall_ms = 1000;
+    r = play_shell(&p, "f() { f | f & }; f; sleep 9");
+    expect(&r, JAIL_TIMEOUT, SIGKILL);
+    jail_result_release(&r);
+}
+
+static void test_memory_and_file_limits(void **state)
+{
+    (void)state;
+    struct jail_plan p = new_plan();
+    p.limits.memory = 200 << 20;
+    struct jail_result r = play_applet(&p, "allocate", "");
+    expect(&r, JAIL_EXITED, 0);
+    assert_in_range(message_get_u64(buf_slice(&r.reply), 1, 0), 100, 200);
+    assert_in_range(r.rss, 100 << 20, 210 << 20);
+    jail_result_release(&r);
+    p = new_plan();
+    p.limits.file_size = 1000;
+    p.limits.files = 20;
+    assert_string_equal(output(&p, "ulimit -n; (head -c 5000 /dev/zero > big) 2>/dev/null; wc -c < big; rm big"),
+                        "20\n1000\n");
+}
+
+static void test_output_is_bounded(void **state)
+{
+    (void)state;
+    struct jail_plan p = new_plan();
+    struct jail_result r = play_shell(&p, "echo first; head -c 20000000 /dev/zero | tr '\\0' x; echo last; echo e >&2");
+    expect(&r, JAIL_EXITED, 0);
+    assert_int_equal(r.out.n, 4000);
+    assert_int_equal(r.out_dropped, 20000000 + 11 - 4000);
+    assert_memory_equal(r.out.p, "first\nxxx", 9);
+    assert_memory_equal(r.out.p + 4000 - 7, "xxlast\n", 7);
+    assert_string_equal(buf_str(&r.err), "e\n");
+    jail_result_release(&r);
+}
+
+static void test_no_core_file(void **state)
+{
+    (void)state;
+    struct jail_plan p = new_plan();
+    struct jail_result r = play_shell(&p, "ulimit -c unlimited 2>/dev/null; kill -SEGV $$");
+    expect(&r, JAIL_SIGNALLED, SIGSEGV);
+    assert_false(exists(below(work, "core")));
+    jail_result_release(&r);
+}
+
+/* ---- ends and answers ---- */
+
+static void test_ends(void **state)
+{
+    (void)state;
+    struct jail_plan p = new_plan();
+    struct jail_result r = play_shell(&p, "exit 7");
+    expect(&r, JAIL_EXITED, 7);
+    assert_true(r.cpu_ns > 0 && r.wall_ns > 0 && r.rss > 100000 && r.leftover == 0);
+    jail_result_release(&r);
+    words[0] = SLICE("no-such-program");
+    r = play(jail_path, &p);
+    expect(&r, JAIL_EXITED, 127);
+    assert_non_null(strstr(r.why, "no-such-program"));
+    jail_result_release(&r);
+    words[0] = SLICE("/ro/file");
+    r = play(jail_path, &p);
+    expect(&r, JAIL_EXITED, 126);
+    jail_result_release(&r);
+}
+
+static void test_answers(void **state)
+{
+    (void)state;
+    struct jail_plan p = new_plan();
+    struct jail_result r = play_applet(&p, "big_answer", "20000000");
+    expect(&r, JAIL_EXITED, 0);
+    assert_int_equal(r.reply.n, 20000000);
+    assert_true(r.reply.p[0] == 'r' && r.reply.p[19999999] == 'r');
+    jail_result_release(&r);
+    r = play_applet(&p, "big_answer", "99000000");
+    expect(&r, JAIL_EXITED, ERR_LIMIT);
+    jail_result_release(&r);
+    r = play_applet(&p, "fail", "");
+    expect(&r, JAIL_EXITED, ERR_MISSING);
+    assert_string_equal(r.why, "it is not there");
+    assert_int_equal(r.reply.n, 0);
+    jail_result_release(&r);
+    r = play_applet(&p, "no_answer", "");
+    expect(&r, JAIL_EXITED, ERR_CORRUPT);
+    jail_result_release(&r);
+    r = play_applet(&p, "bad_answer", "");
+    expect(&r, JAIL_EXITED, ERR_CORRUPT);
+    jail_result_release(&r);
+    r = play_applet(&p, "two_tongues", "");
+    expect(&r, JAIL_EXITED, ERR_CORRUPT);
+    jail_result_release(&r);
+    r = play_applet(&p, "crash", "");
+    expect(&r, JAIL_SIGNALLED, SIGSEGV);
+    jail_result_release(&r);
+}
+
+/* ---- J5 ---- */
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    struct jail_plan p = new_plan();
+    jail_plan_add(&p, (struct jail_mount){JAIL_READ, SLICE("/no/such/folder"), SLICE("/x"), 0, true});
+    output(&p, "! test -e /x");
+    p.mounts[p.nmounts - 1].optional = false;
+    struct jail_result r = play_shell(&p, "true");
+    expect(&r, JAIL_REFUSED, 0);
+    assert_non_null(strstr(r.why, "/no/such/folder"));
+    jail_result_release(&r);
+    p = new_plan();
+    r = play_applet(&p, "no_such_applet", "");
+    expect(&r, JAIL_REFUSED, 0);
+    jail_result_release(&r);
+    p = new_plan(); /* a mount point is never made in a person's folder */
+    jail_plan_add(&p, (struct jail_mount){JAIL_SCRATCH, SLICE_NONE, SLICE("/work/made"), 4096, false});
+    r = play_shell(&p, "true");
+    expect(&r, JAIL_REFUSED, 0);
+    assert_false(exists(below(work, "made")));
+    jail_result_release(&r);
+    p.uid = UINT32_MAX; /* not a plan */
+    r = play_shell(&p, "true");
+    expect(&r, JAIL_REFUSED, 0);
+    jail_result_release(&r);
+}
+
+/* ---- setting up ---- */
+
+static void copy_program(const char *from, char to[128], const char *name)
+{
+    BUF_CLEANUP struct buf b = BUF_INIT(64 << 20);
+    struct error e;
+    snprintf(to, 128, "%s/%s", top, name);
+    int fd = open(to, O_WRONLY | O_CREAT | O_EXCL, 0755);
+    if (sys_read_file(AT_FDCWD, from, &b, &e) || fd < 0 || sys_write_all(fd, buf_slice(&b), to, &e)) {
+        fprintf(stderr, "cannot copy %s to %s\n", from, to);
+        exit(1);
+    }
+    close(fd);
+}
+
+static void set_up(bool as_root, char **programs)
+{
+    snprintf(top, sizeof top, "/tmp/crannog-walls-XXXXXX");
+    if (!mkdtemp(top))
+        exit(1);
+    copy_program(programs[0], jail_path, "crannog-jail");
+    copy_program(programs[1], attacks_path, "attacks");
+    if (!as_root && geteuid() == 0 &&
+        (chown(top, USER, USER) < 0 || setgroups(0, NULL) < 0 || setgid(USER) < 0 || setuid(USER) < 0))
+        exit(1);
+    root = as_root;
+    owner = root ? OWNER : geteuid();
+    snprintf(work, sizeof work, "%s/work", top);
+    snprintf(ro, sizeof ro, "%s/ro", top);
+    snprintf(secret, sizeof secret, "%s/secret", top);
+    make_folder(work, 0700, owner);
+    make_folder(ro, 0700, owner);
+    write_text(below(ro, "file"), "text", 0600, owner);
+    write_text(secret, "secret", 0600, root ? 0 : owner);
+}
+
+static void tear_down(void)
+{
+    char command[100];
+    snprintf(command, sizeof command, "rm -rf %s", top);
+    if (system(command) != 0)
+        fprintf(stderr, "%s was not removed\n", top);
+}
+
+/* Whether the machine would let us: namespaces and a /proc of one's own, asked for without crannog-jail. */
+static bool machine_can(void)
+{
+    int status = 1;
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
+                    CLONE_NEWCGROUP) < 0)
+            _exit(1);
+        pid_t inner = fork();
+        if (inner == 0)
+            _exit(mount("proc", "/proc", "proc", 0, NULL) < 0);
+        _exit(inner < 0 || waitpid(inner, &status, 0) < 0 || status != 0);
+    }
+    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+/* 0, or the status to end with: skipped where the machine has no walls, failed where only ours cannot be built. */
+static int possible(void)
+{
+    struct jail_plan p = new_plan();
+    struct jail_result r = play_shell(&p, "true");
+    int ret = r.how != JAIL_REFUSED ? 0 : machine_can() ? 1 : SKIPPED;
+    if (ret)
+        printf("%s: %s\n", ret == SKIPPED ? "skipped" : "failed", r.why);
+    jail_result_release(&r);
+    return ret;
+}
+
+int main(int argc, char **argv)
+{
+    bool as_root = argc == 4 && strcmp(argv[1], "root") == 0;
+    if (argc != 4)
+        return 2;
+    if (as_root && geteuid() != 0) {
+        printf("skipped: not root\n");
+        return SKIPPED;
+    }
+    set_up(as_root, argv + 2);
+    int status = possible();
+    if (status) {
+        tear_down();
+        return status;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_outside_is_not_there), cmocka_unit_test(test_read_only_stays_so),
+        cmocka_unit_test(test_submounts_are_read_only), cmocka_unit_test(test_special_files),
+        cmocka_unit_test(test_empty_covers), cmocka_unit_test(test_links_are_not_followed),
+        cmocka_unit_test(test_scratch_is_sized),
+        cmocka_unit_test(test_kernel_is_closed), cmocka_unit_test(test_no_rights), cmocka_unit_test(test_ids),
+        cmocka_unit_test(test_owners_on_disk), cmocka_unit_test(test_files_of_others),
+        cmocka_unit_test(test_environment_and_input), cmocka_unit_test(test_inherited_descriptor),
+        cmocka_unit_test(test_terminal), cmocka_unit_test(test_network), cmocka_unit_test(test_daemons_end),
+        cmocka_unit_test(test_dies_with_crannog_jail), cmocka_unit_test(test_timeout),
+        cmocka_unit_test(test_cpu_limit), cmocka_unit_test(test_process_limit),
+        cmocka_unit_test(test_memory_and_file_limits), cmocka_unit_test(test_output_is_bounded),
+        cmocka_unit_test(test_no_core_file), cmocka_unit_test(test_ends), cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_refusals),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    tear_down();
+    return failed;
+}

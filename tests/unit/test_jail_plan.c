@@ -1,0 +1,252 @@
+/* jail plan: what is encoded is decoded, every cut and every bad value is refused, an unknown field is not skipped;
+   and what is kept of a long output is its head and its tail. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "jail/internal.h"
+#include "wire/message.h"
+
+static struct slice argv[] = {{"sh", 2}, {"-c", 2}, {"", 0}}, env[] = {{"A=", 2}, {"PATH=/bin", 9}};
+
+static struct jail_plan sample(void)
+{
+    struct jail_plan p = {.uid = 1000, .gid = 4294967294, .argv = argv, .nargv = 3, .env = env, .nenv = 2,
+                          .cwd = SLICE("/work"), .limits = {1, 2, 3, 4, 5, 6, 7}, .terminal = true};
+    jail_plan_add(&p, (struct jail_mount){JAIL_WRITE, SLICE("/home/x"), SLICE("/work"), 0, false});
+    jail_plan_add(&p, (struct jail_mount){JAIL_SCRATCH, SLICE_NONE, SLICE("/tmp"), 4096, false});
+    jail_plan_add(&p, (struct jail_mount){JAIL_EMPTY, SLICE_NONE, SLICE("/work/.crannog"), 0, true});
+    return p;
+}
+
+static enum err decode(struct slice bytes, struct jail_plan *ret, struct arena *a)
+{
+    struct error e = {.code = OK};
+    enum err err = jail_plan_decode(bytes, a, ret, &e);
+    if (err)
+        assert_true(e.code == err && e.text[0]);
+    return err;
+}
+
+static enum err decode_plan(const struct jail_plan *p)
+{
+    ARENA_CLEANUP struct arena a = ARENA_INIT(1 << 20);
+    BUF_CLEANUP struct buf b = BUF_INIT(JAIL_PLAN_MAX);
+    struct jail_plan got;
+    jail_plan_encode(p, &b);
+    assert_true(buf_ok(&b));
+    return decode(buf_slice(&b), &got, &a);
+}
+
+static void test_round_trip(void **state)
+{
+    (void)state;
+    ARENA_CLEANUP struct arena a = ARENA_INIT(1 << 20);
+    BUF_CLEANUP struct buf b = BUF_INIT(JAIL_PLAN_MAX), again = BUF_INIT(JAIL_PLAN_MAX);
+    struct jail_plan p = sample(), got;
+    jail_plan_encode(&p, &b);
+    assert_int_equal(decode(buf_slice(&b), &got, &a), OK);
+    jail_plan_encode(&got, &again);
+    assert_true(slice_eq(buf_slice(&b), buf_slice(&again)));
+    assert_true(got.uid == 1000 && got.gid == 4294967294 && got.terminal && got.limits.output == 7);
+    assert_true(got.nmounts == 3 && got.mounts[1].bytes == 4096 && got.mounts[2].optional);
+    assert_true(got.nargv == 3 && got.argv[2].n == 0 && slice_is(got.env[1], "PATH=/bin"));
+    assert_true(slice_is(got.cwd, "/work") && slice_is(got.mounts[0].source, "/home/x"));
+}
+
+static void test_applet_round_trip(void **state)
+{
+    (void)state;
+    ARENA_CLEANUP struct arena a = ARENA_INIT(1 << 20);
+    BUF_CLEANUP struct buf b = BUF_INIT(JAIL_PLAN_MAX), args = BUF_INIT(JAIL_PLAN_MAX);
+    char *big = calloc(1, 1 << 20);
+    message_put(&args, 9, (struct slice){big, 1 << 20});
+    struct jail_plan p = {.applet = SLICE("land"), .args = buf_slice(&args), .cwd = SLICE("/")}, got;
+    jail_plan_encode(&p, &b);
+    assert_int_equal(decode(buf_slice(&b), &got, &a), OK);
+    assert_true(slice_is(got.applet, "land") && slice_eq(got.args, p.args) && got.nargv == 0);
+    free(big);
+}
+
+static void test_every_cut_is_refused(void **state)
+{
+    (void)state;
+    BUF_CLEANUP struct buf b = BUF_INIT(JAIL_PLAN_MAX);
+    struct jail_plan p = sample(), got;
+    jail_plan_encode(&p, &b);
+    for (size_t n = 0; n < b.n; n++) {
+        ARENA_CLEANUP struct arena a = ARENA_INIT(1 << 20);
+        assert_int_not_equal(decode(slice_sub(buf_slice(&b), 0, n), &got, &a), OK);
+    }
+    buf_add_char(&b, 'x');
+    ARENA_CLEANUP struct arena a = ARENA_INIT(1 << 20);
+    assert_int_equal(decode(buf_slice(&b), &got, &a), ERR_CORRUPT);
+}
+
+static void test_unknown_field_is_refused(void **state)
+{
+    (void)state;
+    ARENA_CLEANUP struct arena a = ARENA_INIT(1 << 20);
+    BUF_CLEANUP struct buf b = BUF_INIT(JAIL_PLAN_MAX), whole = BUF_INIT(JAIL_PLAN_MAX);
+    struct jail_plan p = sample(), got;
+    message_put_u64(&b, 999, 1);
+    jail_plan_encode(&p, &b);
+    assert_int_equal(decode(buf_slice(&b), &got, &a), ERR_VERSION);
+    jail_plan_encode(&p, &whole); /* and a field twice */
+    buf_reset(&b);
+    message_put_u64(&b, 1, 0);
+    buf_add(&b, buf_slice(&whole));
+    assert_int_equal(decode(buf_slice(&b), &got, &a), ERR_CORRUPT);
+}
+
+static void test_paths(void **state)
+{
+    (void)state;
+    const struct {
+        const char *path;
+        bool target, source;
+    } cases[] = {{"/a", true, true}, {"/a/b.c/..d", true, true}, {"/", false, true}, {"", false, false},
+                 {"a", false, false}, {"/a/", false, false}, {"//a", false, false}, {"/a//b", false, false},
+                 {"/..", false, false}, {"/a/../b", false, false}, {"/a/.", false, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct jail_plan p = sample();
+        p.mounts[0].target = slice_of(cases[i].path);
+        assert_int_equal(decode_plan(&p) == OK, cases[i].target);
+        p = sample();
+        p.mounts[0].source = slice_of(cases[i].path);
+        assert_int_equal(decode_plan(&p) == OK, cases[i].source);
+    }
+    struct jail_plan p = sample();
+    p.mounts[0].target = (struct slice){"/a\0b", 4};
+    assert_int_equal(decode_plan(&p), ERR_CORRUPT);
+    char deep[JAIL_PATH_MAX + 2];
+    memset(deep, 'x', sizeof deep);
+    deep[0] = '/';
+    p.mounts[0].target = (struct slice){deep, JAIL_PATH_MAX};
+    assert_int_equal(decode_plan(&p), OK);
+    p.mounts[0].target.n++;
+    assert_int_equal(decode_plan(&p), ERR_CORRUPT);
+}
+
+static void test_values(void **state)
+{
+    (void)state;
+    struct jail_plan p = sample();
+    p.mounts[1].source = SLICE("/x"); /* a scratch folder has none */
+    assert_int_equal(decode_plan(&p), ERR_CORRUPT);
+    p = sample();
+    p.mounts[0].kind = (enum jail_mount_kind)(JAIL_SYSTEM + 1);
+    assert_int_equal(decode_plan(&p), ERR_CORRUPT);
+    p = sample();
+    p.uid = UINT32_MAX;
+    assert_int_equal(decode_plan(&p), ERR_CORRUPT);
+    p = sample();
+    p.applet = SLICE("and a program too");
+    assert_int_equal(decode_plan(&p), ERR_CORRUPT);
+    p = sample();
+    p.nargv = 0;
+    assert_int_equal(decode_plan(&p), ERR_CORRUPT);
+    p = sample();
+    p.limits.wall_ms = UINT64_MAX;
+    assert_int_equal(decode_plan(&p), ERR_CORRUPT);
+    static struct slice bad[] = {{"=x", 2}};
+    p = sample();
+    p.env = bad;
+    p.nenv = 1;
+    assert_int_equal(decode_plan(&p), ERR_CORRUPT);
+    bad[0] = SLICE("x");
+    assert_int_equal(decode_plan(&p), ERR_CORRUPT);
+}
+
+static void test_counts(void **state)
+{
+    (void)state;
+    static struct slice words[JAIL_WORDS_MAX + 1];
+    for (size_t i = 0; i <= JAIL_WORDS_MAX; i++)
+        words[i] = SLICE("w=");
+    struct jail_plan p = sample();
+    p.argv = p.env = words;
+    p.nargv = p.nenv = JAIL_WORDS_MAX;
+    assert_int_equal(decode_plan(&p), OK);
+    p.nargv++;
+    assert_int_equal(decode_plan(&p), ERR_LIMIT);
+    p.nargv--;
+    p.nenv++;
+    assert_int_equal(decode_plan(&p), ERR_LIMIT);
+    p = sample();
+    while (jail_plan_add(&p, p.mounts[0]))
+        continue;
+    assert_int_equal(p.nmounts, JAIL_MOUNTS_MAX);
+    assert_int_equal(decode_plan(&p), OK);
+    BUF_CLEANUP struct buf b = BUF_INIT(JAIL_PLAN_MAX), two = BUF_INIT(JAIL_PLAN_MAX);
+    jail_plan_encode(&p, &b); /* one more mount than fits, put before the plan */
+    struct field f;
+    struct message_reader r = message_read(buf_slice(&b));
+    while (message_next(&r, &f) > 0 && f.tag != 14)
+        continue;
+    message_put(&two, f.tag, f.bytes);
+    buf_add(&two, buf_slice(&b));
+    ARENA_CLEANUP struct arena a = ARENA_INIT(1 << 20);
+    struct jail_plan got;
+    assert_int_equal(decode(buf_slice(&two), &got, &a), ERR_LIMIT);
+}
+
+static void test_print(void **state)
+{
+    (void)state;
+    BUF_CLEANUP struct buf b = BUF_INIT(65536);
+    struct jail_plan p = sample();
+    p.env[0] = SLICE("KEY=secret");
+    jail_plan_print(&p, &b);
+    p.env[0] = SLICE("A=");
+    assert_non_null(strstr(buf_str(&b), "write   /work <- /home/x\n"));
+    assert_non_null(strstr(buf_str(&b), "scratch /tmp (4096 bytes)\n"));
+    assert_non_null(strstr(buf_str(&b), "env     KEY\n"));
+    assert_null(strstr(buf_str(&b), "secret"));
+}
+
+/* For every length around the bounds and every way of cutting it up: the head, then the tail, and the rest counted. */
+static void test_keep(void **state)
+{
+    (void)state;
+    char text[200];
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = (char)('0' + i % 75);
+    for (size_t limit = 1; limit <= 12; limit++)
+        for (size_t n = 0; n <= 40; n++)
+            for (size_t piece = 1; piece <= n + 1; piece++) {
+                struct keep k;
+                BUF_CLEANUP struct buf got = BUF_INIT(100);
+                uint64_t dropped;
+                keep_init(&k, limit);
+                for (size_t at = 0; at < n; at += piece)
+                    keep_add(&k, slice_sub((struct slice){text, n}, at, piece));
+                keep_take(&k, &got, &dropped);
+                size_t kept = n < limit ? n : limit, tail = n <= limit ? 0 : limit / 2;
+                assert_int_equal(got.n, kept);
+                assert_int_equal(dropped, n - kept);
+                assert_memory_equal(got.p ? got.p : "", text, kept - tail);
+                if (tail)
+                    assert_memory_equal(got.p + kept - tail, text + n - tail, tail);
+                keep_release(&k);
+            }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_applet_round_trip),
+        cmocka_unit_test(test_every_cut_is_refused),
+        cmocka_unit_test(test_unknown_field_is_refused),
+        cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_print),
+        cmocka_unit_test(test_keep),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
