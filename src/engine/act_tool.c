@@ -286,7 +286,7 @@ static void done_look(struct completion *c, struct engine *g, const struct run *
     }
 }
 
-static void done_land(struct completion *c, const struct line *l, struct slice reply)
+static void done_land(struct completion *c, struct slice reply)
 {
     struct file_landed landed;
     struct error e;
@@ -299,8 +299,7 @@ static void done_land(struct completion *c, const struct line *l, struct slice r
     json_put_text(c->result, "stamp", buf_slice(&hex));
     if (landed.result == LANDING_CONFLICT) {
         c->outcome = OUTCOME_CONFLICT;
-        snprintf(c->why, sizeof c->why, "%.*s was changed by somebody else just now and is kept as it is; answer keep or replace",
-                 SLICE_ARG(slice_sub(l->target, 0, 100)));
+        snprintf(c->why, sizeof c->why, "%.*s", SLICE_ARG(slice_sub(landed.why, 0, sizeof c->why - 1)));
     }
 }
 
@@ -355,7 +354,7 @@ static void done(struct engine *g, struct run *r, const struct open_step *o, con
     } else if (o->stage == STAGE_LOOK) {
         done_look(c, g, r, l, buf_slice(&res->reply));
     } else {
-        done_land(c, l, buf_slice(&res->reply));
+        done_land(c, buf_slice(&res->reply));
     }
 }
 
