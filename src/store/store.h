@@ -116,8 +116,8 @@ struct run_row { /* slices are valid during the callback */
     int64_t done, total; /* pieces */
     int64_t questions;   /* open ones */
 };
+/* Here and in ledger_each a callback may call any other function of the store, but not the same one. */
 enum err MUST_USE run_each(struct store *s, void (*each)(void *ctx, const struct run_row *r), void *ctx, struct error *e);
-/* In the callbacks of run_each and ledger_each any other function of the store may be called, but not the same one. */
 /* The latest run of a plan (Q1: the same folder by device and inode, the same path in it); 0 if there is none. */
 enum err MUST_USE run_of_plan(struct store *s, uint64_t work_dev, uint64_t work_ino, struct slice plan_path, uint64_t *ret, struct error *e);
 /* The hash of what a crannog landed last at a path of a folder; false if nothing. */
