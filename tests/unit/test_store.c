@@ -636,6 +636,23 @@ static void test_lease_twice_and_token_never_back(void **state)
     assert_int_equal(b.token, a.token + 1);
 }
 
+/* The same process took the lease anew: what still holds the old one is refused all the same. */
+static void test_old_token_of_our_own(void **state)
+{
+    struct rig *g = *state;
+    struct rig_run r;
+    struct lease anew;
+    rig_start_exec(g, &r, "crannog/main/r1", "{}");
+    lease_release(g->s, &r.lease);
+    WELL(lease_take(g->s, 1, &anew, &g->e));
+    WELL(store_begin(g->s, &g->e));
+    assert_int_equal(rig_append(&r, EVENT_RUN_CONTINUED, NULL, "{\"v\":0}"), ERR_DENIED);
+    r.lease = anew;
+    WELL(rig_append(&r, EVENT_RUN_CONTINUED, NULL, "{\"v\":0}"));
+    WELL(store_commit(g->s, &g->e));
+    rig_end(&r);
+}
+
 /* A child of a dying holder that never ran exec must not keep the lock: descriptors are closed on exec only, so this
    says what holds, an exec'd child, as the jail is. */
 static void test_lock_does_not_pass_exec(void **state)
@@ -882,6 +899,7 @@ int main(void)
         TEST(test_second_process_waits_its_turn),
         TEST(test_old_token_is_refused),
         TEST(test_lease_twice_and_token_never_back),
+        TEST(test_old_token_of_our_own),
         TEST(test_lock_does_not_pass_exec),
         TEST(test_blobs),
         TEST(test_blob_of_an_undone_transaction),
