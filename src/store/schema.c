@@ -224,6 +224,18 @@ static enum err check_version(struct store *s, bool *ret_empty, struct error *e)
     return OK;
 }
 
+/*
+ * What an earlier process wrote may be in the page cache alone: a sync that fails leaves its pages there, clean, and no
+ * later sync writes them. Commits behind such pages of the WAL would be lost with them in a power cut. A checkpoint
+ * writes them to journal.db anew and syncs that; then the WAL begins from its start. If another process is at it, it
+ * does the same.
+ */
+static enum err settle_wal(struct store *s, struct error *e)
+{
+    int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    return rc == SQLITE_OK || (rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_LOCKED ? OK : store_failed(s, e);
+}
+
 static enum err open_all(struct store *s, const char *crannog, bool create, const struct store_options *o, struct error *e)
 {
     bool fresh = false, empty = false;
@@ -244,7 +256,9 @@ static enum err open_all(struct store *s, const char *crannog, bool create, cons
         return OK;
     if (empty || fresh)
         return make_crannog(s, crannog, o->adopt, e);
-    err = identity_check(s, o->adopt, e);
+    err = settle_wal(s, e);
+    if (!err)
+        err = identity_check(s, o->adopt, e);
     return err ? err : make_folders(s, e);
 }
 
