@@ -277,6 +277,7 @@ static enum err commit_group(struct engine *g, struct run **ready, size_t n, str
                 *e = why;
         } else {
             ready[i]->broken = ready[i]->resting = true; /* J5: parked, the neighbours go on */
+            ready[i]->nstart = 0; /* A1: what it intended here is undone */
             cancel_all(g, ready[i]);
             ready[i]->state.status = RUN_BROKEN;
             snprintf(ready[i]->state.why, sizeof ready[i]->state.why, "%.239s", why.text);
