@@ -224,6 +224,7 @@ bool excused(const struct stage_set *t);
 void must(struct stage_set *t, enum err err, const struct error *e, const char *what);
 
 /* ---- session.c ---- */
+bool all_over(const struct play *p); /* every plan is walked to its end */
 int session(struct sim_world *w, void *unused);
 static inline struct play *play_of(struct sim_world *w) { return sim_outside(w, sizeof(struct play)); }
 
