@@ -467,11 +467,13 @@ static void test_daemons_end(void **state)
     assert_int_equal(r.leftover, 1);
     jail_result_release(&r);
     p = new_plan();
-    r = play_shell(&p, "(setsid sh -c 'sleep 0.3; touch late') & (trap '' TERM HUP; sleep 0.3; touch late) & sleep 0.05");
+    r = play_shell(&p, "setsid sh -c 'touch /tmp/a; sleep 0.5; touch late' & "
+                       "(trap '' TERM HUP; touch /tmp/b; sleep 0.5; touch late) & "
+                       "until test -e /tmp/a -a -e /tmp/b; do sleep 0.01; done");
     expect(&r, JAIL_EXITED, 0);
-    assert_true(r.leftover >= 3);
+    assert_true(r.leftover >= 2);
     jail_result_release(&r);
-    usleep(600000);
+    usleep(800000);
     assert_false(exists(below(work, "late")));
 }
 
