@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -27,6 +29,12 @@ static void real_free(void *p)
 static int real_openat(int dir, const char *path, int flags, mode_t mode)
 {
     return openat(dir, path, flags | O_CLOEXEC, mode);
+}
+
+static int real_openat2(int dir, const char *path, int flags, mode_t mode, uint64_t resolve)
+{
+    struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC), .mode = mode, .resolve = resolve};
+    return (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
 }
 
 static int64_t clock_ns(clockid_t id)
@@ -146,6 +154,7 @@ static __attribute__((noreturn)) void real_die(int status)
 const struct sys sys_real = {
     SURE_ENTRIES,
     .realloc = real_realloc, .openat = real_openat, .read = read, .write = write, .pread = pread,
+    .openat2 = real_openat2, .fchmod = fchmod, .fchown = fchown,
     .ftruncate = ftruncate, .fsync = fsync, .syncfs = syncfs, .fstatat = fstatat, .mkdirat = mkdirat,
     .unlinkat = unlinkat, .renameat2 = real_renameat2, .fallocate = fallocate, .flock = flock,
     .random = real_random, .socketpair = real_socketpair, .sendmsg = sendmsg, .recvmsg = recvmsg, .poll = poll,
@@ -179,10 +188,13 @@ static void *faulty_realloc(void *p, size_t n)
         return fault_now(kind) ? -1 : sys_real.name args;            \
     }
 FAULTY(SYS_FAULT_FILE, int, openat, (int d, const char *p, int f, mode_t m), (d, p, f, m))
+FAULTY(SYS_FAULT_FILE, int, openat2, (int d, const char *p, int f, mode_t m, uint64_t r), (d, p, f, m, r))
 FAULTY(SYS_FAULT_FILE, ssize_t, read, (int fd, void *p, size_t n), (fd, p, n))
 FAULTY(SYS_FAULT_FILE, ssize_t, write, (int fd, const void *p, size_t n), (fd, p, n))
 FAULTY(SYS_FAULT_FILE, ssize_t, pread, (int fd, void *p, size_t n, off_t at), (fd, p, n, at))
 FAULTY(SYS_FAULT_FILE, int, ftruncate, (int fd, off_t n), (fd, n))
+FAULTY(SYS_FAULT_FILE, int, fchmod, (int fd, mode_t m), (fd, m))
+FAULTY(SYS_FAULT_FILE, int, fchown, (int fd, uid_t u, gid_t g), (fd, u, g))
 FAULTY(SYS_FAULT_FILE, int, fsync, (int fd), (fd))
 FAULTY(SYS_FAULT_FILE, int, syncfs, (int fd), (fd))
 FAULTY(SYS_FAULT_FILE, int, fstatat, (int d, const char *p, struct stat *s, int f), (d, p, s, f))
@@ -203,6 +215,7 @@ static const struct sys sys_faulty = {
     SURE_ENTRIES,
     .realloc = faulty_realloc,
     .openat = faulty_openat, .read = faulty_read, .write = faulty_write, .pread = faulty_pread,
+    .openat2 = faulty_openat2, .fchmod = faulty_fchmod, .fchown = faulty_fchown,
     .ftruncate = faulty_ftruncate, .fsync = faulty_fsync, .syncfs = faulty_syncfs, .fstatat = faulty_fstatat,
     .mkdirat = faulty_mkdirat, .unlinkat = faulty_unlinkat, .renameat2 = faulty_renameat2,
     .fallocate = faulty_fallocate, .flock = faulty_flock, .random = faulty_random,
@@ -304,25 +317,37 @@ int sys_memfd(const char *name, struct slice bytes)
     return fd;
 }
 
+/* A new folder's own name is durable when the folder above it is synced. */
+static enum err sync_parent(struct slice path, struct error *e)
+{
+    BUF_CLEANUP struct buf parent = BUF_INIT(4096);
+    size_t n = path.n;
+    while (n > 1 && path.p[n - 1] != '/')
+        n--;
+    buf_add(&parent, path.p[0] == '/' || n > 1 ? slice_sub(path, 0, n) : SLICE("."));
+    FD_CLEANUP int fd = sys->openat(AT_FDCWD, buf_str(&parent), O_RDONLY | O_DIRECTORY, 0);
+    if (fd < 0 || sys->fsync(fd) < 0)
+        return error_errno(e, errno, "cannot sync the folder %s", buf_str(&parent));
+    return OK;
+}
+
 enum err sys_mkdirs(const char *path, mode_t mode, struct error *e)
 {
     BUF_CLEANUP struct buf part = BUF_INIT(4096);
     struct slice whole = slice_of(path);
     for (size_t i = 1; i <= whole.n; i++) {
+        struct stat st;
         if (i < whole.n && whole.p[i] != '/')
             continue;
         buf_reset(&part);
         buf_add(&part, slice_sub(whole, 0, i));
         enum err err = buf_check(&part, "path", e);
+        if (!err && sys->mkdirat(AT_FDCWD, buf_str(&part), mode) == 0)
+            err = sync_parent(buf_slice(&part), e);
+        else if (!err && (sys->fstatat(AT_FDCWD, buf_str(&part), &st, 0) < 0 || !S_ISDIR(st.st_mode)))
+            err = error_errno(e, errno ? errno : ENOTDIR, "cannot make the folder %s", buf_str(&part));
         if (err)
             return err;
-        struct stat st;
-        if (sys->mkdirat(AT_FDCWD, buf_str(&part), mode) == 0)
-            continue;
-        int why = errno;
-        if (sys->fstatat(AT_FDCWD, buf_str(&part), &st, 0) == 0 && S_ISDIR(st.st_mode))
-            continue;
-        return error_errno(e, why, "cannot make the folder %s", buf_str(&part));
     }
     return OK;
 }

@@ -21,11 +21,15 @@ struct sys {
     void (*free)(void *p);
 
     int (*openat)(int dir, const char *path, int flags, mode_t mode); /* O_CLOEXEC is always added */
+    /* The raw call with O_CLOEXEC added; `resolve` are the RESOLVE_ flags of linux/openat2.h. */
+    int (*openat2)(int dir, const char *path, int flags, mode_t mode, uint64_t resolve);
     int (*close)(int fd);
     ssize_t (*read)(int fd, void *p, size_t n);
     ssize_t (*write)(int fd, const void *p, size_t n);
     ssize_t (*pread)(int fd, void *p, size_t n, off_t at);
     int (*ftruncate)(int fd, off_t n);
+    int (*fchmod)(int fd, mode_t mode);
+    int (*fchown)(int fd, uid_t uid, gid_t gid);
     int (*fsync)(int fd);
     int (*syncfs)(int fd);
     int (*fstatat)(int dir, const char *path, struct stat *st, int flags);

@@ -101,6 +101,7 @@ struct run_state {
     enum run_status status;
     char why[240];
     bool is_exec;
+    struct slice exec; /* its words, a JSON array */
     struct slice plan_text, plan_path, work, goal, account, agent, model;
     uint64_t work_dev, work_ino;
     struct amounts budget;

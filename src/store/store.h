@@ -27,6 +27,8 @@ struct store_options {
     const char *vfs;    /* NULL: SQLite's own. sim/ gives its name */
     bool read_only;     /* for ls, show, spend: takes no lease, writes nothing */
     bool no_reserve;    /* tests: no reserve file */
+    bool adopt;         /* a person said: this machine is the crannog's from now on */
+    int64_t pid;        /* what the holder's row says; 0: this process's own (sim/ gives a constant) */
 };
 
 /*
@@ -38,13 +40,17 @@ void store_close(struct store *s); /* releases this process's leases; NULL is fi
 
 /* ---- transactions ---- */
 enum err MUST_USE store_begin(struct store *s, struct error *e);
-/* On error nothing of the transaction remains. ERR_NO_SPACE: the disk is full, see store_free_reserve(). */
+/* On error nothing of the transaction remains, unless store_is_dead(). ERR_NO_SPACE: the disk is full, see
+   store_free_reserve(). */
 enum err MUST_USE store_commit(struct store *s, struct error *e);
 void store_rollback(struct store *s);
 /* A run's part of a group: all between is undone by store_cancel(). They do not nest. */
 enum err MUST_USE store_savepoint(struct store *s, struct error *e);
 enum err MUST_USE store_release(struct store *s, struct error *e);
 void store_cancel(struct store *s);
+/* The disk refused to make something durable, so nobody knows whether the last commit is there. All calls are refused
+   from then on; the caller ends the process, because opening anew (recovery) is the only way to know. */
+bool store_is_dead(const struct store *s);
 
 /* ---- runs and leases ---- */
 struct lease {
@@ -62,8 +68,13 @@ int64_t lease_holder(struct store *s, uint64_t run);
 /* ---- the journal ---- */
 /*
  * Appends one event in the open transaction: seals it onto r's chain (seq, prev, salt, time), checks the token, stores
- * it, updates the projections and folds it into *r. An error leaves *r unusable unless it is ERR_DENIED for the token.
- * `time_ms` 0 takes the clock.
+ * it, updates the projections and folds it into *r. The time is the clock's. `key` is NULL for events that are not
+ * about a step (of a key, run and branch are those of *r).
+ *
+ * Refusals that leave *r as it was: ERR_DENIED (the token is no longer the run's, or an intent would pass a cap: M1),
+ * ERR_LIMIT (payload over EVENT_PAYLOAD_MAX), ERR_CONFLICT (*r is not the fold of what is stored: its transaction or
+ * savepoint was undone). After any other error, and whenever the transaction or savepoint is undone, *r is not to be
+ * used further: fold it again.
  */
 enum err MUST_USE journal_append(struct store *s, const struct lease *l, struct run_state *r, enum event_type type,
                                  const struct step_key *key, struct slice payload, struct error *e);
@@ -75,7 +86,8 @@ enum err MUST_USE journal_read(struct store *s, uint64_t run,
 enum err MUST_USE journal_fold(struct store *s, uint64_t run, struct run_state *ret, struct arena *a, struct error *e);
 
 /* ---- blobs ---- */
-/* Stores bytes under their hash, in the open transaction (rows) or as a synced file. */
+/* Stores bytes under their hash, as a row or (over BLOB_INLINE_MAX) as a synced file with a row; in the open transaction,
+   else in one of its own. ERR_LIMIT over BLOB_BYTES_MAX. */
 enum err MUST_USE blob_put(struct store *s, struct slice bytes, struct hash *ret, struct error *e);
 /* Appends a blob to *ret and checks its hash. ERR_MISSING, ERR_CORRUPT. */
 enum err MUST_USE blob_get(struct store *s, const struct hash *h, struct buf *ret, struct error *e);
@@ -104,6 +116,7 @@ struct run_row { /* slices are valid during the callback */
     int64_t done, total; /* pieces */
     int64_t questions;   /* open ones */
 };
+/* Here and in ledger_each a callback may call any other function of the store, but not the same one. */
 enum err MUST_USE run_each(struct store *s, void (*each)(void *ctx, const struct run_row *r), void *ctx, struct error *e);
 /* The latest run of a plan (Q1: the same folder by device and inode, the same path in it); 0 if there is none. */
 enum err MUST_USE run_of_plan(struct store *s, uint64_t work_dev, uint64_t work_ino, struct slice plan_path, uint64_t *ret, struct error *e);
@@ -128,11 +141,13 @@ bool request_waiting(struct store *s, uint64_t run);
 bool store_free_reserve(struct store *s);
 /* Makes it again when there is room. */
 void store_make_reserve(struct store *s);
-/* Clears all projections and makes them from the events, in one transaction. */
+/* Clears all projections and makes them from the events, in one transaction. A run that cannot be folded is kept as
+   broken, with its books up to the event where it breaks. Caps that a person set are configuration and stay. */
 enum err MUST_USE store_rebuild(struct store *s, struct error *e);
 /* The canonical text of all projections: equal states give equal bytes. */
 enum err MUST_USE store_dump(struct store *s, struct buf *ret, struct error *e);
-/* PRAGMA integrity_check, every chain, every blob. Lines of findings are appended; OK means the check could run. */
+/* PRAGMA integrity_check, every chain, every blob, the projections beside a rebuild in memory. Lines of findings are
+   appended; OK means the check could run. Works on a store opened for reading and beside runs that go on. */
 enum err MUST_USE store_audit(struct store *s, struct buf *ret_findings, struct error *e);
 
 #endif

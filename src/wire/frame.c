@@ -166,13 +166,14 @@ enum err frame_send(int socket, uint16_t type, uint64_t id, const struct outgoin
 enum err frame_parse(struct slice bytes, struct frame *ret, struct error *e)
 {
     if (bytes.n < FRAME_HEADER || bytes.n > FRAME_MAX)
-        return error_set(e, ERR_CORRUPT, "a frame of %zu bytes; %d to %d were expected", bytes.n, FRAME_HEADER, FRAME_MAX);
+        return error_set(e, ERR_CORRUPT, "a frame of %zu bytes; %d to %d were expected", bytes.n, FRAME_HEADER,
+                         FRAME_MAX);
     if (wire_le(bytes.p, 4) != MAGIC)
         return error_set(e, ERR_CORRUPT, "these bytes are no frame of crannog's");
     unsigned version = (unsigned)wire_le(bytes.p + 4, 2);
     if (version != WIRE_VERSION)
-        return error_set(e, ERR_VERSION, "the other program speaks version %u of the wire, this one %d: install both from "
-                         "the same build", version, WIRE_VERSION);
+        return error_set(e, ERR_VERSION, "the other program speaks version %u of the wire, this one %d: install both "
+                         "from the same build", version, WIRE_VERSION);
     struct frame f = FRAME_INIT;
     f.type = (uint16_t)wire_le(bytes.p + 6, 2);
     f.id = wire_le(bytes.p + 8, 8);

@@ -10,7 +10,7 @@
 
 #include "base/buf.h"
 
-enum { MESSAGE_FIELDS_MAX = 4096 };
+enum { MESSAGE_FIELDS_MAX = 16384 };
 
 struct message_reader {
     struct slice rest;

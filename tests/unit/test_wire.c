@@ -339,7 +339,8 @@ static void test_outgoing_limits(void **state)
     (void)state;
     int s[2];
     pair_of(s, SOCK_NONBLOCK);
-    OUTGOING_CLEANUP struct outgoing fds = outgoing_new(), bytes = outgoing_new(), fields = outgoing_new(), bad = outgoing_new();
+    OUTGOING_CLEANUP struct outgoing fds = outgoing_new(), bytes = outgoing_new();
+    OUTGOING_CLEANUP struct outgoing fields = outgoing_new(), bad = outgoing_new();
     for (int i = 0; i <= FRAME_FDS_MAX; i++)
         outgoing_put_fd(&fds, 1, s[0]);
     assert_int_equal(frame_send(s[0], 1, 1, &fds, NULL), ERR_LIMIT);
@@ -393,7 +394,8 @@ static void send_raw(int socket, struct slice bytes, int fd, size_t nfds)
         struct cmsghdr align;
     } c = {{0}};
     struct iovec io = {(void *)(uintptr_t)bytes.p, bytes.n};
-    struct msghdr m = {.msg_iov = &io, .msg_iovlen = 1, .msg_control = c.bytes, .msg_controllen = CMSG_SPACE(nfds * sizeof fd)};
+    struct msghdr m = {.msg_iov = &io, .msg_iovlen = 1, .msg_control = c.bytes};
+    m.msg_controllen = CMSG_SPACE(nfds * sizeof fd);
     struct cmsghdr *h = CMSG_FIRSTHDR(&m);
     h->cmsg_level = SOL_SOCKET;
     h->cmsg_type = SCM_RIGHTS;
@@ -498,7 +500,8 @@ static void test_short_reads_are_continued(void **state)
 static void test_large_field_pointing_nowhere(void **state)
 {
     (void)state;
-    const struct slice fields[] = {SLICE(""), SLICE("\xff"), SLICE("\xff\x01"), SLICE("\xff\xff"), SLICE("\x01z"), SLICE("\xff\0\0")};
+    const struct slice fields[] = {SLICE(""),         SLICE("\xff"),  SLICE("\xff\x01"),
+                                   SLICE("\xff\xff"), SLICE("\x01z"), SLICE("\xff\0\0")};
     FD_CLEANUP int sealed = sys_memfd("t", SLICE("text"));
     struct frame f = FRAME_INIT;
     f.fds[f.nfds++] = sealed;
@@ -515,6 +518,7 @@ static void test_large_field_pointing_nowhere(void **state)
 /* ---- peers ---- */
 
 static char *const no_env[] = {NULL};
+#define SEND_SEVEN "printf 'CRAN\\001\\000\\007\\000\\001\\0\\0\\0\\0\\0\\0\\0' >&3" /* a frame of type 7 and id 1 */
 
 /* The program reads a frame and its (empty) input to descriptor 4, and writes a frame. Ours has bytes waiting. */
 static void test_peer_talks(void **state)
@@ -528,7 +532,8 @@ static void test_peer_talks(void **state)
     FD_CLEANUP int input = dup(0);
     dup2(typed[0], 0);
     sys_close_fd(&typed[0]);
-    char *argv[] = {"sh", "-c", "echo \"$A\" >&4; head -c 16 <&3 >&4; cat >&4; printf 'CRAN\\001\\000\\007\\000\\001\\0\\0\\0\\0\\0\\0\\0' >&3; ls /proc/self/fd >&4", NULL};
+    char *argv[] = {"sh", "-c", "echo \"$A\" >&4; head -c 16 <&3 >&4; cat >&4; " SEND_SEVEN
+                    "; ls /proc/self/fd >&4", NULL};
     char *env[] = {"A=here", "PATH=/usr/bin:/bin", NULL};
     struct peer p = PEER_INIT;
     assert_int_equal(peer_start("/bin/sh", argv, env, &out[1], 1, false, &p, NULL), OK);
@@ -604,7 +609,7 @@ static void test_peer_says_how_it_ended(void **state)
 static void test_last_words_are_kept(void **state)
 {
     (void)state;
-    char *argv[] = {"sh", "-c", "printf 'CRAN\\001\\000\\007\\000\\001\\0\\0\\0\\0\\0\\0\\0' >&3", NULL};
+    char *argv[] = {"sh", "-c", SEND_SEVEN, NULL};
     struct peer p = PEER_INIT;
     BUF_CLEANUP struct buf how = BUF_INIT(100);
     assert_int_equal(peer_start("/bin/sh", argv, no_env, NULL, 0, true, &p, NULL), OK);

@@ -1,0 +1,62 @@
+/*
+ * The command line: one file a command, each with its entry (name, usage, help, function) as a const on top.
+ *
+ * To add a command: a file with a `struct command`, a line in main.c's table, a line in meson.build.
+ */
+#ifndef CRANNOG_CLI_CLI_H
+#define CRANNOG_CLI_CLI_H
+
+#include "store/store.h"
+
+enum exit_code { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_REFUSED = 3, EXIT_WAITING = 4, EXIT_UNCONFIRMED = 5 };
+
+struct cli {
+    struct buf crannog;     /* absolute path of the crannog's folder */
+    bool crannog_is_default; /* ~/.crannog: made at a first run */
+    bool json;
+};
+
+struct command {
+    const char *name;
+    const char *usage;   /* behind "crannog NAME" */
+    const char *summary; /* one line */
+    const char *help;    /* what it does and examples; ends with a newline */
+    int (*run)(struct cli *c, int argc, char **argv); /* argv[0] is the name; returns an exit code */
+};
+
+extern const struct command cmd_run, cmd_ls, cmd_show, cmd_spend, cmd_stop, cmd_answer, cmd_init, cmd_model, cmd_doctor, cmd_exec;
+
+/* Prints "crannog: TEXT" on standard error and returns the exit code that fits the error. */
+int cli_fail(const struct error *e);
+/* The same for wrong usage: adds how to see the help. */
+int cli_usage(const struct command *cmd, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* --help of a command. */
+void cli_print_help(const struct command *cmd);
+/* Standard options of every command (--help, --json); returns false if `option` is none of them. */
+bool cli_common(struct cli *c, const struct command *cmd, int option, int *ret_exit);
+#define CLI_COMMON_OPTIONS {"help", no_argument, NULL, 'h'}, {"json", no_argument, NULL, 'j'}
+
+/* Opens the store of the crannog; ERR_MISSING with what to do where there is none. */
+enum err MUST_USE cli_open(struct cli *c, bool create, bool read_only, struct store **ret, struct error *e);
+/* Makes the crannog's folders and crannog.yaml where they are missing. */
+enum err MUST_USE cli_make_crannog(struct cli *c, struct error *e);
+/* "r7" or "7" → 7; "r7.12" → also the question. */
+bool cli_run_id(const char *text, uint64_t *ret_run, uint32_t *ret_question);
+/* The run named, or the latest one where text is NULL. */
+enum err MUST_USE cli_pick_run(struct store *s, const char *text, uint64_t *ret, struct error *e);
+
+/* crannog.yaml, strict. Texts live in the arena. */
+struct config {
+    struct slice model; /* name of a file in .crannog/models, without .gguf; empty: the only one there */
+    int64_t window;     /* tokens of a document that a model sees at once */
+    struct amounts budget; /* for runs that name none; AMOUNT_UNLIMITED where unset */
+};
+enum err MUST_USE config_read(struct cli *c, struct arena *a, struct config *ret, struct error *e);
+/* The path of the model in use, or ERR_MISSING with what to do. `name` may be NULL. */
+enum err MUST_USE config_model(struct cli *c, const struct config *cfg, const char *name, struct buf *ret_path, struct error *e);
+
+void cli_print_json(const struct json *v);
+/* Text of a file, a model or an event for a terminal: control characters become visible, nothing else is let through. */
+void cli_print_safe(struct slice s, struct buf *out);
+
+#endif

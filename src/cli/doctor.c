@@ -1,0 +1,216 @@
+/* crannog doctor: tries each thing that a run needs, and says what mends what is missing. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/sys.h"
+#include "cli/cli.h"
+#include "infer/protocol.h"
+#include "jail/client.h"
+#include "tools/place.h"
+
+static int doctor_run(struct cli *c, int argc, char **argv);
+
+const struct command cmd_doctor = {
+    .name = "doctor",
+    .usage = "[--audit] [--rebuild] [--json]",
+    .summary = "check that everything a run needs is there and works",
+    .help =
+        "Tries each wall of the jail and the model for real, and says what mends what is missing.\n\n"
+        "  --audit    also reads the whole journal: every chain, every blob, every list that follows from it\n"
+        "  --rebuild  makes those lists anew from the journal's events\n\n"
+        "examples:\n  crannog doctor\n  crannog doctor --audit\n",
+    .run = doctor_run,
+};
+
+struct findings {
+    struct json *list;
+    bool json, bad;
+};
+
+static void found(struct findings *f, bool ok, const char *what, const char *text)
+{
+    f->bad |= !ok;
+    if (f->json) {
+        struct json *o = json_object();
+        json_put_text(o, "check", slice_of(what));
+        json_put_bool(o, "ok", ok);
+        json_put_text(o, "text", slice_of(text));
+        json_push(f->list, o);
+    } else {
+        BUF_CLEANUP struct buf safe = BUF_INIT(64 * 1024);
+        cli_print_safe(slice_of(text), &safe);
+        printf("%s %-8s %s\n", ok ? "ok " : "BAD", what, buf_str(&safe));
+    }
+}
+
+/* What the jail must refuse, tried inside it; each line that the script prints is a wall with a hole. */
+static const char probes[] =
+    "cat /etc/shadow >/dev/null 2>&1 && echo 'reads /etc/shadow'\n"
+    "[ -e \"$1\" ] && echo 'sees your home folder'\n"
+    "(: >/usr/x) 2>/dev/null && echo 'writes below /usr'\n"
+    "(: >./.crannog-doctor) 2>/dev/null && echo 'writes in the work folder'\n"
+    "[ \"$(ls /proc | grep -c '^[0-9]')\" -gt 12 ] && echo 'sees processes of the host'\n"
+    "[ \"$(cat /proc/net/dev | wc -l)\" -gt 3 ] && echo 'has a network'\n"
+    "grep -q '^CapEff:.*[1-9a-f]' /proc/self/status && echo 'has capabilities'\n"
+    "grep -q '^Seccomp:.*2' /proc/self/status || echo 'has no seccomp filter'\n"
+    "exit 0\n";
+
+static enum err run_jail(struct slice *words, size_t n, struct jail_result *ret, struct error *e)
+{
+    BUF_CLEANUP struct buf path = BUF_INIT(4096);
+    char work[] = "/tmp/crannog-doctor-XXXXXX";
+    struct peer p = PEER_INIT;
+    struct place place;
+    struct jail_plan plan;
+    struct frame f;
+    enum err err = peer_find("crannog-jail", &path, e);
+    if (!err && !mkdtemp(work))
+        err = error_set(e, ERR_IO, "cannot make a folder in /tmp");
+    if (err)
+        return err;
+    err = place_look(work, &place, e);
+    if (!err) {
+        place_command(&place, words, n, 5000, 10000, &plan);
+        err = jail_start(buf_str(&path), &plan, NULL, false, &p, e);
+    }
+    if (!err)
+        err = frame_receive(p.socket, &f, e);
+    if (!err) {
+        err = jail_result_parse(&f, ret, e);
+        frame_release(&f);
+    }
+    peer_kill(&p);
+    rmdir(work);
+    return err;
+}
+
+static void check_jail(struct findings *f)
+{
+    const char *home = getenv("HOME");
+    struct slice words[] = {SLICE("/bin/sh"), SLICE("-c"), slice_of(probes), SLICE("sh"), slice_of(home && *home ? home : "/root")};
+    struct jail_result res = {0};
+    struct error e;
+    BUF_CLEANUP struct buf text = BUF_INIT(8192);
+    if (run_jail(words, 5, &res, &e)) {
+        found(f, false, "jail", e.text);
+    } else if (res.how != JAIL_EXITED) {
+        found(f, false, "jail", res.how == JAIL_REFUSED ? res.why : "the jail's program was ended");
+    } else if (res.out.n) {
+        struct slice rest = buf_slice(&res.out), line;
+        while (slice_line(&rest, &line))
+            buf_addf(&text, "%sa program inside %.*s", text.n ? "; " : "", SLICE_ARG(line));
+        found(f, false, "jail", buf_str(&text));
+    } else {
+        found(f, true, "jail", "its walls hold: files, network, processes, capabilities, system calls were tried");
+    }
+    jail_result_release(&res);
+}
+
+static enum err try_model(const char *file, struct buf *ret_about, struct error *e)
+{
+    static char name[] = "crannog-infer", lang[] = "LANG=C.UTF-8";
+    char *argv[] = {name, NULL}, *env[] = {lang, NULL};
+    BUF_CLEANUP struct buf path = BUF_INIT(4096), why = BUF_INIT(1024);
+    struct peer p = PEER_INIT;
+    struct frame f;
+    FD_CLEANUP int fd = sys->openat(-100, file, 0, 0);
+    enum err err = fd < 0 ? error_set(e, ERR_IO, "cannot open %s", file) : peer_find("crannog-infer", &path, e);
+    if (!err)
+        err = peer_start(buf_str(&path), argv, env, NULL, 0, false, &p, e);
+    if (err)
+        return err;
+    OUTGOING_CLEANUP struct outgoing out = outgoing_new();
+    outgoing_put_fd(&out, INFER_FD, fd);
+    message_put_u64(&out.message, INFER_THREADS, 1);
+    message_put_u64(&out.message, INFER_CONTEXT, 256);
+    err = frame_send(p.socket, INFER_LOAD, 1, &out, e);
+    if (!err)
+        err = frame_receive(p.socket, &f, e);
+    peer_kill(&p);
+    if (err)
+        return err;
+    if (f.type == INFER_LOADED)
+        buf_addf(ret_about, "loads with the %.*s kernels", SLICE_ARG(message_get(f.message, INFER_KERNEL)));
+    else if (frame_large(&f, INFER_TEXT, &why, NULL) == OK)
+        err = error_set(e, ERR_CORRUPT, "%s", buf_str(&why));
+    frame_release(&f);
+    return err;
+}
+
+static void check_model(struct findings *f, struct cli *c)
+{
+    ARENA_CLEANUP struct arena a = ARENA_INIT(1 << 20);
+    BUF_CLEANUP struct buf file = BUF_INIT(4096), about = BUF_INIT(512);
+    struct config cfg;
+    struct error e;
+    if (config_read(c, &a, &cfg, &e)) {
+        found(f, false, "settings", e.text);
+        return;
+    }
+    found(f, true, "settings", "crannog.yaml reads well");
+    if (config_model(c, &cfg, NULL, &file, &e) || try_model(buf_str(&file), &about, &e)) {
+        found(f, false, "model", e.text);
+        return;
+    }
+    buf_addf(&file, " %s", buf_str(&about));
+    found(f, true, "model", buf_str(&file));
+}
+
+static void check_journal(struct findings *f, struct cli *c, bool audit, bool rebuild)
+{
+    struct store *s;
+    struct error e;
+    BUF_CLEANUP struct buf text = BUF_INIT(1 << 20);
+    if (cli_open(c, false, !rebuild, &s, &e)) {
+        found(f, false, "journal", e.text);
+        return;
+    }
+    if (rebuild) {
+        enum err err = store_rebuild(s, &e);
+        found(f, !err, "rebuild", err ? e.text : "the lists were made anew from the events");
+    }
+    if (audit) {
+        enum err err = store_audit(s, &text, &e);
+        struct slice rest = buf_slice(&text), line;
+        if (err)
+            found(f, false, "audit", e.text);
+        else if (!text.n)
+            found(f, true, "audit", "every chain, blob and list agrees");
+        while (!err && slice_line(&rest, &line)) {
+            BUF_CLEANUP struct buf one = BUF_INIT(4096);
+            buf_add(&one, line);
+            found(f, false, "audit", buf_str(&one));
+        }
+    } else {
+        found(f, true, "journal", "opens");
+    }
+    store_close(s);
+}
+
+static int doctor_run(struct cli *c, int argc, char **argv)
+{
+    static const struct option options[] = {CLI_COMMON_OPTIONS, {"audit", no_argument, NULL, 'a'}, {"rebuild", no_argument, NULL, 'r'}, {0}};
+    bool audit = false, rebuild = false;
+    int status;
+    for (int o; (o = getopt_long(argc, argv, "hj", options, NULL)) != -1;) {
+        if (o == 'a')
+            audit = true;
+        else if (o == 'r')
+            rebuild = true;
+        else if (!cli_common(c, &cmd_doctor, o, &status) || status >= 0)
+            return status;
+    }
+    if (optind != argc)
+        return cli_usage(&cmd_doctor, "doctor takes no arguments");
+    struct findings f = {.list = json_array(), .json = c->json};
+    check_jail(&f);
+    check_model(&f, c);
+    check_journal(&f, c, audit, rebuild);
+    if (c->json)
+        cli_print_json(f.list);
+    json_free(f.list);
+    return f.bad ? EXIT_FAILED : EXIT_DONE;
+}

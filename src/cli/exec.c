@@ -1,0 +1,122 @@
+/* crannog exec -- CMD: any program inside the walls, journaled as a run of one step. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/sys.h"
+#include "cli/session.h"
+
+static int exec_run(struct cli *c, int argc, char **argv);
+
+const struct command cmd_exec = {
+    .name = "exec",
+    .usage = "[--in DIR] -- CMD [ARGUMENT...]",
+    .summary = "run a program inside the walls",
+    .help =
+        "  --in DIR  the folder it sees; the current one unless said\n\n"
+        "It sees the system and the folder read-only, has a scratch /tmp of its own, no network, no keys, none of your\n"
+        "home. What it does is journaled (`crannog show`). Its exit status is the command's.\n\n"
+        "This version gives no way to keep what it writes: that comes with layers.\n\n"
+        "examples:\n"
+        "  crannog exec -- sh -c 'id; ls; cat /etc/shadow'\n"
+        "  crannog exec --in ~/project -- make -n\n",
+    .run = exec_run,
+};
+
+struct job {
+    char work[PATH_MAX];
+    struct stat st;
+    char **argv;
+    int argc;
+};
+
+static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
+{
+    struct job *j = ctx;
+    char account[64];
+    JSON_CLEANUP struct json *p = json_object();
+    struct json *words = json_array();
+    snprintf(account, sizeof account, "crannog/main/r%llu", (unsigned long long)run);
+    for (int i = 0; i < j->argc; i++)
+        json_push(words, json_new_text(slice_of(j->argv[i])));
+    json_put_int(p, "v", 0);
+    json_put(p, "exec", words);
+    json_put_text(p, "plan_path", SLICE(""));
+    json_put_text(p, "work", slice_of(j->work));
+    json_put_int(p, "work_dev", (int64_t)j->st.st_dev);
+    json_put_int(p, "work_ino", (int64_t)j->st.st_ino);
+    json_put_text(p, "goal", slice_of(j->argv[0]));
+    json_put_text(p, "account", slice_of(account));
+    json_put_text(p, "agent", SLICE("main"));
+    json_put_text(p, "model", SLICE(""));
+    json_put(p, "budget", json_object());
+    json_print(p, out);
+    return buf_slice(out);
+}
+
+/* The command's own status, from the result of its step. */
+struct result {
+    int64_t status;
+};
+
+static enum err find_result(void *ctx, const struct event *ev, struct error *e)
+{
+    struct result *r = ctx;
+    JSON_CLEANUP struct json *p = NULL;
+    if (ev->type != EVENT_STEP_FINISHED)
+        return OK;
+    enum err err = json_parse(ev->payload, &p, e);
+    if (!err)
+        r->status = json_int(json_get(json_get(p, "result"), "status"), EXIT_FAILED);
+    return err;
+}
+
+static int work(struct cli *c, struct job *j)
+{
+    static const int terminal[3] = {0, 1, 2};
+    struct session s;
+    struct error e = {0};
+    struct result result = {EXIT_FAILED};
+    enum err err = session_open(&s, c, NULL, &e);
+    if (err)
+        return cli_fail(&e);
+    s.quiet = true;
+    s.machine.terminal = terminal;
+    err = engine_start_run(&s.engine, started_payload, j, &s.run, &e);
+    if (!err)
+        err = session_work(&s, &e);
+    if (!err && s.run->state.status != RUN_DONE) {
+        const struct line *l = run_line_const(&s.run->state, 0, HEAD);
+        err = error_set(&e, ERR_IO, "%s", l && *l->why ? l->why : *s.run->state.why ? s.run->state.why : "the command did not end");
+    }
+    if (!err)
+        err = journal_read(s.store, s.run->state.id, find_result, &result, &e);
+    int status = err ? cli_fail(&e) : (int)result.status;
+    session_close(&s);
+    return status;
+}
+
+static int exec_run(struct cli *c, int argc, char **argv)
+{
+    static const struct option options[] = {CLI_COMMON_OPTIONS, {"in", required_argument, NULL, 'i'}, {0}};
+    struct job j = {0};
+    const char *in = ".";
+    int status;
+    for (int o; (o = getopt_long(argc, argv, "+h", options, NULL)) != -1;) {
+        if (o == 'i')
+            in = optarg;
+        else if (!cli_common(c, &cmd_exec, o, &status) || status >= 0)
+            return status;
+    }
+    if (optind == argc)
+        return cli_usage(&cmd_exec, "which command? write it behind --");
+    j.argv = argv + optind;
+    j.argc = argc - optind;
+    if (!realpath(in, j.work) || sys->fstatat(AT_FDCWD, j.work, &j.st, 0) < 0)
+        return cli_usage(&cmd_exec, "there is no folder %s", in);
+    return work(c, &j);
+}

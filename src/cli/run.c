@@ -1,0 +1,281 @@
+/* crannog run PLAN.md: walks a plan, or goes on where it was. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/sys.h"
+#include "cli/session.h"
+#include "view/view.h"
+
+static int run_run(struct cli *c, int argc, char **argv);
+
+const struct command cmd_run = {
+    .name = "run",
+    .usage = "PLAN.md [--in DIR] [--budget B] [--model NAME] [--again] [--json]",
+    .summary = "walk a plan; the same command goes on where it was",
+    .help =
+        "  --in DIR     the work folder; the plan's own folder unless said\n"
+        "  --budget B   what this run may use: 5 (dollars), 200000tok, 90cpu-s, 30calls, several with commas\n"
+        "  --model NAME which of the crannog's models to use\n"
+        "  --again      start anew although the plan was walked before\n"
+        "  --json       print the run as JSON at the end\n\n"
+        "The plan is never changed; `crannog show` tells how far it is. Killed at any moment, the same command goes on\n"
+        "at the first unfinished item. A file that a person changed is never overwritten: you are asked.\n\n"
+        "Exit status: 0 done, 1 failed, 2 usage, 3 out of budget, 4 waits for your answer.\n\n"
+        "examples:\n"
+        "  crannog run examples/review/PLAN.md\n"
+        "  crannog run PLAN.md --in ~/papers --budget 200000tok,900cpu-s\n",
+    .run = run_run,
+};
+
+struct run_options {
+    const char *plan, *in, *budget, *model;
+    bool again;
+};
+
+struct job {
+    struct run_options o;
+    struct arena arena;
+    struct config cfg;
+    struct plan plan;
+    struct buf text;
+    char work[PATH_MAX], file[PATH_MAX];
+    const char *in_work; /* the plan's path in the work folder, or its whole path where it lies elsewhere */
+    struct stat st;
+    struct amounts budget;
+    char model[128];
+};
+
+static enum err load_plan(struct job *j, struct error *e)
+{
+    if (!realpath(j->o.plan, j->file))
+        return errno == ENOENT ? error_set(e, ERR_USAGE, "there is no plan at %s", j->o.plan)
+                               : error_errno(e, errno, "cannot open the plan %s", j->o.plan);
+    enum err err = sys_read_file(AT_FDCWD, j->file, &j->text, e);
+    return err ? err : plan_parse(buf_slice(&j->text), j->o.plan, &j->arena, &j->plan, e);
+}
+
+static enum err find_work(struct job *j, struct error *e)
+{
+    char dir[PATH_MAX];
+    snprintf(dir, sizeof dir, "%s", j->file);
+    *strrchr(dir, '/') = '\0';
+    const char *wanted = j->o.in ? j->o.in : *dir ? dir : "/";
+    if (!realpath(wanted, j->work))
+        return errno == ENOENT ? error_set(e, ERR_USAGE, "there is no folder %s", wanted)
+                               : error_errno(e, errno, "cannot use the folder %s", wanted);
+    if (sys->fstatat(AT_FDCWD, j->work, &j->st, 0) < 0 || !S_ISDIR(j->st.st_mode))
+        return error_set(e, ERR_USAGE, "%s is not a folder", j->work);
+    size_t n = strlen(j->work);
+    bool below = strncmp(j->file, j->work, n) == 0 && j->file[n] == '/';
+    j->in_work = below ? j->file + n + 1 : j->file;
+    return OK;
+}
+
+static enum err find_budget(struct job *j, struct error *e)
+{
+    j->budget = j->cfg.budget;
+    for (int u = 0; u < UNITS; u++)
+        if (j->plan.budget.n[u] != AMOUNT_UNLIMITED)
+            j->budget.n[u] = j->plan.budget.n[u];
+    return j->o.budget ? budget_parse(slice_of(j->o.budget), &j->budget, e) : OK;
+}
+
+static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
+{
+    struct job *j = ctx;
+    char account[64];
+    JSON_CLEANUP struct json *p = json_object();
+    snprintf(account, sizeof account, "crannog/main/r%llu", (unsigned long long)run);
+    json_put_int(p, "v", 0);
+    json_put_text(p, "plan", buf_slice(&j->text));
+    json_put_text(p, "plan_path", slice_of(j->in_work));
+    json_put_text(p, "work", slice_of(j->work));
+    json_put_int(p, "work_dev", (int64_t)j->st.st_dev);
+    json_put_int(p, "work_ino", (int64_t)j->st.st_ino);
+    json_put_text(p, "goal", j->plan.goal);
+    json_put_text(p, "account", slice_of(account));
+    json_put_text(p, "agent", SLICE("main"));
+    json_put_text(p, "model", slice_of(j->model));
+    amounts_print(&j->budget, p, "budget");
+    json_put_int(p, "slots", 1);
+    json_put_int(p, "window", j->cfg.window);
+    json_put_text(p, "land", j->plan.land.n ? j->plan.land : SLICE("step"));
+    for (int i = 0; i < 2; i++) {
+        struct json *opaque = json_object();
+        json_put_int(opaque, "v", 0);
+        json_put(p, i ? "labels" : "grant", opaque);
+    }
+    json_print(p, out);
+    return buf_slice(out);
+}
+
+/* A plan that was changed since the run began: changed unstarted items are taken, changed finished ones refused. */
+static enum err take_changes(struct session *s, struct job *j, struct error *e)
+{
+    struct run_state *r = &s->run->state;
+    if (hash_eq(&r->plan.hash, &j->plan.hash))
+        return OK;
+    enum err err = run_plan_may_change(r, &j->plan, e);
+    if (err)
+        return err;
+    JSON_CLEANUP struct json *p = json_object();
+    BUF_CLEANUP struct buf text = BUF_INIT(EVENT_PAYLOAD_MAX);
+    json_put_int(p, "v", 0);
+    json_put_text(p, "plan", buf_slice(&j->text));
+    json_print(p, &text);
+    fprintf(stderr, "the plan was changed; its items that were not started are taken as they are now\n");
+    return engine_append(&s->engine, s->run, EVENT_PLAN_CHANGED, buf_slice(&text), e);
+}
+
+static bool is_over(enum run_status s)
+{
+    return s == RUN_DONE || s == RUN_FAILED;
+}
+
+struct found {
+    uint64_t id;
+    enum run_status status;
+};
+
+static void find_status(void *ctx, const struct run_row *r)
+{
+    struct found *f = ctx;
+    if (r->id == f->id)
+        f->status = r->status;
+}
+
+/* The run to work on: the unfinished one of this plan, or a new one. *ret_over: it is finished and nothing changed. */
+static enum err find_run(struct session *s, struct job *j, bool *ret_over, struct error *e)
+{
+    struct found f = {0};
+    *ret_over = false;
+    enum err err = run_of_plan(s->store, (uint64_t)j->st.st_dev, (uint64_t)j->st.st_ino, slice_of(j->in_work), &f.id, e);
+    if (!err && f.id)
+        err = run_each(s->store, find_status, &f, e);
+    if (err)
+        return err;
+    if (f.id && f.status == RUN_BROKEN && !j->o.again)
+        return error_set(e, ERR_CORRUPT, "run r%llu of this plan is broken (`crannog doctor --audit` says where); start anew with --again",
+                         (unsigned long long)f.id);
+    if (!f.id || j->o.again)
+        return engine_start_run(&s->engine, started_payload, j, &s->run, e);
+    err = engine_resume_run(&s->engine, f.id, &s->run, e);
+    if (err)
+        return err;
+    *ret_over = is_over(s->run->state.status);
+    if (!*ret_over)
+        return take_changes(s, j, e);
+    if (hash_eq(&s->run->state.plan.hash, &j->plan.hash))
+        return OK;
+    err = run_plan_may_change(&s->run->state, &j->plan, e);
+    return err ? err : error_set(e, ERR_CONFLICT, "r%llu walked this plan to its end and the plan was changed since; start anew with --again",
+                                 (unsigned long long)f.id);
+}
+
+static void print_summary(const struct session *s)
+{
+    const struct run_state *r = &s->run->state;
+    size_t done, total;
+    BUF_CLEANUP struct buf b = BUF_INIT(4096);
+    run_progress(r, &done, &total);
+    buf_addf(&b, "r%llu %s: %zu of %zu done, ", (unsigned long long)r->id, run_status_name(r->status), done, total);
+    amount_print(UNIT_TOKENS, r->used.n[UNIT_TOKENS], &b);
+    buf_add_text(&b, ", ");
+    amount_print(UNIT_CPU_NS, r->used.n[UNIT_CPU_NS], &b);
+    if (r->assumed.n[UNIT_TOKENS] || r->assumed.n[UNIT_CPU_NS]) {
+        buf_add_text(&b, " (of it assumed for steps that died: ");
+        amount_print(UNIT_TOKENS, r->assumed.n[UNIT_TOKENS], &b);
+        buf_add_text(&b, ", ");
+        amount_print(UNIT_CPU_NS, r->assumed.n[UNIT_CPU_NS], &b);
+        buf_add_text(&b, ")");
+    }
+    if (s->bar.started_ms) {
+        buf_add_text(&b, ", in ");
+        time_print(sys->now_ms() - s->bar.started_ms, &b);
+    }
+    if (*r->why) {
+        buf_add_text(&b, "\n  ");
+        cli_print_safe(slice_of(r->why), &b);
+    }
+    fprintf(stderr, "%s\n", buf_str(&b));
+    if (r->status == RUN_WAITING)
+        fprintf(stderr, "  it waits for your answer: crannog show r%llu\n", (unsigned long long)r->id);
+}
+
+static int work(struct cli *c, struct job *j, const char *model_file)
+{
+    struct session s;
+    struct error e = {0};
+    bool over = false;
+    enum err err = session_open(&s, c, model_file, &e);
+    if (err)
+        return cli_fail(&e);
+    err = find_run(&s, j, &over, &e);
+    s.engine.model = slice_of(j->model);
+    if (!err && over)
+        fprintf(stderr, "r%llu has walked this plan already and nothing in it changed; --again starts anew\n",
+                (unsigned long long)s.run->state.id);
+    else if (!err)
+        err = session_work(&s, &e);
+    int status = err ? cli_fail(&e) : session_exit(&s.run->state);
+    if (!err && !over)
+        print_summary(&s);
+    if (!err && c->json) {
+        JSON_CLEANUP struct json *v = NULL;
+        if (view_run(s.store, s.run->state.id, &v, &e) == OK)
+            cli_print_json(v);
+    }
+    session_close(&s);
+    return status;
+}
+
+static int run_job(struct cli *c, struct job *j)
+{
+    struct error e = {0};
+    BUF_CLEANUP struct buf model = BUF_INIT(PATH_MAX);
+    enum err err = load_plan(j, &e);
+    if (!err)
+        err = find_work(j, &e);
+    if (!err)
+        err = config_read(c, &j->arena, &j->cfg, &e);
+    if (!err)
+        err = find_budget(j, &e);
+    if (!err)
+        err = config_model(c, &j->cfg, j->o.model, &model, &e);
+    if (err)
+        return cli_fail(&e);
+    const char *name = strrchr(buf_str(&model), '/') + 1;
+    snprintf(j->model, sizeof j->model, "%.*s", (int)(strlen(name) - strlen(".gguf")), name);
+    return work(c, j, buf_str(&model));
+}
+
+static int run_run(struct cli *c, int argc, char **argv)
+{
+    static const struct option options[] = {CLI_COMMON_OPTIONS,
+        {"in", required_argument, NULL, 'i'}, {"budget", required_argument, NULL, 'b'}, {"model", required_argument, NULL, 'm'},
+        {"again", no_argument, NULL, 'a'}, {0}};
+    struct job j = {.arena = ARENA_INIT(16 << 20), .text = BUF_INIT(PLAN_BYTES_MAX + 1)};
+    int status;
+    for (int o; (o = getopt_long(argc, argv, "hj", options, NULL)) != -1;)
+        switch (o) {
+        case 'i': j.o.in = optarg; break;
+        case 'b': j.o.budget = optarg; break;
+        case 'm': j.o.model = optarg; break;
+        case 'a': j.o.again = true; break;
+        default:
+            if (!cli_common(c, &cmd_run, o, &status) || status >= 0)
+                return status;
+        }
+    if (optind + 1 != argc)
+        return cli_usage(&cmd_run, optind == argc ? "which plan?" : "one plan at a time");
+    j.o.plan = argv[optind];
+    status = run_job(c, &j);
+    arena_release(&j.arena);
+    buf_release(&j.text);
+    return status;
+}

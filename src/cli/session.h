@@ -1,0 +1,31 @@
+/*
+ * A working session of the command line: the store, the engine over the real machine, the bar and Ctrl-C. Shared by the
+ * commands that make things happen (run, exec).
+ */
+#ifndef CRANNOG_CLI_SESSION_H
+#define CRANNOG_CLI_SESSION_H
+
+#include "cli/cli.h"
+#include "cli/term.h"
+#include "engine/machine.h"
+
+struct session {
+    struct cli *cli;
+    struct store *store;
+    struct machine machine;
+    struct buf meters; /* path of the meters' folder */
+    struct engine engine;
+    struct run *run;
+    struct bar bar;
+    bool open, quiet; /* quiet: no bar */
+};
+
+/* `model_file` may be NULL (exec). Makes the crannog at a first use. */
+enum err MUST_USE session_open(struct session *s, struct cli *c, const char *model_file, struct error *e);
+/* Turns until the run rests, with the bar and Ctrl-C: the first stops gracefully, the second ends the process. */
+enum err MUST_USE session_work(struct session *s, struct error *e);
+void session_close(struct session *s);
+/* The exit code that fits a run's state. */
+int session_exit(const struct run_state *r);
+
+#endif

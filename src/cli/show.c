@@ -1,0 +1,157 @@
+/* crannog show: one run, its items and what waits for you; or its history. */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/sys.h"
+#include "cli/cli.h"
+#include "view/view.h"
+
+static int show_run(struct cli *c, int argc, char **argv);
+
+const struct command cmd_show = {
+    .name = "show",
+    .usage = "[RUN] [--history] [--json]",
+    .summary = "one run: its items, open questions, what it used",
+    .help =
+        "RUN is a name from `crannog ls` (r7); without it, the latest one.\n\n"
+        "  --history  every event of its journal, one a line\n\n"
+        "examples:\n  crannog show\n  crannog show r3 --history\n  crannog show r3 --json | jq .items\n",
+    .run = show_run,
+};
+
+static void add_line(const struct json *l, struct buf *out)
+{
+    struct slice stage = json_text(json_get(l, "stage")), source = json_text(json_get(l, "source"));
+    bool stuck = slice_is(stage, "stuck"), over = slice_is(stage, "done") || slice_is(stage, "skipped");
+    buf_addf(out, "    %s ", stuck ? "!" : slice_is(stage, "done") ? "+" : slice_is(stage, "skipped") ? "-" : json_get(l, "open") ? ">" : ".");
+    cli_print_safe(source.n ? source : SLICE("(its answer)"), out);
+    if (json_get(l, "writes")) {
+        buf_add_text(out, " -> ");
+        cli_print_safe(json_text(json_get(l, "writes")), out);
+    }
+    if (!over && !stuck)
+        buf_addf(out, "  (%.*s)", SLICE_ARG(stage));
+    if (stuck) {
+        buf_add_text(out, "\n      ");
+        cli_print_safe(json_text(json_get(l, "why")), out);
+        buf_addf(out, "\n      crannog answer %.*s %s", SLICE_ARG(json_text(json_get(l, "question"))),
+                 slice_is(json_text(json_get(l, "kind")), "conflict") ? "keep | replace" : "retry | skip");
+    }
+    buf_add_text(out, "\n");
+}
+
+static void add_item(const struct json *it, struct buf *out)
+{
+    const struct json *pieces = json_get(it, "pieces"), *head = json_get(it, "head");
+    size_t n = json_count(pieces), done = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct slice stage = json_text(json_get(json_at(pieces, i), "stage"));
+        done += slice_is(stage, "done") || slice_is(stage, "skipped");
+    }
+    buf_addf(out, "  %.*s  %.*s", SLICE_ARG(json_text(json_get(it, "name"))), SLICE_ARG(json_text(json_get(it, "phase"))));
+    if (n > 1)
+        buf_addf(out, "  %zu/%zu", done, n);
+    buf_add_text(out, "\n");
+    for (size_t i = 0; n > 1 && i < n; i++)
+        add_line(json_at(pieces, i), out);
+    if (n <= 1 && n)
+        add_line(json_at(pieces, 0), out);
+    if (json_get(head, "writes") || slice_is(json_text(json_get(head, "stage")), "stuck"))
+        add_line(head, out);
+}
+
+static void add_amounts(const char *what, const struct json *v, struct buf *out)
+{
+    if (json_count(v) == 0)
+        return;
+    buf_addf(out, "  %s", what);
+    for (int u = 0; u < UNITS; u++)
+        if (json_get(v, unit_name(u))) {
+            buf_add_text(out, "  ");
+            amount_print(u, json_int(json_get(v, unit_name(u)), 0), out);
+        }
+    buf_add_text(out, "\n");
+}
+
+static void print_run(const struct json *v)
+{
+    BUF_CLEANUP struct buf out = BUF_INIT(16 << 20);
+    const struct json *items = json_get(v, "items");
+    buf_addf(&out, "%.*s  %.*s  ", SLICE_ARG(json_text(json_get(v, "id"))), SLICE_ARG(json_text(json_get(v, "status"))));
+    cli_print_safe(json_text(json_get(v, "goal")), &out);
+    buf_add_text(&out, "\n  ");
+    cli_print_safe(json_text(json_get(v, "plan")), &out);
+    buf_add_text(&out, " in ");
+    cli_print_safe(json_text(json_get(v, "work")), &out);
+    buf_add_text(&out, "\n");
+    if (json_text(json_get(v, "why")).n) {
+        buf_add_text(&out, "  ");
+        cli_print_safe(json_text(json_get(v, "why")), &out);
+        buf_add_text(&out, "\n");
+    }
+    add_amounts("used   ", json_get(v, "used"), &out);
+    add_amounts("assumed", json_get(v, "assumed"), &out);
+    add_amounts("budget ", json_get(v, "budget"), &out);
+    buf_add_text(&out, "\n");
+    for (size_t i = 0; i < json_count(items); i++)
+        add_item(json_at(items, i), &out);
+    fwrite(buf_str(&out), 1, out.n, stdout);
+}
+
+static void print_history(const struct json *v)
+{
+    const struct json *events = json_get(v, "events");
+    for (size_t i = 0; i < json_count(events); i++) {
+        const struct json *ev = json_at(events, i), *p = json_get(ev, "payload");
+        BUF_CLEANUP struct buf out = BUF_INIT(1 << 20), text = BUF_INIT(64 << 20);
+        static const char *const told[] = {"stage", "item", "piece", "outcome", "why", "status", "used", "amounts", "answer"};
+        buf_addf(&out, "%5" PRId64 "  %-14.*s", json_int(json_get(ev, "seq"), 0), SLICE_ARG(json_text(json_get(ev, "type"))));
+        if (json_get(ev, "step"))
+            buf_addf(&out, " %" PRId64 ".%" PRId64, json_int(json_get(ev, "step"), 0), json_int(json_get(ev, "attempt"), 0));
+        for (size_t k = 0; k < sizeof told / sizeof *told; k++) {
+            const struct json *x = json_get(p, told[k]);
+            if (!x || (json_type(x) == JSON_TEXT && json_text(x).n == 0))
+                continue;
+            buf_reset(&text);
+            json_print(x, &text);
+            buf_addf(&out, " %s=", told[k]);
+            cli_print_safe(buf_slice(&text), &out);
+        }
+        puts(buf_str(&out));
+    }
+}
+
+static int show_run(struct cli *c, int argc, char **argv)
+{
+    static const struct option options[] = {CLI_COMMON_OPTIONS, {"history", no_argument, NULL, 'H'}, {0}};
+    struct store *s;
+    struct error e;
+    uint64_t run = 0;
+    bool history = false;
+    int status;
+    for (int o; (o = getopt_long(argc, argv, "hj", options, NULL)) != -1;) {
+        if (o == 'H')
+            history = true;
+        else if (!cli_common(c, &cmd_show, o, &status) || status >= 0)
+            return status;
+    }
+    if (optind + 1 < argc)
+        return cli_usage(&cmd_show, "one run at a time");
+    if (cli_open(c, false, true, &s, &e))
+        return cli_fail(&e);
+    JSON_CLEANUP struct json *v = NULL;
+    enum err err = cli_pick_run(s, optind < argc ? argv[optind] : NULL, &run, &e);
+    if (!err)
+        err = history ? view_history(s, run, &v, &e) : view_run(s, run, &v, &e);
+    store_close(s);
+    if (err)
+        return cli_fail(&e);
+    if (c->json)
+        cli_print_json(v);
+    else if (history)
+        print_history(v);
+    else
+        print_run(v);
+    return EXIT_DONE;
+}

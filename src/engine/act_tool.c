@@ -1,0 +1,392 @@
+/*
+ * Acts in a jail: list, read, look, verify, exec. Their class is `reads`: what died is simply done again.
+ *
+ * The arguments in the intent decide everything that happens here (A1); the replies come from inside a jail and are
+ * outside bytes.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/sys.h"
+#include "context/document.h"
+#include "engine/machine.h"
+#include "jail/client.h"
+#include "layers/landing.h"
+#include "tools/file.h"
+#include "tools/place.h"
+
+enum { DOCUMENT_READ_MAX = 4 * 1024 * 1024, LIST_MAX = RUN_PIECES_MAX, WHY_TAIL = 120 };
+static const int64_t SECOND_NS = 1000000000;
+
+/* ---- prepare ---- */
+
+void tool_clamp(struct json *args, const struct amounts *granted, const struct amounts *floor)
+{
+    (void)floor;
+    json_put_int(args, "cpu_ms", granted->n[UNIT_CPU_NS] / 1000000);
+}
+
+static enum err tool_prepare(struct engine *g, struct run *r, const struct want *w, struct intent *ret, struct error *e)
+{
+    const struct line *l = run_line(&r->state, w->item, w->piece);
+    const struct item_state *it = &r->state.items[w->item];
+    BUF_CLEANUP struct buf text = BUF_INIT(64 * 1024);
+    int64_t seconds = 5;
+    (void)g;
+    ret->args = json_object();
+    switch (w->stage) {
+    case STAGE_LIST:
+        json_put_text(ret->args, "pattern", it->plan->glob);
+        break;
+    case STAGE_READ:
+        json_put_text(ret->args, "path", l->source);
+        break;
+    case STAGE_LOOK:
+        plan_expand(it->plan->writes, it->plan->var, l->source, false, &text);
+        if (!plan_path_ok(buf_slice(&text)))
+            return error_set(e, ERR_USAGE, "item '%.*s' would write %.*s, which is not a path below the folder",
+                             SLICE_ARG(it->plan->name), SLICE_ARG(slice_sub(buf_slice(&text), 0, 100)));
+        json_put_text(ret->args, "path", buf_slice(&text));
+        break;
+    case STAGE_VERIFY:
+        if (it->plan)
+            plan_expand(it->plan->verify, it->plan->var, l->source, true, &text);
+        else
+            buf_add(&text, r->state.plan.verify);
+        json_put_text(ret->args, "command", buf_slice(&text));
+        seconds = 60;
+        break;
+    default: { /* STAGE_EXEC: the words stand in the run's first event */
+        struct json *words = NULL;
+        enum err err = json_parse(r->state.exec, &words, e);
+        if (err)
+            return err;
+        json_put(ret->args, "argv", words);
+        seconds = 3600;
+    }
+    }
+    ret->worst.n[UNIT_CPU_NS] = seconds * SECOND_NS;
+    ret->floor.n[UNIT_CPU_NS] = SECOND_NS / 10;
+    ret->clamp = tool_clamp;
+    return buf_check(&text, "a tool's arguments", e);
+}
+
+/* ---- start ---- */
+
+static struct jail_job *free_job(struct machine *m)
+{
+    for (size_t i = 0; i < MACHINE_JOBS_MAX; i++)
+        if (!m->jails[i].peer.pid)
+            return &m->jails[i];
+    return NULL;
+}
+
+static enum err land_args(struct engine *g, const struct open_step *o, const struct json *args, struct slice root,
+                          struct buf *ret, struct error *e)
+{
+    struct hash content;
+    struct stamp base;
+    BUF_CLEANUP struct buf bytes = BUF_INIT(DOCUMENT_BYTES_MAX), raw = BUF_INIT(1024);
+    char name[96];
+    if (!hash_from_hex(json_text(json_get(args, "content")), &content) ||
+        !stamp_from_hex(json_text(json_get(args, "base")), &base))
+        return error_set(e, ERR_CORRUPT, "a landing without content or base");
+    enum err err = blob_get(g->store, &content, &bytes, e);
+    if (err)
+        return err;
+    snprintf(name, sizeof name, "r%llu-%u-%u", (unsigned long long)o->key.run, o->key.branch, o->key.step);
+    file_land_args(ret, root, json_text(json_get(args, "path")), &base, buf_slice(&bytes), slice_of(name), 0644);
+    return OK;
+}
+
+/* Fills the plan for a stage; the applet's arguments go into `message`. */
+static enum err stage_plan(struct engine *g, const struct open_step *o, const struct json *args,
+                           const struct place *place, struct slice *words, struct buf *message, struct jail_plan *ret, struct error *e)
+{
+    struct slice root = slice_of(place->work);
+    int64_t cpu_ms = json_int(json_get(args, "cpu_ms"), 5000);
+    place_plan(place, o->stage == STAGE_LAND, ret);
+    ret->limits.cpu_ms = cpu_ms > 0 ? (uint64_t)cpu_ms : 1;
+    switch (o->stage) {
+    case STAGE_LIST:
+        ret->applet = SLICE("glob");
+        file_glob_args(message, root, json_text(json_get(args, "pattern")), LIST_MAX);
+        break;
+    case STAGE_READ:
+        ret->applet = SLICE("read");
+        file_read_args(message, root, json_text(json_get(args, "path")), DOCUMENT_READ_MAX);
+        break;
+    case STAGE_LOOK:
+        ret->applet = SLICE("look");
+        file_look_args(message, root, json_text(json_get(args, "path")), DOCUMENT_BYTES_MAX);
+        break;
+    case STAGE_LAND: {
+        ret->applet = SLICE("land");
+        enum err err = land_args(g, o, args, root, message, e);
+        if (err)
+            return err;
+        break;
+    }
+    case STAGE_VERIFY:
+        words[0] = SLICE("/bin/sh");
+        words[1] = SLICE("-c");
+        words[2] = json_text(json_get(args, "command"));
+        place_command(place, words, 3, ret->limits.cpu_ms, 120000, ret);
+        return OK;
+    default: {
+        const struct json *argv = json_get(args, "argv");
+        size_t n = json_count(argv) < JAIL_WORDS_MAX ? json_count(argv) : JAIL_WORDS_MAX;
+        for (size_t i = 0; i < n; i++)
+            words[i] = json_text(json_at(argv, i));
+        place_command(place, words, n, ret->limits.cpu_ms, 0, ret);
+        ret->terminal = ((struct machine *)g->acts.ctx)->terminal != NULL;
+        return OK;
+    }
+    }
+    ret->args = buf_slice(message);
+    return buf_check(message, "a tool's arguments", e);
+}
+
+enum err tool_start(struct engine *g, struct run *r, const struct open_step *o, struct error *e)
+{
+    struct machine *m = g->acts.ctx;
+    struct jail_job *job = free_job(m);
+    if (!job)
+        return error_set(e, ERR_LIMIT, "more than %d jails at once", MACHINE_JOBS_MAX);
+    JSON_CLEANUP struct json *args = NULL;
+    ARENA_CLEANUP struct arena a = ARENA_INIT(1 << 20);
+    BUF_CLEANUP struct buf message = BUF_INIT(JAIL_PLAN_MAX);
+    struct place place;
+    struct jail_plan plan;
+    char *work = arena_str(&a, r->state.work);
+    struct slice *words = arena_array(&a, JAIL_WORDS_MAX, sizeof *words);
+    if (!work || !words)
+        return error_set(e, ERR_MEMORY, "no memory for a tool call");
+    enum err err = json_parse(o->args, &args, e);
+    if (!err)
+        err = place_look(work, &place, e);
+    if (!err)
+        err = stage_plan(g, o, args, &place, words, &message, &plan, e);
+    if (!err)
+        err = jail_start(buf_str(&m->jail_path), &plan, plan.terminal ? m->terminal : NULL, true, &job->peer, e);
+    if (!err) {
+        job->key = o->key;
+        job->stage = o->stage;
+        job->cancelled = false;
+    }
+    return err;
+}
+
+void tool_cancel(struct engine *g, struct run *r, const struct open_step *o)
+{
+    struct machine *m = g->acts.ctx;
+    (void)r;
+    for (size_t i = 0; i < MACHINE_JOBS_MAX; i++) {
+        struct jail_job *job = &m->jails[i];
+        if (!job->peer.pid || job->key.run != o->key.run || job->key.step != o->key.step)
+            continue;
+        if (job->stage == STAGE_LAND)
+            return; /* milliseconds; let it end */
+        peer_kill(&job->peer);
+        struct completion c = {.key = o->key, .outcome = OUTCOME_CANCELLED, .used = o->held, .assumed = true};
+        snprintf(c.why, sizeof c.why, "stopped");
+        engine_complete(g, &c);
+    }
+}
+
+enum recovery tool_recover(struct engine *g, struct run *r, const struct open_step *o, struct amounts *ret_used, bool *ret_exact)
+{
+    (void)g, (void)r, (void)o, (void)ret_used, (void)ret_exact;
+    return RECOVER_AGAIN; /* at its reservation, assumed: nobody knows what a dead jail used */
+}
+
+/* ---- collect ---- */
+
+static void fail(struct completion *c, bool final, const char *why)
+{
+    c->outcome = OUTCOME_FAILED;
+    c->final = final;
+    snprintf(c->why, sizeof c->why, "%.239s", why);
+}
+
+static void put_hash(struct json *o, const char *key, const struct hash *h)
+{
+    char hex[HASH_HEX + 1];
+    hash_hex(h, hex);
+    json_put_text(o, key, slice_of(hex));
+}
+
+static void done_list(struct completion *c, const struct plan_item *item, struct slice reply, struct arena *a)
+{
+    struct slice *paths;
+    size_t n;
+    struct error e;
+    if (file_glob_reply(reply, a, &paths, &n, &e)) {
+        fail(c, false, e.text);
+        return;
+    }
+    if (n == 0) {
+        char why[200];
+        snprintf(why, sizeof why, "no file matches `%.*s`; put some there, or change the plan", SLICE_ARG(slice_sub(item->glob, 0, 100)));
+        fail(c, true, why);
+        return;
+    }
+    if (plan_targets_check(item, paths, n, &e)) {
+        fail(c, true, e.text);
+        return;
+    }
+    struct json *list = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_push(list, json_new_text(paths[i]));
+    json_put(c->result, "paths", list);
+}
+
+static void done_read(struct completion *c, const struct run *r, const struct line *l, struct slice reply)
+{
+    struct file_text t;
+    struct error e;
+    if (file_read_reply(reply, &t, &e)) {
+        fail(c, false, e.text);
+        return;
+    }
+    const struct line *writer = run_writer_of(&r->state, l->source);
+    struct slice text = writer && hash_eq(&writer->landed, &t.hash) ? document_body(t.text) : t.text;
+    put_hash(c->result, "hash", &t.hash);
+    json_put_int(c->result, "size", (int64_t)t.size);
+    json_put_int(c->result, "bytes", (int64_t)text.n);
+    buf_add(&c->blob, text);
+    c->blob_key = "text";
+    if (slice_trim(text).n == 0)
+        fail(c, true, "the document has no text");
+}
+
+/* L2 begins here: what lies there and was not put there by a crannog is a person's, and a person decides. */
+static void done_look(struct completion *c, struct engine *g, const struct run *r, const struct line *l, struct slice reply)
+{
+    struct file_look look;
+    struct error e;
+    struct hash ours;
+    BUF_CLEANUP struct buf hex = BUF_INIT(2048);
+    if (file_look_reply(reply, &look, &e)) {
+        fail(c, false, e.text);
+        return;
+    }
+    stamp_to_hex(&look.stamp, &hex);
+    json_put_text(c->result, "stamp", buf_slice(&hex));
+    if (look.has_content) {
+        buf_add(&c->blob, look.content); /* kept: what a landing replaces can be brought back */
+        c->blob_key = "content";
+    }
+    const char *what = NULL;
+    if (look.stamp.type == STAMP_OTHER)
+        what = "is not a plain file and is left alone";
+    else if (look.stamp.type == STAMP_FILE && !l->replace &&
+             !(landed_last(g->store, r->state.work_dev, r->state.work_ino, l->target, &ours) && hash_eq(&ours, &look.stamp.hash)))
+        what = "was there before or was edited since, and is kept as it is";
+    if (what) {
+        c->outcome = OUTCOME_CONFLICT;
+        snprintf(c->why, sizeof c->why, "%.*s %s; answer keep (go on with it as it is) or replace",
+                 SLICE_ARG(slice_sub(l->target, 0, 100)), what);
+    }
+}
+
+static void done_land(struct completion *c, struct slice reply)
+{
+    struct file_landed landed;
+    struct error e;
+    BUF_CLEANUP struct buf hex = BUF_INIT(2048);
+    if (file_land_reply(reply, &landed, &e)) {
+        fail(c, false, e.text);
+        return;
+    }
+    stamp_to_hex(&landed.now, &hex);
+    json_put_text(c->result, "stamp", buf_slice(&hex));
+    if (landed.result == LANDING_CONFLICT) {
+        c->outcome = OUTCOME_CONFLICT;
+        snprintf(c->why, sizeof c->why, "%.*s", SLICE_ARG(slice_sub(landed.why, 0, sizeof c->why - 1)));
+    }
+}
+
+static void tail_of(const struct buf *out, char *ret, size_t max)
+{
+    struct slice s = slice_trim(buf_slice(out));
+    if (s.n > max - 1)
+        s = slice_sub(s, s.n - (max - 1), s.n);
+    size_t n = 0;
+    for (size_t i = 0; i < s.n; i++)
+        ret[n++] = (unsigned char)s.p[i] < 0x20 ? ' ' : s.p[i];
+    ret[n] = '\0';
+}
+
+static void done_command(struct completion *c, enum stage stage, const struct jail_result *res)
+{
+    char tail[WHY_TAIL], why[240];
+    json_put_int(c->result, "status", res->how == JAIL_EXITED ? (int64_t)res->status : 128 + (int64_t)res->status);
+    json_put_int(c->result, "leftover", (int64_t)res->leftover);
+    tail_of(res->err.n ? &res->err : &res->out, tail, sizeof tail);
+    json_put_text(c->result, "tail", slice_of(tail));
+    if (stage == STAGE_EXEC || (res->how == JAIL_EXITED && res->status == 0))
+        return;
+    snprintf(why, sizeof why, "its check failed (%s %llu)%s%s", res->how == JAIL_EXITED ? "status" : "signal",
+             (unsigned long long)res->status, *tail ? ": " : "", tail);
+    fail(c, false, why);
+}
+
+static void done(struct engine *g, struct run *r, const struct open_step *o, const struct jail_result *res, struct completion *c)
+{
+    const struct line *l = run_line(&r->state, o->item, o->piece);
+    ARENA_CLEANUP struct arena a = ARENA_INIT(8 << 20);
+    char why[240];
+    c->result = json_object();
+    c->used.n[UNIT_CPU_NS] = (int64_t)res->cpu_ns;
+    if (res->how == JAIL_REFUSED) {
+        fail(c, true, res->why);
+    } else if (res->how == JAIL_TIMEOUT || res->how == JAIL_CPU) {
+        snprintf(why, sizeof why, "took longer than its limit of %s and was ended", res->how == JAIL_CPU ? "CPU seconds" : "time");
+        fail(c, false, why);
+    } else if (o->stage == STAGE_VERIFY || o->stage == STAGE_EXEC) {
+        done_command(c, o->stage, res);
+    } else if (res->how != JAIL_EXITED || res->status != 0) {
+        fail(c, res->status == ERR_MISSING || res->status == ERR_UNSUPPORTED || res->status == ERR_DENIED,
+             *res->why ? res->why : "the file tool was ended by a signal");
+    } else if (o->stage == STAGE_LIST) {
+        done_list(c, r->state.items[o->item].plan, buf_slice(&res->reply), &a);
+    } else if (o->stage == STAGE_READ) {
+        done_read(c, r, l, buf_slice(&res->reply));
+    } else if (o->stage == STAGE_LOOK) {
+        done_look(c, g, r, l, buf_slice(&res->reply));
+    } else {
+        done_land(c, buf_slice(&res->reply));
+    }
+}
+
+void tool_collect(struct engine *g, struct jail_job *job)
+{
+    struct frame f;
+    struct error e = {0};
+    struct jail_result res = {0};
+    enum err err = frame_receive(job->peer.socket, &f, &e);
+    if (err == ERR_BUSY)
+        return;
+    struct run *r = engine_find(g, job->key.run);
+    const struct open_step *o = r ? engine_step(r, &job->key) : NULL;
+    struct completion c = {.key = job->key, .outcome = OUTCOME_OK, .blob = BUF_INIT(BLOB_BYTES_MAX)};
+    if (!err) {
+        err = jail_result_parse(&f, &res, &e);
+        frame_release(&f);
+    }
+    if (err) {
+        c.outcome = OUTCOME_LOST;
+        c.assumed = true;
+        if (o)
+            c.used = o->held;
+        snprintf(c.why, sizeof c.why, "the jail died: %.200s", e.text);
+    } else if (o) {
+        done(g, r, o, &res, &c);
+    }
+    jail_result_release(&res);
+    peer_kill(&job->peer);
+    engine_complete(g, &c);
+}
+
+const struct act_row act_tool = {tool_prepare, tool_start, tool_cancel, tool_recover};

@@ -1,0 +1,324 @@
+#include "engine/commit.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/sys.h"
+#include "text/json.h"
+
+void completion_release(struct completion *c)
+{
+    json_free(c->result);
+    buf_release(&c->blob);
+    *c = (struct completion){0};
+}
+
+static enum err append(struct engine *g, struct run *r, enum event_type type, const struct step_key *key,
+                       const struct json *payload, struct error *e)
+{
+    BUF_CLEANUP struct buf text = BUF_INIT(EVENT_PAYLOAD_MAX);
+    json_print(payload, &text);
+    enum err err = buf_check(&text, "an event", e);
+    return err ? err : journal_append(g->store, &r->lease, &r->state, type, key, buf_slice(&text), e);
+}
+
+static struct step_key run_key(const struct run *r)
+{
+    return (struct step_key){.run = r->state.id, .branch = r->state.branch};
+}
+
+static struct json *payload_new(void)
+{
+    struct json *p = json_object();
+    json_put_int(p, "v", 0);
+    return p;
+}
+
+/* Version 0 of grant and labels: there, opaque, without rules yet (DESIGN.md section 9 comes over them). */
+static void put_opaque(struct json *p, const char *key)
+{
+    json_put(p, key, payload_new());
+}
+
+/* ---- finishes ---- */
+
+enum err commit_finish(struct engine *g, struct run *r, struct completion *c, struct error *e)
+{
+    const struct open_step *o = engine_step(r, &c->key);
+    if (!o)
+        return OK; /* settled before: a completion that came after a cancel */
+    JSON_CLEANUP struct json *p = payload_new();
+    json_put_text(p, "outcome", slice_of(outcome_name(c->outcome)));
+    json_put_text(p, "why", slice_of(c->why));
+    if (c->final)
+        json_put_bool(p, "final", true);
+    for (int u = 0; u < UNITS; u++) /* M2: what was not reserved is not spent */
+        if (c->used.n[u] > o->held.n[u])
+            c->used.n[u] = o->held.n[u];
+    amounts_print(&c->used, p, "used");
+    json_put_text(p, "how", slice_of(c->assumed ? "assumed" : "exact"));
+    struct json *result = c->result ? json_clone(c->result) : json_object();
+    enum err err = OK;
+    if (c->blob_key) {
+        struct hash h;
+        char hex[HASH_HEX + 1];
+        err = blob_put(g->store, buf_slice(&c->blob), &h, e);
+        if (!err) {
+            hash_hex(&h, hex);
+            json_put_text(result, c->blob_key, slice_of(hex));
+        }
+    }
+    json_put(p, "result", result);
+    json_put(p, "layer", NULL);
+    put_opaque(p, "labels");
+    json_put(p, "effects", json_array());
+    return err ? err : append(g, r, EVENT_STEP_FINISHED, &c->key, p, e);
+}
+
+/* ---- intents ---- */
+
+static enum err block(struct engine *g, struct run *r, enum unit unit, struct error *e)
+{
+    JSON_CLEANUP struct json *p = payload_new();
+    BUF_CLEANUP struct buf why = BUF_INIT(512);
+    buf_addf(&why, "the budget of %.*s has no %s left for the next step; raise it with `crannog spend set`, then run again",
+             SLICE_ARG(r->state.account), unit == UNIT_NUSD ? "money" : unit == UNIT_CPU_NS ? "CPU seconds" : unit_name(unit));
+    json_put_text(p, "why", buf_slice(&why));
+    json_put_text(p, "unit", slice_of(unit_name(unit)));
+    json_put_text(p, "account", r->state.account);
+    struct step_key key = run_key(r);
+    return append(g, r, EVENT_RUN_BLOCKED, &key, p, e);
+}
+
+static enum err intend(struct engine *g, struct run *r, const struct want *w, struct error *e)
+{
+    struct intent in = {0};
+    struct amounts left, granted;
+    enum unit ran_out = UNITS;
+    enum err err = g->acts.rows[w->act]->prepare(g, r, w, &in, e);
+    if (!err)
+        err = ledger_left(g->store, r->state.account, &left, e);
+    if (!err && !ledger_clamp(&in.worst, &in.floor, &left, &granted, &ran_out)) {
+        json_free(in.args);
+        return block(g, r, ran_out, e);
+    }
+    if (err) {
+        json_free(in.args);
+        return err;
+    }
+    if (in.clamp)
+        in.clamp(in.args, &granted, &in.floor);
+    JSON_CLEANUP struct json *p = payload_new();
+    json_put_int(p, "item", w->item);
+    json_put_int(p, "piece", w->piece);
+    json_put_text(p, "stage", slice_of(stage_name(w->stage)));
+    json_put_text(p, "act", slice_of(act_name(w->act)));
+    json_put_text(p, "class", slice_of(class_name(w->class)));
+    json_put(p, "args", in.args);
+    amounts_print(&granted, p, "amounts");
+    json_put_text(p, "account", r->state.account);
+    json_put(p, "base_layers", json_array());
+    put_opaque(p, "grant");
+    put_opaque(p, "labels");
+    json_put(p, "rule", NULL);
+    struct step_key key = {.run = r->state.id, .branch = r->state.branch, .step = w->step, .attempt = w->attempt};
+    err = append(g, r, EVENT_STEP_INTENDED, &key, p, e);
+    if (!err)
+        r->start[r->nstart++] = key;
+    return err;
+}
+
+static enum err end_run(struct engine *g, struct run *r, struct error *e)
+{
+    JSON_CLEANUP struct json *p = payload_new();
+    json_put_text(p, "status", slice_of("done"));
+    struct step_key key = run_key(r);
+    return append(g, r, EVENT_RUN_ENDED, &key, p, e);
+}
+
+/* What comes next for one run, as far as it goes without waiting. */
+static enum err decide_run(struct engine *g, struct run *r, struct error *e)
+{
+    struct decision d;
+    run_decide(&r->state, sys->now_ms(), &d);
+    r->resting = d.what == DECIDE_ASK || d.what == DECIDE_REST || (g->full && r->state.nopen == 0);
+    if (d.what == DECIDE_DONE) {
+        r->resting = true;
+        return end_run(g, r, e);
+    }
+    enum err err = OK;
+    for (size_t i = 0; !err && d.what == DECIDE_INTEND && !g->full && i < d.nwants && r->state.status == RUN_ACTIVE; i++)
+        err = intend(g, r, &d.wants[i], e);
+    if (r->state.status == RUN_BLOCKED)
+        r->resting = true;
+    return err;
+}
+
+/* ---- wishes ---- */
+
+static void cancel_all(struct engine *g, struct run *r)
+{
+    for (size_t i = 0; i < r->state.nopen; i++)
+        g->acts.rows[r->state.open[i].act]->cancel(g, r, &r->state.open[i]);
+}
+
+static enum err stop_run(struct engine *g, struct run *r, const char *why, struct error *e)
+{
+    if (r->state.status != RUN_ACTIVE && r->state.status != RUN_WAITING)
+        return OK;
+    JSON_CLEANUP struct json *p = payload_new();
+    json_put_text(p, "why", slice_of(why));
+    struct step_key key = run_key(r);
+    enum err err = append(g, r, EVENT_RUN_STOPPED, &key, p, e);
+    if (!err)
+        cancel_all(g, r);
+    return err;
+}
+
+static enum err take_answer(struct engine *g, struct run *r, const struct request *q, struct error *e)
+{
+    JSON_CLEANUP struct json *args = NULL;
+    enum err err = json_parse(slice_of(q->args), &args, e);
+    int64_t question = json_int(json_get(args, "question"), 0);
+    struct slice answer = json_text(json_get(args, "answer"));
+    bool known = slice_is(answer, "retry") || slice_is(answer, "skip") || slice_is(answer, "keep") || slice_is(answer, "replace");
+    if (err || !known || question <= 0 || question > UINT32_MAX || !run_question(&r->state, (uint32_t)question, NULL))
+        return OK; /* answered meanwhile, or nonsense: nothing to do */
+    struct step_key key = run_key(r);
+    return append(g, r, EVENT_ANSWERED, &key, args, e);
+}
+
+static enum err take_requests(struct engine *g, struct run *r, struct error *e)
+{
+    bool any = true;
+    enum err err = OK;
+    while (!err && any) {
+        struct request q;
+        err = request_take(g->store, r->state.id, &q, &any, e);
+        if (err || !any)
+            break;
+        if (strcmp(q.verb, "stop") == 0)
+            err = stop_run(g, r, "stopped from another terminal", e);
+        else if (strcmp(q.verb, "answer") == 0)
+            err = take_answer(g, r, &q, e);
+    }
+    return err;
+}
+
+/* ---- the group ---- */
+
+static bool has_completion(struct engine *g, const struct run *r)
+{
+    for (size_t i = 0; i < g->ndone; i++)
+        if (g->done[i].key.run == r->state.id)
+            return true;
+    return false;
+}
+
+static bool is_ready(struct engine *g, struct run *r)
+{
+    struct decision d;
+    if (r->broken)
+        return false;
+    if (has_completion(g, r) || r->stop || request_waiting(g->store, r->state.id))
+        return true;
+    run_decide(&r->state, sys->now_ms(), &d);
+    if (d.what == DECIDE_ASK || d.what == DECIDE_REST || (g->full && r->state.nopen == 0))
+        r->resting = true;
+    return d.what == DECIDE_DONE || (d.what == DECIDE_INTEND && !g->full);
+}
+
+static enum err step_run(struct engine *g, struct run *r, struct error *e)
+{
+    enum err err = OK;
+    r->nstart = 0;
+    for (size_t i = 0; !err && i < g->ndone; i++)
+        if (g->done[i].key.run == r->state.id)
+            err = commit_finish(g, r, &g->done[i], e);
+    if (!err && r->stop) {
+        r->stop = false;
+        err = stop_run(g, r, "stopped at the terminal", e);
+    }
+    if (!err)
+        err = take_requests(g, r, e);
+    return err ? err : decide_run(g, r, e);
+}
+
+/* Back to what the journal says: after a refused savepoint or commit the state in memory is ahead of it. */
+static enum err refold(struct engine *g, struct run *r, struct error *e)
+{
+    uint64_t id = r->state.id;
+    arena_release(&r->arena);
+    run_init(&r->state, id, &r->arena);
+    r->nstart = 0;
+    r->broken = false;
+    return journal_fold(g->store, id, &r->state, &r->arena, e);
+}
+
+static enum err commit_group(struct engine *g, struct run **ready, size_t n, struct error *e)
+{
+    enum err err = store_begin(g->store, e);
+    if (err)
+        return err;
+    for (size_t i = 0; !err && i < n; i++) {
+        err = store_savepoint(g->store, e);
+        if (err)
+            break;
+        struct error why = {0};
+        enum err refused = step_run(g, ready[i], &why);
+        if (!refused) {
+            err = store_release(g->store, e);
+            continue;
+        }
+        store_cancel(g->store);
+        if (refused == ERR_NO_SPACE || refused == ERR_IO || refused == ERR_MEMORY || refused == ERR_BUSY) {
+            err = refused; /* not this run's fault: the whole group is tried again or given up */
+            if (e)
+                *e = why;
+        } else {
+            ready[i]->broken = ready[i]->resting = true; /* J5: parked, the neighbours go on */
+            ready[i]->nstart = 0; /* A1: what it intended here is undone */
+            cancel_all(g, ready[i]);
+            ready[i]->state.status = RUN_BROKEN;
+            snprintf(ready[i]->state.why, sizeof ready[i]->state.why, "%.239s", why.text);
+        }
+    }
+    if (!err)
+        return store_commit(g->store, e);
+    store_rollback(g->store);
+    return err;
+}
+
+/* The first n are committed; what came while the turn committed (an act that was cancelled by it) waits for the next. */
+static void drop_completions(struct engine *g, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        completion_release(&g->done[i]);
+    memmove(g->done, g->done + n, (g->ndone - n) * sizeof *g->done);
+    g->ndone -= n;
+}
+
+enum err commit_turn(struct engine *g, struct error *e)
+{
+    struct run *ready[ENGINE_RUNS_MAX];
+    size_t n = 0, had = g->ndone;
+    for (size_t i = 0; i < g->nruns; i++)
+        if (is_ready(g, g->runs[i]))
+            ready[n++] = g->runs[i];
+    if (n == 0) {
+        drop_completions(g, had); /* of runs that are parked */
+        return OK;
+    }
+    enum err err = commit_group(g, ready, n, e);
+    if (err == ERR_NO_SPACE && store_free_reserve(g->store)) {
+        g->full = true; /* finish what is in flight, begin nothing */
+        err = OK;
+        for (size_t i = 0; !err && i < n; i++)
+            err = refold(g, ready[i], e);
+        if (!err)
+            err = commit_group(g, ready, n, e);
+    }
+    if (!err)
+        drop_completions(g, had);
+    return err;
+}

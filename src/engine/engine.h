@@ -1,0 +1,78 @@
+/*
+ * The turn: wait -> collect completions -> step each ready run -> one commit -> start what was intended.
+ *
+ * Completions never run a run's logic: they are stored, and the turn folds them in. A run's place is data (core/state.h),
+ * so stopping at any line of this file and starting again loses nothing that was committed.
+ *
+ * One thread, one turn at a time. Suspend points: sys->poll in engine_turn(), and nothing else.
+ */
+#ifndef CRANNOG_ENGINE_ENGINE_H
+#define CRANNOG_ENGINE_ENGINE_H
+
+#include "engine/act.h"
+
+enum { ENGINE_RUNS_MAX = 256, ENGINE_FDS_MAX = 64 };
+
+struct run {
+    struct run_state state;
+    struct arena arena;
+    struct lease lease;
+    struct step_key start[RUN_OPEN_MAX]; /* intended in the last commit, to be started */
+    size_t nstart;
+    bool stop;    /* a person at this terminal wants it to stop */
+    bool resting; /* nothing to do until a person or another process acts */
+    bool broken;  /* an event was refused by its own fold: parked */
+};
+
+/* What is going on right now, for the bar; never journaled. */
+struct live {
+    uint64_t tokens_in, tokens_out; /* of the model call in flight */
+    double in_per_s, out_per_s;     /* of the last finished one, wall time */
+    int64_t model_since_ms;         /* when the call in flight began, 0: none */
+};
+
+struct engine {
+    struct store *store;
+    struct act_table acts;
+    struct run *runs[ENGINE_RUNS_MAX];
+    size_t nruns;
+    struct completion *done;
+    size_t ndone, cap_done;
+    struct live live;
+    struct slice model; /* name of the model in use; for intents */
+    /* Called after every turn, and at least four times a second; NULL: nobody looks. */
+    void (*watch)(void *ctx, struct engine *g);
+    void *watch_ctx;
+    const volatile int *stop_wanted; /* set by a signal handler: stop all runs gracefully; may be NULL */
+    bool stopping;
+    bool full;                 /* the disk is full: finish what is in flight, intend nothing */
+};
+
+enum { ENGINE_DONE_MAX = ENGINE_RUNS_MAX * RUN_OPEN_MAX };
+
+enum err MUST_USE engine_open(struct engine *g, struct store *s, const struct act_table *acts, struct error *e);
+void engine_close(struct engine *g); /* ends acts, releases leases; the store stays open */
+
+/*
+ * Begins a new run: `started` is the payload of its first event without account and budget filled in by the caller's
+ * own means (cli/run.c makes it). Commits it and takes its lease. *ret is owned by the engine.
+ */
+enum err MUST_USE engine_start_run(struct engine *g, struct slice (*payload)(void *ctx, uint64_t run, struct buf *out),
+                                   void *ctx, struct run **ret, struct error *e);
+/* Goes on with a run: takes its lease, folds it, recovers what was open, and journals that it was continued. */
+enum err MUST_USE engine_resume_run(struct engine *g, uint64_t run, struct run **ret, struct error *e);
+/* Appends one event to a run between turns (plan changed, answered), in a commit of its own. */
+enum err MUST_USE engine_append(struct engine *g, struct run *r, enum event_type type, struct slice payload, struct error *e);
+
+/* One turn. *ret_more: something can still happen without a person. Errors end the engine: run again to go on. */
+enum err MUST_USE engine_turn(struct engine *g, bool *ret_more, struct error *e);
+/* Turns until every run rests. */
+enum err MUST_USE engine_run(struct engine *g, struct error *e);
+
+/* For acts: hands a completion over (its buffers are taken). */
+void engine_complete(struct engine *g, struct completion *c);
+struct run *engine_find(struct engine *g, uint64_t run);
+/* The open step of a key, or NULL. */
+const struct open_step *engine_step(const struct run *r, const struct step_key *key);
+
+#endif

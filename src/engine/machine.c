@@ -1,0 +1,70 @@
+#include "engine/machine.h"
+
+#include <fcntl.h>
+
+#include "base/sys.h"
+
+static size_t machine_watch(struct engine *g, struct pollfd *fds, size_t max, int64_t *timeout_ms)
+{
+    struct machine *m = g->acts.ctx;
+    size_t n = 0;
+    (void)timeout_ms;
+    if (m->infer.pid && n < max)
+        fds[n++] = (struct pollfd){.fd = m->infer.socket, .events = POLLIN};
+    for (size_t i = 0; i < MACHINE_JOBS_MAX && n < max; i++)
+        if (m->jails[i].peer.pid)
+            fds[n++] = (struct pollfd){.fd = m->jails[i].peer.socket, .events = POLLIN};
+    return n;
+}
+
+static void machine_collect(struct engine *g, const struct pollfd *fds, size_t n)
+{
+    struct machine *m = g->acts.ctx;
+    for (size_t k = 0; k < n; k++) {
+        if (!fds[k].revents)
+            continue;
+        if (m->infer.pid && fds[k].fd == m->infer.socket)
+            model_collect(g);
+        for (size_t i = 0; i < MACHINE_JOBS_MAX; i++)
+            if (m->jails[i].peer.pid && fds[k].fd == m->jails[i].peer.socket) {
+                tool_collect(g, &m->jails[i]);
+                break;
+            }
+    }
+}
+
+static void machine_end(struct engine *g)
+{
+    struct machine *m = g->acts.ctx;
+    peer_kill(&m->infer);
+    for (size_t i = 0; i < MACHINE_JOBS_MAX; i++) {
+        peer_kill(&m->jails[i].peer);
+        if (m->calls[i].id && !m->calls[i].sent)
+            outgoing_release(&m->calls[i].out);
+        m->calls[i].id = 0;
+    }
+}
+
+enum err machine_open(struct machine *m, const char *model_file, const char *meters, struct act_table *ret, struct error *e)
+{
+    *m = (struct machine){.jail_path = BUF_INIT(4096), .infer_path = BUF_INIT(4096), .meter_path = BUF_INIT(4096),
+                          .model_file = model_file, .meters = meters, .infer = PEER_INIT, .threads = 2, .next_id = 1};
+    for (size_t i = 0; i < MACHINE_JOBS_MAX; i++)
+        m->jails[i].peer = PEER_INIT;
+    enum err err = peer_find("crannog-jail", &m->jail_path, e);
+    if (!err)
+        err = peer_find("crannog-infer", &m->infer_path, e);
+    *ret = (struct act_table){
+        .rows = {[ACT_TOOL] = &act_tool, [ACT_MODEL] = &act_model, [ACT_MEASURE] = &act_measure, [ACT_LANDING] = &act_landing},
+        .ctx = m, .watch = machine_watch, .collect = machine_collect, .close = machine_end};
+    return err;
+}
+
+void machine_close(struct machine *m)
+{
+    if (m->meter_path.n)
+        sys->unlinkat(AT_FDCWD, buf_str(&m->meter_path), 0);
+    buf_release(&m->meter_path);
+    buf_release(&m->jail_path);
+    buf_release(&m->infer_path);
+}

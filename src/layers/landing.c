@@ -1,0 +1,441 @@
+/*
+ * How a file lands, and how a landing that died is taken up again.
+ *
+ * Beside the target lie, while a landing is under way, at most two files of ours with names made from `name` and path:
+ *   part  the new bytes while they are being written. Never goes through an exchange.
+ *   slot  part, once complete and synced, under its second name; after the exchange, whatever came out of the target.
+ * So a file in the slot is either exactly the new bytes, or it came out of the target: a half-written leftover can never
+ * be taken for a person's file, nor a person's for a leftover. (With one name for both, a person's text that happens to
+ * be the beginning of ours would be thrown away as "half-written".)
+ *
+ * settle() looks at slot and target and makes one move at a time until nothing of ours lies there:
+ *
+ *   slot \ target   new                     base       absent                 anything else
+ *   nothing         done                    go on      conflict               conflict
+ *   new bytes       drop slot               drop slot  drop slot              drop slot
+ *   the base        sync, drop slot: done   keep slot  keep slot              keep slot
+ *   anything else   exchange back           keep slot  back to its place      keep slot
+ *
+ * "Keep" renames the slot to a visible name beside the target ("a.md.kept-1a2b3c4d5e6f") that the conflict names; while
+ * it is there, this landing is a conflict. Each move is one rename or one unlink of a file whose bytes were just
+ * compared, so dying between two moves leaves another row of the table. The first attempt uses the same table after its
+ * own exchange: the path taken after a crash is the path taken always.
+ *
+ * A person's editor may hold the old file open while it is exchanged, and write into what came out. A read lease
+ * (fcntl(2)) on it tells: it is refused while anybody has the file open for writing, and broken if somebody is about to.
+ * Then the exchange is undone (ERR_BUSY) instead of the file dropped. What remains: a program that was stopped inside
+ * open(2), after the kernel looked the name up and before it counted the writer, for as long as our exchange, compare
+ * and unlink take together; and file systems without leases. Such a write goes into a file that has no name.
+ */
+#include "layers/landing.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/file.h>
+
+#include "base/sys.h"
+#include "layers/internal.h"
+
+enum { MOVES_MAX = 16, KEPT_MAX = 99, LOCK_POLL_MS = 20 };
+
+/* The state of one call. */
+struct landing {
+    int folder; /* borrowed: that of the target */
+    struct slice path;
+    const char *target;
+    char part[STAMP_NAME_MAX + 1], slot[STAMP_NAME_MAX + 1], kept[STAMP_NAME_MAX + 1];
+    const struct stamp *base;
+    struct slice content;
+    struct hash hash; /* of content */
+    uint32_t mode;
+    bool busy; /* somebody has the old file open for writing */
+    struct error *e;
+};
+
+/* What lies at one of the names, as far as a landing cares. */
+enum kind { NOTHING, NEW, OLD /* the base */, FOREIGN };
+
+static enum kind kind_of(const struct landing *l, const struct stamp *s)
+{
+    if (s->type == STAMP_ABSENT)
+        return NOTHING;
+    if (s->type == STAMP_FILE && s->size == l->content.n && hash_eq(&s->hash, &l->hash))
+        return NEW;
+    if (l->base->type == STAMP_FILE && s->links == 1 && stamp_same(s, l->base))
+        return OLD;
+    return FOREIGN;
+}
+
+/* ---- leases ---- */
+
+enum lease { LEASE_HELD, LEASE_REFUSED /* somebody has it open for writing */, LEASE_NONE /* not here */ };
+
+/* Takes a read lease on an open file; it goes when the descriptor is closed. NONE: another owner, or a file system
+   without leases; then the comparisons alone protect. */
+static enum lease lease_take(int fd)
+{
+    (void)fcntl(fd, F_SETSIG, SIGURG); /* the notice of a break: ignored by default, where SIGIO would kill us */
+    if (fcntl(fd, F_SETLEASE, F_RDLCK) == 0)
+        return LEASE_HELD;
+    return errno == EAGAIN ? LEASE_REFUSED : LEASE_NONE;
+}
+
+/* Somebody is waiting to open it for writing since. */
+static bool lease_broken(int fd, enum lease lease)
+{
+    return lease == LEASE_HELD && fcntl(fd, F_GETLEASE) != F_RDLCK;
+}
+
+/* ---- moves ---- */
+
+static enum err sync_folder(struct landing *l)
+{
+    if (sys->fsync(l->folder) == 0)
+        return OK;
+    return error_errno(l->e, errno, "cannot sync the folder of %.*s", SLICE_ARG(l->path));
+}
+
+/* Renames within the folder. A name that is in the way, or has gone, is not an error: *ret_moved says no. */
+static enum err move(struct landing *l, const char *from, const char *to, unsigned flags, bool *ret_moved)
+{
+    *ret_moved = sys->renameat2(l->folder, from, l->folder, to, flags) == 0;
+    if (*ret_moved || errno == EEXIST || errno == ENOENT)
+        return OK;
+    if (errno == EINVAL || errno == ENOSYS)
+        return error_set(l->e, ERR_UNSUPPORTED, "cannot land %.*s: this file system cannot exchange two files; "
+                         "use a folder on a local disk", SLICE_ARG(l->path));
+    return error_errno(l->e, errno, "cannot land %.*s", SLICE_ARG(l->path));
+}
+
+enum dropped { DROPPED, DROP_BUSY, DROP_CHANGED };
+
+/* Removes a file beside the target if it is still what `is` says and nobody can be writing to it. */
+static enum err drop(struct landing *l, const char *name, const struct stamp *is, enum dropped *ret)
+{
+    FD_CLEANUP int fd = look_open(l->folder, name);
+    if (fd < 0) {
+        *ret = errno == EAGAIN ? DROP_BUSY : DROP_CHANGED; /* EAGAIN: held by somebody else's lease */
+        return errno == EAGAIN || errno == ENOENT ? OK : error_errno(l->e, errno, "cannot open %s", name);
+    }
+    enum lease lease = lease_take(fd);
+    struct stamp now;
+    enum err err = look_at(l->folder, name, NULL, &now, l->e);
+    if (err)
+        return err;
+    *ret = !stamp_same(&now, is) ? DROP_CHANGED
+           : lease == LEASE_REFUSED || lease_broken(fd, lease) ? DROP_BUSY : DROPPED;
+    if (*ret == DROPPED && sys->unlinkat(l->folder, name, 0) < 0)
+        return error_errno(l->e, errno, "cannot remove %s beside %.*s", name, SLICE_ARG(l->path));
+    return OK;
+}
+
+/* Renames a file of ours to the visible name; a number is added where a kept file lies there already. */
+static enum err keep(struct landing *l, const char *name)
+{
+    for (int i = 1; i <= KEPT_MAX; i++) {
+        char to[STAMP_NAME_MAX + 1];
+        snprintf(to, sizeof to, i == 1 ? "%s" : "%s-%d", l->kept, i);
+        bool moved;
+        enum err err = move(l, name, to, RENAME_NOREPLACE, &moved);
+        if (err || moved)
+            return err;
+    }
+    return error_set(l->e, ERR_LIMIT, "there are too many files like %s; look at them and remove them", l->kept);
+}
+
+static enum err drop_or_keep(struct landing *l, const char *name, const struct stamp *is)
+{
+    enum dropped dropped = DROP_BUSY;
+    enum err err = is->type == STAMP_FILE ? drop(l, name, is, &dropped) : OK;
+    return err || dropped != DROP_BUSY ? err : keep(l, name);
+}
+
+/* The new file is in place; what it replaced may go once that is durable. */
+static enum err drop_base(struct landing *l, const struct stamp *slot)
+{
+    enum dropped dropped;
+    enum err err = sync_folder(l);
+    if (!err)
+        err = drop(l, l->slot, slot, &dropped);
+    if (err || dropped != DROP_BUSY)
+        return err;
+    l->busy = true; /* they would go on writing to a file without a name: it goes back to its own */
+    bool moved;
+    return move(l, l->slot, l->target, RENAME_EXCHANGE, &moved);
+}
+
+/* One row of the table above. */
+static enum err one_move(struct landing *l, const struct stamp *slot, enum kind in_slot, enum kind at_target)
+{
+    bool moved;
+    if (in_slot == NEW)
+        return drop_or_keep(l, l->slot, slot);
+    if (in_slot == OLD && at_target == NEW)
+        return drop_base(l, slot);
+    if (in_slot == FOREIGN && at_target == NEW)
+        return move(l, l->slot, l->target, RENAME_EXCHANGE, &moved);
+    if (in_slot == FOREIGN && at_target == NOTHING && l->base->type == STAMP_FILE)
+        return move(l, l->slot, l->target, RENAME_NOREPLACE, &moved);
+    return keep(l, l->slot);
+}
+
+/* ---- what it comes to ---- */
+
+static enum err find_kept(const struct landing *l, bool *ret)
+{
+    struct stat st;
+    *ret = sys->fstatat(l->folder, l->kept, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    return *ret || errno == ENOENT ? OK : error_errno(l->e, errno, "cannot look at %s", l->kept);
+}
+
+static const char *conflict_words(const struct landing *l, const struct stamp *now)
+{
+    if (now->type == STAMP_ABSENT)
+        return "is no longer there";
+    if (now->type == STAMP_OTHER)
+        return "is a folder, a link or a device";
+    if (now->links > 1)
+        return "has several names (hard links), which landing would part";
+    return l->base->type == STAMP_ABSENT ? "exists already" : "was changed by somebody else";
+}
+
+static void say_conflict(const struct landing *l, const struct stamp *now, bool kept)
+{
+    struct slice path = slice_sub(l->path, l->path.n > 160 ? l->path.n - 160 : 0, 160);
+    error_set(l->e, ERR_CONFLICT, "%.*s %s; it was left as it is%s%s%s", SLICE_ARG(path), conflict_words(l, now),
+              kept ? "; another version of it is beside it as " : "", kept ? l->kept : "",
+              kept ? ": look at both, then remove that one" : "");
+}
+
+/* Nothing of ours lies beside the target. *ret_open: the base lies there, so the landing can be done. */
+static enum err verdict(struct landing *l, const struct stamp *now, bool *ret_open, enum landing_result *ret,
+                        struct stamp *ret_now)
+{
+    enum kind t = kind_of(l, now);
+    bool kept;
+    enum err err = find_kept(l, &kept);
+    if (err)
+        return err;
+    bool base = t == OLD || (t == NOTHING && l->base->type == STAMP_ABSENT);
+    *ret_open = base && !kept && !l->busy;
+    if (*ret_open)
+        return OK;
+    if (base && !kept)
+        return error_set(l->e, ERR_BUSY, "%.*s is open for writing in another program; nothing was changed; "
+                         "close it there and go on", SLICE_ARG(l->path));
+    err = sync_folder(l);
+    if (err)
+        return err;
+    *ret = t == NEW && !kept ? LANDING_DONE : LANDING_CONFLICT;
+    *ret_now = *now;
+    if (*ret == LANDING_CONFLICT)
+        say_conflict(l, now, kept);
+    return OK;
+}
+
+static enum err settle(struct landing *l, bool *ret_open, enum landing_result *ret, struct stamp *ret_now)
+{
+    for (int i = 0; i < MOVES_MAX; i++) {
+        struct stamp slot, target;
+        enum err err = look_at(l->folder, l->slot, NULL, &slot, l->e);
+        if (!err)
+            err = look_at(l->folder, l->target, NULL, &target, l->e);
+        if (err)
+            return err;
+        if (slot.type == STAMP_ABSENT)
+            return verdict(l, &target, ret_open, ret, ret_now);
+        err = one_move(l, &slot, kind_of(l, &slot), kind_of(l, &target));
+        if (err)
+            return err;
+    }
+    return error_set(l->e, ERR_BUSY, "%.*s keeps changing; try again when nobody writes to it", SLICE_ARG(l->path));
+}
+
+/* ---- the attempt itself ---- */
+
+/* Mode, and for a replaced file owner and group, of the new file. */
+static enum err fit(struct landing *l, int fd, const struct stamp *old)
+{
+    struct stat st;
+    if (sys->fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
+        return error_errno(l->e, errno, "cannot look at %s", l->part);
+    bool replaced = old->type == STAMP_FILE;
+    if (replaced && (st.st_uid != old->uid || st.st_gid != old->gid) && sys->fchown(fd, old->uid, old->gid) < 0)
+        return error_set(l->e, err_from_errno(errno) == ERR_IO ? ERR_IO : ERR_DENIED,
+                         "%.*s belongs to user %u, group %u, which a new version of it cannot be given (%s); give the "
+                         "file to user %u, group %u", SLICE_ARG(l->path), old->uid, old->gid, strerror(errno),
+                         (unsigned)st.st_uid, (unsigned)st.st_gid);
+    if (sys->fchmod(fd, (replaced ? old->mode : l->mode) & 0777) < 0)
+        return error_errno(l->e, errno, "cannot set the mode of %s", l->part);
+    return OK;
+}
+
+static enum err write_part(struct landing *l, const struct stamp *old)
+{
+    FD_CLEANUP int fd = sys->openat(l->folder, l->part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return error_errno(l->e, errno, "cannot create a file beside %.*s", SLICE_ARG(l->path));
+    enum err err = sys_write_all(fd, l->content, l->part, l->e);
+    if (!err)
+        err = fit(l, fd, old);
+    if (!err && sys->fsync(fd) < 0)
+        err = error_errno(l->e, errno, "cannot sync %s", l->part);
+    if (err) /* gives the room back on a full disk; settled later if even that fails */
+        (void)sys->unlinkat(l->folder, l->part, 0);
+    return err;
+}
+
+/* The exchange, unless a last look shows that it would be in vain. Whatever happens here, settle() finds out. */
+static enum err swap(struct landing *l)
+{
+    bool moved;
+    if (l->base->type == STAMP_ABSENT)
+        return move(l, l->slot, l->target, RENAME_NOREPLACE, &moved);
+    FD_CLEANUP int fd = look_open(l->folder, l->target);
+    if (fd < 0)
+        return errno == ENOENT || errno == ELOOP || errno == EAGAIN
+                   ? OK : error_errno(l->e, errno, "cannot open %.*s", SLICE_ARG(l->path));
+    enum lease lease = lease_take(fd);
+    struct stamp now;
+    enum err err = look_at(l->folder, l->target, NULL, &now, l->e);
+    if (err || kind_of(l, &now) != OLD)
+        return err;
+    l->busy = lease == LEASE_REFUSED || lease_broken(fd, lease);
+    return l->busy ? OK : move(l, l->slot, l->target, RENAME_EXCHANGE, &moved);
+}
+
+static enum err attempt(struct landing *l)
+{
+    struct stamp old;
+    bool moved;
+    enum err err = look_at(l->folder, l->target, NULL, &old, l->e);
+    if (!err)
+        err = write_part(l, &old);
+    if (!err)
+        err = move(l, l->part, l->slot, RENAME_NOREPLACE, &moved);
+    return err ? err : swap(l);
+}
+
+/* After a failed attempt: takes a complete but unused slot away, best effort. An exchange that happened although the
+   call failed leaves something else there, for the next attempt to settle. */
+static void tidy(struct landing *l)
+{
+    struct error *e = l->e;
+    struct stamp slot;
+    enum dropped dropped;
+    l->e = NULL;
+    if (look_at(l->folder, l->slot, NULL, &slot, NULL) == OK && kind_of(l, &slot) == NEW)
+        (void)!drop(l, l->slot, &slot, &dropped);
+    l->e = e;
+}
+
+static enum err land(struct landing *l, enum landing_result *ret, struct stamp *ret_now)
+{
+    struct stamp part;
+    bool open = false;
+    enum err err = look_at(l->folder, l->part, NULL, &part, l->e);
+    if (!err && part.type != STAMP_ABSENT)
+        err = drop_or_keep(l, l->part, &part);
+    if (!err)
+        err = settle(l, &open, ret, ret_now);
+    if (err || !open)
+        return err;
+    err = attempt(l);
+    if (err)
+        tidy(l);
+    else
+        err = settle(l, &open, ret, ret_now);
+    if (!err && open)
+        return error_set(l->e, ERR_BUSY, "%.*s kept changing while it was landed; try again", SLICE_ARG(l->path));
+    return err;
+}
+
+/* ---- names and folders ---- */
+
+static enum err check_target(struct slice path, struct error *e)
+{
+    enum err err = stamp_check_path(path, e);
+    for (struct slice rest = path; !err && rest.n;) {
+        struct slice part = slice_sub(rest, 0, slice_index(rest, '/'));
+        if ((part.n == 4 && strncasecmp(part.p, ".git", 4) == 0) ||
+            (part.n >= 8 && strncasecmp(part.p, ".crannog", 8) == 0))
+            err = error_set(e, ERR_DENIED, "%.*s cannot be written: nothing lands in .git, and names that begin with "
+                            ".crannog are crannog's own; choose another path", SLICE_ARG(slice_sub(path, 0, 200)));
+        rest = slice_sub(rest, part.n + 1, rest.n);
+    }
+    return err;
+}
+
+/* Makes the folders that are missing, and each durable, those of an attempt that died as well. */
+static enum err make_folders(int root, struct slice path, struct error *e)
+{
+    for (size_t i = 0; i < path.n; i++) {
+        if (path.p[i] != '/')
+            continue;
+        PLACE_CLEANUP struct place p = PLACE_INIT;
+        enum err err = place_open(root, slice_sub(path, 0, i), O_RDONLY, &p, e);
+        if (err || p.way != STAMP_FILE)
+            return err; /* a file in the way: the landing itself says so */
+        if ((sys->mkdirat(p.folder, p.name, 0777) < 0 && errno != EEXIST) || sys->fsync(p.folder) < 0)
+            return error_errno(e, errno, "cannot make the folder %.*s", SLICE_ARG(slice_sub(path, 0, i)));
+    }
+    return OK;
+}
+
+static void name_files(struct landing *l, struct slice name)
+{
+    char hex[HASH_HEX + 1];
+    struct hash h = hash_of(name);
+    h = hash_of2((struct slice){(const char *)h.b, HASH_BYTES}, l->path);
+    hash_hex(&h, hex);
+    snprintf(l->part, sizeof l->part, ".crannog-%.32s.part", hex);
+    snprintf(l->slot, sizeof l->slot, ".crannog-%.32s.slot", hex);
+    size_t n = strlen(l->target);
+    for (n = n < 200 ? n : 200; n && n == 200 && (l->target[n] & 0xc0) == 0x80;)
+        n--; /* not in the middle of a character */
+    snprintf(l->kept, sizeof l->kept, "%.*s.kept-%.12s", (int)n, l->target, hex);
+}
+
+enum err landing_file(int root, struct slice path, const struct stamp *base, struct slice content, struct slice name,
+                      uint32_t mode, enum landing_result *ret, struct stamp *ret_now, struct error *e)
+{
+    enum err err = check_target(path, e);
+    if (!err && base->type == STAMP_ABSENT)
+        err = make_folders(root, path, e);
+    PLACE_CLEANUP struct place p = PLACE_INIT;
+    if (!err)
+        err = place_open(root, path, O_RDONLY, &p, e);
+    if (err)
+        return err;
+    if (p.way != STAMP_FILE) {
+        *ret = LANDING_CONFLICT;
+        *ret_now = (struct stamp){.type = p.way};
+        error_set(e, ERR_CONFLICT, "the folder of %.*s %s; nothing was changed", SLICE_ARG(slice_sub(path, 0, 200)),
+                  p.way == STAMP_ABSENT ? "is no longer there" : "is no folder");
+        return OK;
+    }
+    struct landing l = {
+        .folder = p.folder, .path = path, .target = p.name, .base = base, .content = content,
+        .hash = hash_of(content), .mode = mode, .e = e,
+    };
+    name_files(&l, name);
+    return land(&l, ret, ret_now);
+}
+
+enum err landing_lock(int root, int64_t wait_ms, struct error *e)
+{
+    int64_t end_ns = sys->boottime_ns() + wait_ms * 1000000;
+    for (;;) {
+        if (sys->flock(root, LOCK_EX | LOCK_NB) == 0)
+            return OK;
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return error_errno(e, errno, "cannot lock the folder");
+        if (sys->boottime_ns() >= end_ns)
+            return error_set(e, ERR_BUSY, "another crannog is changing this folder; try again when it is done");
+        (void)sys->poll(NULL, 0, LOCK_POLL_MS);
+    }
+}

@@ -1,0 +1,71 @@
+# lib.sh: what every shell test begins with (`. "$(dirname "$0")/lib.sh"`).
+#
+# A test says what it found by lines that tests/run counts: `ok NAME`, `not ok NAME`, `skip NAME why`. It has a folder
+# of its own, $T, which goes when it ends, and its exit code is 1 after a `not ok`. tests/run gives BIN, the folder of
+# the three programs, MODEL, the small model, and CRANNOG, a folder for the test's crannog; alone a test finds them in
+# build/.
+set -u
+ROOT=$(cd "$(dirname "$0")/../.." && pwd)
+BIN=${BIN-$ROOT/build/src}
+MODEL=${MODEL-$ROOT/build/model/smollm2-135m-instruct-q4_1.gguf}
+T=$(mktemp -d "${TMPDIR:-/var/tmp}/crannog-test-XXXXXX") || exit 1
+# Every user may pass, because tests also act as a made-up one.
+chmod 755 "$T"
+export CRANNOG="${CRANNOG-$T/crannog}"
+failures=0
+
+# finish: at every end of the test, so that nothing stays behind.
+finish() {
+  status=$?
+  trap - EXIT
+  chmod -R u+rwX "$T" 2>/dev/null
+  rm -rf "$T"
+  [ "$failures" = 0 ] || exit 1
+  exit "$status"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+# reachable: prints a copy of the programs' folder that every user can reach; a clone may lie in a home of mode 0700.
+reachable() {
+  [ -d "$T/bin" ] || { mkdir "$T/bin" && cp "$BIN"/crannog* "$T/bin"; }
+  echo "$T/bin"
+}
+
+ok() { echo "ok $*"; }
+
+not_ok() {
+  echo "not ok $*"
+  failures=$((failures + 1))
+}
+
+# skip NAME why: what cannot be tested on this machine, counted apart.
+skip() { echo "skip $*"; }
+
+# check NAME COMMAND...: ok when the command ends with 0; what it printed is shown when it does not.
+check() {
+  name=$1
+  shift
+  if "$@" >"$T/.out" 2>&1; then
+    ok "$name"
+  else
+    echo "  exit $? of: $*"
+    sed 's/^/  /' "$T/.out"
+    not_ok "$name"
+  fi
+}
+
+# refuses NAME CODE TEXT COMMAND...: ok when the command ends with CODE and its output holds TEXT (a grep pattern).
+refuses() {
+  name=$1 code=$2 text=$3
+  shift 3
+  got=0
+  "$@" >"$T/.out" 2>&1 || got=$?
+  if [ "$got" = "$code" ] && grep -q -e "$text" "$T/.out"; then
+    ok "$name"
+  else
+    echo "  exit $got instead of $code, or no '$text', of: $*"
+    sed 's/^/  /' "$T/.out"
+    not_ok "$name"
+  fi
+}
