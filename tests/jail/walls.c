@@ -205,6 +205,10 @@ static void test_special_files(void **state)
 {
     (void)state;
     attack("special_files", "");
+    struct jail_plan p = new_plan();
+    jail_plan_add(&p, (struct jail_mount){JAIL_READ, slice_of(attacks_path), SLICE("/ro.program"), 0, false});
+    output(&p, "/ro.program as-a-program");
+    assert_false(exists(below(work, "s")));
     unlink(below(work, "plain"));
 }
 
