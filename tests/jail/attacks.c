@@ -183,7 +183,6 @@ static enum err read_file(struct slice args, struct buf *reply, struct error *e)
 static enum err special_files(struct slice args, struct buf *reply, struct error *e)
 {
     (void)args, (void)reply;
-    struct { uint64_t flags, mode, resolve; } how = {O_WRONLY | O_CREAT, 04755, 0};
     REFUSED(mknod("/work/c", S_IFCHR | 0666, makedev(1, 3)), EPERM);
     REFUSED(mknod("/work/w", S_IFCHR | 0666, makedev(0, 0)), EPERM);
     REFUSED(mknod("/work/b", S_IFBLK | 0666, makedev(254, 0)), EPERM);
@@ -193,7 +192,6 @@ static enum err special_files(struct slice args, struct buf *reply, struct error
     REFUSED(syscall(SYS_openat, AT_FDCWD, "/work/s", O_WRONLY | O_CREAT, 02755), EPERM);
     REFUSED(open("/work", O_WRONLY | O_TMPFILE, 04755), EPERM);
     REFUSED(creat("/work/s", 04755), EPERM);
-    REFUSED(syscall(NR_openat2, AT_FDCWD, "/work/s", &how, sizeof how), ENOSYS);
     int fd = open("/work/plain", O_RDWR | O_CREAT, 0755);
     MUST(fd >= 0, "an ordinary file can be made");
     REFUSED(fchmod(fd, 04755), EPERM);
@@ -514,7 +512,15 @@ static const struct jail_applet attacks[] = {
     {"crash", crash},
 };
 
-int main(void)
+/* Run as a program inside, not as an applet: 0 if openat2, whose mode no filter sees, is refused. */
+static int as_program(void)
 {
-    return jail_main(attacks, sizeof attacks / sizeof *attacks);
+    struct { uint64_t flags, mode, resolve; } how = {O_WRONLY | O_CREAT, 04755, 0};
+    return !(syscall(NR_openat2, AT_FDCWD, "/work/s", &how, sizeof how) == -1 && errno == ENOSYS);
+}
+
+int main(int argc, char **argv)
+{
+    (void)argv;
+    return argc > 1 ? as_program() : jail_main(attacks, sizeof attacks / sizeof *attacks);
 }

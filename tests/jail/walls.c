@@ -205,6 +205,10 @@ static void test_special_files(void **state)
 {
     (void)state;
     attack("special_files", "");
+    struct jail_plan p = new_plan();
+    jail_plan_add(&p, (struct jail_mount){JAIL_READ, slice_of(attacks_path), SLICE("/ro.program"), 0, false});
+    output(&p, "/ro.program as-a-program");
+    assert_false(exists(below(work, "s")));
     unlink(below(work, "plain"));
 }
 
@@ -471,11 +475,13 @@ static void test_daemons_end(void **state)
     assert_int_equal(r.leftover, 1);
     jail_result_release(&r);
     p = new_plan();
-    r = play_shell(&p, "(setsid sh -c 'sleep 0.3; touch late') & (trap '' TERM HUP; sleep 0.3; touch late) & sleep 0.05");
+    r = play_shell(&p, "setsid sh -c 'touch /tmp/a; sleep 0.5; touch late' & "
+                       "(trap '' TERM HUP; touch /tmp/b; sleep 0.5; touch late) & "
+                       "until test -e /tmp/a -a -e /tmp/b; do sleep 0.01; done");
     expect(&r, JAIL_EXITED, 0);
-    assert_true(r.leftover >= 3);
+    assert_true(r.leftover >= 2);
     jail_result_release(&r);
-    usleep(600000);
+    usleep(800000);
     assert_false(exists(below(work, "late")));
 }
 
@@ -513,11 +519,11 @@ static void test_timeout(void **state)
 {
     (void)state;
     struct jail_plan p = new_plan();
-    p.limits.wall_ms = 300;
+    p.limits.wall_ms = 1000;
     struct jail_result r = play_shell(&p, "echo began; trap '' TERM INT; (sleep 9; touch late) & sleep 9; touch late");
     expect(&r, JAIL_TIMEOUT, SIGKILL);
     assert_string_equal(buf_str(&r.out), "began\n");
-    assert_in_range(r.wall_ns / 1000000, 300, 3000);
+    assert_in_range(r.wall_ns / 1000000, 1000, 5000);
     jail_result_release(&r);
 }
 
@@ -691,7 +697,8 @@ static void copy_program(const char *from, char to[128], const char *name)
 
 static void set_up(bool as_root, char **programs)
 {
-    snprintf(top, sizeof top, "/tmp/crannog-walls-XXXXXX");
+    /* not /tmp: where that is a tmpfs, kernels before 6.3 take no idmapped mount on it */
+    snprintf(top, sizeof top, "/var/tmp/crannog-walls-XXXXXX");
     if (!mkdtemp(top))
         exit(1);
     copy_program(programs[0], jail_path, "crannog-jail");
