@@ -223,7 +223,7 @@ static bool is_ready(struct engine *g, struct run *r)
     if (has_completion(g, r) || r->stop || request_waiting(g->store, r->state.id))
         return true;
     run_decide(&r->state, sys->now_ms(), &d);
-    if (d.what == DECIDE_ASK || d.what == DECIDE_REST)
+    if (d.what == DECIDE_ASK || d.what == DECIDE_REST || (g->full && r->state.nopen == 0))
         r->resting = true;
     return d.what == DECIDE_DONE || (d.what == DECIDE_INTEND && !g->full);
 }
