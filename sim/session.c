@@ -153,6 +153,18 @@ static bool idle(const struct stage_set *t)
     return t->g.ndone == 0;
 }
 
+static _Noreturn void no_rest(const struct stage_set *t)
+{
+    BUF_CLEANUP struct buf how = BUF_INIT(400);
+    for (size_t i = 0; i < t->g.nruns; i++) {
+        const struct run *r = t->g.runs[i];
+        buf_addf(&how, ", r%llu %s%s%s with %zu steps under way", (unsigned long long)r->state.id, run_status_name(r->state.status),
+                 r->broken ? " parked" : "", r->resting ? " resting" : "", r->state.nopen);
+    }
+    play_fail(t->p, "I4", "no rest after %d turns of a session: %zu completions wait%s%s%s", TURNS_MAX, t->g.ndone,
+              t->g.full ? ", the disk is full" : "", store_is_dead(t->s) ? ", the store is dead" : "", buf_str(&how));
+}
+
 /* Turns until all rests. False: the engine gave up, as it should (a full or failing disk). */
 static bool turn_all(struct stage_set *t, unsigned *turns)
 {
@@ -169,7 +181,8 @@ static bool turn_all(struct stage_set *t, unsigned *turns)
         }
         check_turn(t);
         t->p->turns++;
-        CHECK(t->p, ++*turns < TURNS_MAX, "I4", "no rest after %u turns of a session", *turns);
+        if (++*turns == TURNS_MAX)
+            no_rest(t);
         if (more && idle(t)) /* it waits for a backoff */
             sim_clock_pass(t->w, 1000000000 + (int64_t)sim_rand_below(sim_world_rand(t->w), 20000000000));
         people_between_turns(t);
@@ -183,7 +196,7 @@ static void check_rest(struct stage_set *t)
     for (size_t i = 0; i < t->g.nruns; i++) {
         const struct run *r = t->g.runs[i];
         bool done = r->state.status == RUN_DONE;
-        if (r->broken || t->g.full)
+        if (r->broken)
             continue;
         CHECK(p, r->state.nopen == 0, "I4", "r%llu rests with a step under way", (unsigned long long)r->state.id);
         for (uint32_t k = 0; k < p->nanswers; k++)
@@ -204,9 +217,10 @@ static int work(struct stage_set *t)
     bool fine = turn_all(t, &turns);
     for (int i = 0; fine && i < 20 && people_answer(t, false); i++)
         fine = turn_all(t, &turns);
+    fine = fine && !t->g.full && !store_is_dead(t->s);
     if (fine)
         check_rest(t);
-    return fine && !t->g.full ? STATUS_REST : STATUS_ERROR;
+    return fine ? STATUS_REST : STATUS_ERROR;
 }
 
 int session(struct sim_world *w, void *unused)
