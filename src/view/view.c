@@ -154,7 +154,7 @@ enum err view_run(struct store *s, uint64_t run, struct json **ret, struct error
     json_put_int(o, "total", (int64_t)total);
     amounts_print(&r.used, o, "used");
     amounts_print(&r.assumed, o, "assumed");
-    amounts_print(&r.budget, o, "budget");
+    caps_print(&r.budget, o, "budget");
     json_put_int(o, "started_ms", r.started_ms);
     json_put_int(o, "updated_ms", r.updated_ms);
     json_put_int(o, "events", (int64_t)r.seq);
