@@ -421,10 +421,19 @@ static enum err apply_result(struct run_state *r, struct item_state *it, struct 
     }
 }
 
-/* Backoff after a failure: 1, 2, 4 ... seconds, at most a minute. */
-static int64_t backoff_ms(unsigned failures)
+static const int64_t BACKOFF_MAX_MS = 60000;
+
+/* When to try again after a failure: in 1, 2, 4 ... seconds, at most a minute. */
+static int64_t backoff(unsigned failures, int64_t now_ms)
 {
-    return failures > 6 ? 60000 : 500LL << failures;
+    int64_t at, ms = failures > 6 ? BACKOFF_MAX_MS : 500LL << failures;
+    return __builtin_add_overflow(now_ms, ms, &at) ? INT64_MAX : at;
+}
+
+/* A moment further off than any backoff: the clock was stepped back meanwhile, so there is nothing to wait for. */
+static bool is_due(int64_t wake_ms, int64_t now_ms)
+{
+    return wake_ms <= now_ms || (uint64_t)wake_ms - (uint64_t)now_ms > (uint64_t)BACKOFF_MAX_MS;
 }
 
 static void line_failed(struct item_state *it, struct line *l, const struct json *p, int64_t now)
@@ -438,7 +447,7 @@ static void line_failed(struct item_state *it, struct line *l, const struct json
     l->failures++;
     if (!final && l->failures <= retries) {
         l->stage = resume;
-        l->wake_ms = ask_again ? 0 : now + backoff_ms(l->failures);
+        l->wake_ms = ask_again ? 0 : backoff(l->failures, now);
     } else {
         stick(l, QUESTION_FAILED, resume, why);
     }
@@ -483,7 +492,10 @@ static enum err apply_finished(struct run_state *r, const struct event *ev, cons
     case OUTCOME_CONFLICT:
         stick(l, QUESTION_CONFLICT, STAGE_LOOK, json_text(json_get(p, "why")));
         break;
-    default: line_failed(it, l, p, ev->time_ms); break;
+    default:
+        l->deaths = 0; /* it came to an end: what follows is a new step, also where an attempt of it had died */
+        line_failed(it, l, p, ev->time_ms);
+        break;
     }
     return err;
 }
@@ -594,7 +606,7 @@ static void consider(struct deciding *k, uint32_t item, int32_t piece)
     k->waits |= l->open;
     if (!line_wants(l) || k->r->nopen + d->nwants >= k->r->slots)
         return;
-    if (l->wake_ms > k->now) {
+    if (!is_due(l->wake_ms, k->now)) {
         d->wake_ms = d->wake_ms && d->wake_ms < l->wake_ms ? d->wake_ms : l->wake_ms;
         k->waits = true;
         return;

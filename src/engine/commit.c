@@ -223,7 +223,7 @@ static bool is_ready(struct engine *g, struct run *r)
     if (has_completion(g, r) || r->stop || request_waiting(g->store, r->state.id))
         return true;
     run_decide(&r->state, sys->now_ms(), &d);
-    if (d.what == DECIDE_ASK || d.what == DECIDE_REST)
+    if (d.what == DECIDE_ASK || d.what == DECIDE_REST || (g->full && r->state.nopen == 0))
         r->resting = true;
     return d.what == DECIDE_DONE || (d.what == DECIDE_INTEND && !g->full);
 }
@@ -251,6 +251,7 @@ static enum err refold(struct engine *g, struct run *r, struct error *e)
     arena_release(&r->arena);
     run_init(&r->state, id, &r->arena);
     r->nstart = 0;
+    r->broken = false;
     return journal_fold(g->store, id, &r->state, &r->arena, e);
 }
 
@@ -276,6 +277,8 @@ static enum err commit_group(struct engine *g, struct run **ready, size_t n, str
                 *e = why;
         } else {
             ready[i]->broken = ready[i]->resting = true; /* J5: parked, the neighbours go on */
+            ready[i]->nstart = 0; /* A1: what it intended here is undone */
+            cancel_all(g, ready[i]);
             ready[i]->state.status = RUN_BROKEN;
             snprintf(ready[i]->state.why, sizeof ready[i]->state.why, "%.239s", why.text);
         }
@@ -286,22 +289,26 @@ static enum err commit_group(struct engine *g, struct run **ready, size_t n, str
     return err;
 }
 
-static void drop_completions(struct engine *g)
+/* The first n are committed; what came while the turn committed (an act that was cancelled by it) waits for the next. */
+static void drop_completions(struct engine *g, size_t n)
 {
-    for (size_t i = 0; i < g->ndone; i++)
+    for (size_t i = 0; i < n; i++)
         completion_release(&g->done[i]);
-    g->ndone = 0;
+    memmove(g->done, g->done + n, (g->ndone - n) * sizeof *g->done);
+    g->ndone -= n;
 }
 
 enum err commit_turn(struct engine *g, struct error *e)
 {
     struct run *ready[ENGINE_RUNS_MAX];
-    size_t n = 0;
+    size_t n = 0, had = g->ndone;
     for (size_t i = 0; i < g->nruns; i++)
         if (is_ready(g, g->runs[i]))
             ready[n++] = g->runs[i];
-    if (n == 0)
+    if (n == 0) {
+        drop_completions(g, had); /* of runs that are parked */
         return OK;
+    }
     enum err err = commit_group(g, ready, n, e);
     if (err == ERR_NO_SPACE && store_free_reserve(g->store)) {
         g->full = true; /* finish what is in flight, begin nothing */
@@ -312,6 +319,6 @@ enum err commit_turn(struct engine *g, struct error *e)
             err = commit_group(g, ready, n, e);
     }
     if (!err)
-        drop_completions(g);
+        drop_completions(g, had);
     return err;
 }

@@ -420,7 +420,7 @@ _Noreturn void init_main(const struct jail *j)
     if (!err)
         err = guard(j->socket, &e);
     if (!err)
-        err = seccomp_install(&e);
+        err = seccomp_install(j->plan->applet.n > 0, &e);
     if (!err)
         err = start(&w, &e);
     if (err)
