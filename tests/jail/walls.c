@@ -378,12 +378,15 @@ static void test_environment_and_input(void **state)
     words[0] = SLICE("env");
     p.nargv = 1;
     setenv("CRANNOG_TEST_SECRET", "s", 1);
+    signal(SIGHUP, SIG_IGN); /* as under nohup */
     struct jail_result r = play(jail_path, &p);
     expect(&r, JAIL_EXITED, 0);
     assert_string_equal(buf_str(&r.out), "PATH=/usr/bin:/bin\nA=1\n");
     jail_result_release(&r);
     assert_string_equal(output(&p, "wc -c; pwd; ls /proc/self/fd | wc -l; tr '\\0' '\\n' < /proc/self/environ | grep -c SECRET; "
                                    "echo $0"), "0\n/work\n4\n0\nsh\n");
+    assert_string_equal(output(&p, "grep -E 'Sig(Blk|Ign)' /proc/self/status"),
+                        "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
 }
 
 /* A descriptor that was left open for crannog-jail itself goes no further. */
