@@ -86,7 +86,7 @@ static enum err land_args(struct engine *g, const struct open_step *o, const str
 {
     struct hash content;
     struct stamp base;
-    BUF_CLEANUP struct buf bytes = BUF_INIT(DOCUMENT_BYTES_MAX), raw = BUF_INIT(1024);
+    BUF_CLEANUP struct buf bytes = BUF_INIT(DOCUMENT_BYTES_MAX);
     char name[96];
     if (!hash_from_hex(json_text(json_get(args, "content")), &content) ||
         !stamp_from_hex(json_text(json_get(args, "base")), &base))
