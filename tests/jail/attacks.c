@@ -57,7 +57,8 @@ static enum err outside_files(struct slice args, struct buf *reply, struct error
     (void)reply;
     char secret[512], path[1024];
     text_of(args, secret);
-    const char *const paths[] = {"/etc/shadow", "/etc/crannog", "/root", "/home", "/var", "/run", "/sys", "/boot",
+    const char *const paths[] = {"/etc/shadow", "/etc/crannog", "/root", "/home", "/var", "/run", "/sys",
+                                 "/boot",
                                  "/proc/1/root", "/proc/1/environ", "/proc/1/mem", "/proc/1/fd", "/proc/1/cwd",
                                  "/proc/1/exe", "/proc/1/maps", "/dev/vda", "/dev/sda", "/dev/mem", "/dev/kmsg",
                                  "/dev/tty", "/dev/pts", "/dev/ptmx", "/dev/fuse", "/dev/net/tun", "/dev/kvm"};

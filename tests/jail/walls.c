@@ -62,7 +62,7 @@ static struct jail_result finish(struct peer *peer)
 {
     struct error e = {.code = OK};
     FRAME_CLEANUP struct frame f = FRAME_INIT;
-    struct jail_result r = {0};
+    struct jail_result r = {.how = 0};
     if (frame_receive(peer->socket, &f, &e) || jail_result_parse(&f, &r, &e))
         fail_msg("%s", e.text);
     peer_kill(peer);
