@@ -103,8 +103,8 @@ const char *rig_result(enum stage stage)
 enum err rig_finish(struct rig *g, enum outcome outcome, const char *result, const char *more)
 {
     BUF_CLEANUP struct buf b = BUF_INIT(4 << 20);
-    assert_true(g->r.nopen > 0);
-    struct step_key key = g->r.open[0].key;
+    assert_true(g->pick < g->r.nopen);
+    struct step_key key = g->r.open[g->pick].key;
     buf_addf(&b, "{\"v\":0,%s\"outcome\":\"%s\",\"why\":\"because\",\"used\":{\"tokens\":7},\"how\":\"%s\",\"result\":%s,\"layer\":null,"
              "\"labels\":{\"v\":0},\"effects\":[]}", more, outcome_name(outcome), outcome == OUTCOME_LOST ? "assumed" : "exact",
              result ? result : "{}");

@@ -14,6 +14,7 @@ struct rig {
     int64_t now_ms;
     struct error e;
     bool keeps_none; /* events are folded and not kept */
+    size_t pick;     /* which open step rig_finish() finishes */
 };
 
 /* cmocka fails with the error's text where a call that must go well does not. */
@@ -23,7 +24,7 @@ void rig_end(struct rig *g);
 enum err rig_apply(struct rig *g, enum event_type type, const struct step_key *key, const char *payload);
 /* The intent of one want, as the engine would write it. */
 enum err rig_intend(struct rig *g, const struct want *w);
-/* Finishes the oldest open step. result: an object or NULL; more: further members, as above. */
+/* Finishes an open step: the first, or `pick`. result: an object or NULL; more: further members, as above. */
 enum err rig_finish(struct rig *g, enum outcome outcome, const char *result, const char *more);
 /* The first want is this one; it is intended and ends like that. */
 void rig_step(struct rig *g, uint32_t item, int32_t piece, enum stage stage, enum outcome outcome, const char *result);
