@@ -9,6 +9,7 @@
  * not depend on the disk and little on what else runs on the machine.
  */
 #include <fcntl.h>
+#include <ftw.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -184,9 +185,15 @@ static void measure(const char *scratch, size_t nruns)
     free(b);
 }
 
+static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    (void)st, (void)kind, (void)at;
+    return remove(path);
+}
+
 int main(int argc, char **argv)
 {
-    char scratch[400], command[450];
+    char scratch[400];
     snprintf(scratch, sizeof scratch, "%s/bench-journal-XXXXXX", argc > 1 ? argv[1] : ".");
     if (!mkdtemp(scratch)) {
         perror(scratch);
@@ -195,6 +202,5 @@ int main(int argc, char **argv)
     printf("%9s %9s %11s %9s %15s %7s %8s\n", "runs", "bytes", "commits/s", "steps/s", "raw appends/s", "ratio", "cpu us");
     measure(scratch, 1);
     measure(scratch, RUNS_MAX);
-    snprintf(command, sizeof command, "rm -rf '%s'", scratch);
-    return system(command) != 0;
+    return nftw(scratch, remove_entry, 16, FTW_DEPTH | FTW_PHYS) != 0;
 }

@@ -6,7 +6,8 @@
  *     eio           from that operation on one, some or all operations fail
  *     full          the same with a full disk
  *
- * after which the play must come to its good end all the same. The invariants are checked at both ends of each session.
+ * after which the play must come to its good end all the same. The invariants are checked at the start of each session
+ * and once more at the end of all.
  * Crash points are numbered through all sessions of the peaceful play, so that seed, number and mode name a failure:
  *
  *     crannog-sim --seed 7 --crash 123 --mode power --trace      plays exactly that one, and tells what happens
@@ -77,14 +78,6 @@ static bool run_session(struct world *x, uint64_t crash_at, enum mode mode, stru
         snprintf(p->violation, sizeof p->violation, "I4: the engine dies of signal %d%s", r.status, r.status == 14 ? " (it hung)" : "");
     *ret = r;
     return !*p->violation;
-}
-
-static bool all_over(const struct play *p)
-{
-    for (unsigned i = 0; i < p->work.nplans; i++)
-        if (!p->over[i])
-            return false;
-    return true;
 }
 
 /* Meddling has ended: in so many sessions all must be done, and stay so over a power cut. */

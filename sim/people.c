@@ -151,7 +151,7 @@ void people_between_turns(struct stage_set *t)
         if (dice(t, 3) == 0)
             fills_the_disk(t);
         break;
-    case 7: people_answer(t, false); break;
+    case 7: people_answer(t); break;
     default: edits(t); break;
     }
     other_leaves(t);
@@ -199,10 +199,9 @@ static bool answer_line(struct stage_set *t, const struct run_state *r, const st
     return true;
 }
 
-bool people_answer(struct stage_set *t, bool alone)
+bool people_answer(struct stage_set *t)
 {
     bool any = false;
-    (void)alone;
     for (size_t i = 0; i < t->g.nruns; i++) {
         const struct run *r = t->g.runs[i];
         for (uint32_t k = 0; !r->broken && k < r->state.nitems; k++)

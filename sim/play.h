@@ -102,6 +102,8 @@ struct file {
     char path[PATH_BYTES];
     bool there, person;
     uint32_t version; /* each write gives a new one */
+    uint16_t run;     /* and step that landed here last */
+    uint32_t step;
     uint32_t allowed; /* the version that its author allowed to be replaced */
     uint32_t bytes;
     struct hash hash;
@@ -210,7 +212,7 @@ void person_bytes(const struct file *f, struct buf *out);
 /* ---- people.c ---- */
 void people_between_turns(struct stage_set *t);
 /* Answers open questions; false if there was nothing to say. */
-bool people_answer(struct stage_set *t, bool alone);
+bool people_answer(struct stage_set *t);
 /* Before a session's runs are gone on with. */
 void people_before(struct stage_set *t);
 
@@ -224,6 +226,7 @@ bool excused(const struct stage_set *t);
 void must(struct stage_set *t, enum err err, const struct error *e, const char *what);
 
 /* ---- session.c ---- */
+bool all_over(const struct play *p); /* every plan is walked to its end */
 int session(struct sim_world *w, void *unused);
 static inline struct play *play_of(struct sim_world *w) { return sim_outside(w, sizeof(struct play)); }
 

@@ -54,6 +54,9 @@ void person_edits(struct stage_set *t, struct file *f, bool removes)
     f->there = !removes;
     f->person = !removes;
     f->version = ++p->version;
+    for (uint32_t i = 0; i < p->nstarts; i++) /* where nothing lay and what landed was removed, by its stamps it may land again */
+        if (p->starts[i].run == f->run && p->starts[i].step == f->step)
+            p->starts[i].writes = 0;
     if (!removes) {
         BUF_CLEANUP struct buf b = BUF_INIT(4096);
         person_bytes(f, &b);
@@ -95,6 +98,8 @@ static enum outcome land(struct stage_set *t, struct job *j)
     f->person = false;
     f->hash = j->content;
     f->version = ++p->version;
+    f->run = log->run;
+    f->step = log->step;
     p->seen.landings++;
     log->writes++;
     for (uint32_t i = 0, n = 0; i < p->nstarts; i++) {
@@ -297,8 +302,10 @@ static enum err start(struct engine *g, struct run *r, const struct open_step *o
     JSON_CLEANUP struct json *args = NULL;
     (void)r;
     check_start(p, o);
-    if (trouble(p, "start", &o->key, 10))
+    if (trouble(p, "start", &o->key, 10)) {
+        play_tell("  r%llu step %u.%u cannot start", (unsigned long long)o->key.run, o->key.step, o->key.attempt);
         return error_set(e, ERR_IO, "the simulation does not start this");
+    }
     enum err err = json_parse(o->args, &args, e);
     if (err)
         return err;

@@ -39,13 +39,15 @@ bool account_ancestor(struct slice account, size_t i, struct slice *ret);
 bool account_ok(struct slice account);
 
 /*
- * What may be reserved: `want` where `left` allows it, else as much of the clampable units as is left. False where even
- * `floor` is not to be had; *ret_short is the unit that ran out. left: AMOUNT_UNLIMITED without a cap.
+ * What may be reserved: `want` where `left` allows it, else what is left. False where even `floor` (at most `want`) is
+ * not to be had; *ret_short is the unit that ran out. left: AMOUNT_UNLIMITED without a cap, below zero where it was
+ * lowered after the fact. `ret` may be one of the others.
  */
 bool ledger_clamp(const struct amounts *want, const struct amounts *floor, const struct amounts *left,
                   struct amounts *ret, enum unit *ret_short);
 
-/* "5" dollars, "200000tok", "90cpu-s", "30calls", several by blanks or commas. Fills only the units named. */
+/* "5" dollars, "200000tok", "90cpu-s", "30calls", several by blanks or commas, each unit once. Fills only the units
+   named. */
 enum err MUST_USE budget_parse(struct slice text, struct amounts *ret, struct error *e);
 /* "$0.0123", "12,345 tokens", "4.2 CPU seconds": for people. */
 void amount_print(enum unit u, int64_t n, struct buf *out);

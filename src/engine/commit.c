@@ -237,7 +237,7 @@ static bool is_ready(struct engine *g, struct run *r)
     if (has_completion(g, r) || r->stop || request_waiting(g->store, r->state.id))
         return true;
     run_decide(&r->state, sys->now_ms(), &d);
-    if (d.what == DECIDE_ASK || d.what == DECIDE_REST)
+    if (d.what == DECIDE_ASK || d.what == DECIDE_REST || (g->full && r->state.nopen == 0))
         r->resting = true;
     return d.what == DECIDE_DONE || (d.what == DECIDE_INTEND && !g->full);
 }
@@ -291,6 +291,7 @@ static enum err commit_group(struct engine *g, struct run **ready, size_t n, str
                 *e = why;
         } else {
             ready[i]->broken = ready[i]->resting = true; /* J5: parked, the neighbours go on */
+            ready[i]->nstart = 0; /* A1: what it intended here is undone */
             cancel_all(g, ready[i]);
             ready[i]->state.status = RUN_BROKEN;
             snprintf(ready[i]->state.why, sizeof ready[i]->state.why, "%.239s", why.text);

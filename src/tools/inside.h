@@ -22,7 +22,7 @@ enum inside_tag {
     INSIDE_WHY,       /* land: what the conflict is, for people; names a file that was kept */
 };
 
-enum { INSIDE_PATHS_MAX = 4000, INSIDE_BYTES_MAX = 16 * 1024 * 1024, INSIDE_LOCK_MS = 10 * 1000 };
+enum { INSIDE_PATHS_MAX = 10000, INSIDE_BYTES_MAX = 16 * 1024 * 1024, INSIDE_LOCK_MS = 10 * 1000 };
 
 /*
  *  glob  ROOT PATTERN LIMIT -> PATH...        the regular files that match (tools/glob.h); ERR_LIMIT for more than LIMIT

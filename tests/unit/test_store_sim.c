@@ -285,7 +285,7 @@ static void test_killed_at_every_change(void **state)
 static void test_power_cut_at_every_change(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 3; seed++)
+    for (uint64_t seed = 1; seed <= 2; seed++)
         sweep(seed * 1000, SIM_POWER, 0, 1, true);
 }
 
