@@ -69,6 +69,9 @@ enum err MUST_USE cli_read_file(const char *path, const char *what, size_t max, 
 size_t cli_columns(int fd);
 /* Cuts a line to columns. Colours count nothing, a UTF-8 character one; wide ones are not known. */
 void cli_fit(struct buf *line, size_t width);
+bool cli_fits(const struct buf *line, size_t width);
+/* Takes a line back to its first n bytes. */
+void cli_cut(struct buf *line, size_t n);
 
 void cli_print_json(const struct json *v);
 /* What a line does at a stage, in people's words: "asking the model". */

@@ -242,26 +242,48 @@ size_t cli_columns(int fd)
     return ioctl(fd, TIOCGWINSZ, &w) == 0 && w.ws_col > 20 ? w.ws_col : 80;
 }
 
-void cli_fit(struct buf *b, size_t width)
+/* The bytes of a line that fit into `width` columns. */
+static size_t fitting(struct slice s, size_t width, bool *ret_color)
 {
     size_t col = 0, i = 0;
-    bool color = false;
-    while (i < b->n) {
-        if (b->p[i] == '\033') {
-            color = true;
-            while (i < b->n && b->p[i] != 'm')
+    *ret_color = false;
+    while (i < s.n) {
+        if (s.p[i] == '\033') {
+            *ret_color = true;
+            while (i < s.n && s.p[i] != 'm')
                 i++;
             i++;
             continue;
         }
-        if (((unsigned char)b->p[i] & 0xc0) != 0x80 && ++col > width)
-            break;
+        if (((unsigned char)s.p[i] & 0xc0) != 0x80 && ++col > width)
+            return i;
         i++;
     }
-    if (i >= b->n)
+    return s.n;
+}
+
+void cli_cut(struct buf *line, size_t n)
+{
+    if (n >= line->n)
         return;
-    b->n = i;
-    buf_add_text(b, color ? "\033[0m" : "");
+    line->n = n;
+    line->p[n] = '\0';
+}
+
+bool cli_fits(const struct buf *line, size_t width)
+{
+    bool color;
+    return fitting(buf_slice(line), width, &color) == line->n;
+}
+
+void cli_fit(struct buf *line, size_t width)
+{
+    bool color;
+    size_t n = fitting(buf_slice(line), width, &color);
+    if (n == line->n)
+        return;
+    cli_cut(line, n);
+    buf_add_text(line, color ? "\033[0m" : "");
 }
 
 void cli_print_json(const struct json *v)

@@ -210,12 +210,18 @@ static void draw(struct bar *b, const struct engine *g, const struct run_state *
         add_cells(&out, done, total, wide ? 16 : 10, b->color);
     buf_addf(&out, "%s%zu/%zu", narrow ? "" : " ", done, total);
     add_current(&out, r, wide);
-    if (g->stopping)
-        buf_add_text(&out, "  stopping…");
-    add_rates(&out, &g->live, narrow);
-    add_left(&out, b, done, total);
-    add_budget(&out, b, r);
     cli_fit(&out, width);
+    for (int part = 0; part < 4; part++) {
+        size_t before = out.n;
+        switch (part) {
+        case 0: buf_add_text(&out, g->stopping ? "  stopping…" : ""); break;
+        case 1: add_rates(&out, &g->live, narrow); break;
+        case 2: add_left(&out, b, done, total); break;
+        default: add_budget(&out, b, r);
+        }
+        if (!cli_fits(&out, width))
+            cli_cut(&out, before);
+    }
     fprintf(stderr, "\r\033[K%s", buf_str(&out));
     fflush(stderr);
     b->shown = 1;
