@@ -401,10 +401,16 @@ static void refused(struct outer *o, const struct error *why)
     snprintf(o->done.text, sizeof o->done.text, "%s", why->text);
 }
 
-/* Nothing of the caller's but the engine's socket, no core file, no signal of a closed pipe. */
+/*
+ * Nothing of the caller's but the engine's socket, no core file, no signal of a closed pipe. A terminal's Ctrl-C reaches
+ * us too, but what it means is the engine's to say: it ends us when it wants, and its death does.
+ */
 static void tidy(void)
 {
     struct rlimit none = {0, 0};
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
     close_range(ENGINE + 1, ~0u, 0);
     setrlimit(RLIMIT_CORE, &none);
     signal(SIGPIPE, SIG_IGN);
