@@ -178,7 +178,8 @@ INLINE void add_group(enum weight_type type, const void *row, const struct input
         w[i] = unpack(type, row, block + i);
     for (size_t t = 0; t < tokens; t++, q += width, din += blocks, sin += blocks) {
         UNROLL for (size_t i = 0; i < 4; i++)
-            ab[i] = fold2(type, products(type, w[2 * i], q + 2 * i * BLOCK), products(type, w[2 * i + 1], q + (2 * i + 1) * BLOCK));
+            ab[i] = fold2(type, products(type, w[2 * i], q + 2 * i * BLOCK),
+                          products(type, w[2 * i + 1], q + (2 * i + 1) * BLOCK));
         __m256i all = fold8(type, fold4(type, ab[0], ab[1]), fold4(type, ab[2], ab[3]));
         sum[t] = _mm256_fmadd_ps(whole(type, all), _mm256_mul_ps(d, _mm256_loadu_ps(din)), sum[t]);
         if (type == WEIGHT_Q4_1)
