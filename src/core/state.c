@@ -489,7 +489,8 @@ static enum err apply_finished(struct run_state *r, const struct event *ev, cons
             stick(l, QUESTION_POISON, l->stage, SLICE("crannog or one of its programs died three times in this step"));
         break;
     case OUTCOME_CANCELLED: break;
-    case OUTCOME_CONFLICT:
+    case OUTCOME_CONFLICT: /* what the person is asked about: `replace` is for that and nothing newer */
+        err = keep(r, json_text(json_get(json_get(p, "result"), "stamp")), &l->base, e);
         stick(l, QUESTION_CONFLICT, STAGE_LOOK, json_text(json_get(p, "why")));
         break;
     default:

@@ -53,7 +53,7 @@ struct line {
     uint32_t step, attempt;   /* of the open or last step */
     unsigned failures, deaths;
     int64_t wake_ms;          /* not before (backoff) */
-    bool replace;             /* a person allowed what lies there to be replaced */
+    bool replace;             /* a person allowed what lay there (`base`) to be replaced */
     /* what is known so far */
     struct slice source;      /* path; empty without a file */
     struct hash source_hash;
