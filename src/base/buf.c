@@ -17,7 +17,7 @@ void buf_release(struct buf *b)
 void buf_reset(struct buf *b)
 {
     b->n = 0;
-    b->failed = false;
+    b->failed = b->refused = false;
     if (b->p)
         b->p[0] = '\0';
 }
@@ -36,7 +36,7 @@ char *buf_extend(struct buf *b, size_t n)
             cap *= 2;
         char *p = sys->realloc(b->p, cap);
         if (!p) {
-            b->failed = true;
+            b->failed = b->refused = true;
             return NULL;
         }
         b->p = p;
@@ -119,5 +119,7 @@ enum err buf_check(const struct buf *b, const char *what, struct error *e)
 {
     if (!b->failed)
         return OK;
+    if (b->refused)
+        return error_set(e, ERR_MEMORY, "no memory for %s", what);
     return error_set(e, ERR_LIMIT, "%s is larger than %zu bytes", what, b->max);
 }

@@ -15,6 +15,7 @@ struct buf {
     size_t cap;   /* bytes allocated */
     size_t max;   /* n never passes this */
     bool failed;
+    bool refused; /* failed for want of memory, not for its maximum */
 };
 
 #define BUF_INIT(maximum) ((struct buf){.max = (maximum)})

@@ -54,8 +54,7 @@ enum err error_errno(struct error *e, int errnum, const char *fmt, ...)
 
 enum err error_wrap(struct error *e, const char *fmt, ...)
 {
-    if (!e)
-        return ERR_IO;
+    ASSERT(e);
     struct error old = *e;
     va_list ap;
     va_start(ap, fmt);

@@ -42,7 +42,8 @@ enum err error_set(struct error *e, enum err code, const char *fmt, ...) PRINTF_
 /* The same from an errno value: picks the code, appends ": " and the system's words for it. */
 enum err error_errno(struct error *e, int errnum, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
-/* Puts "<context>: " before the text of an error that is already set; returns its code. */
+/* Puts "<context>: " before the text of an error that is already set; returns its code. That code stands nowhere else,
+   so e is not NULL here: who has only an optional one writes `return e ? error_wrap(e, …) : err`. */
 enum err error_wrap(struct error *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* A short name for a code ("io", "conflict"), for logs and JSON. Never NULL. */

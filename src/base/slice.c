@@ -94,15 +94,14 @@ bool slice_int(struct slice s, int64_t *ret)
     size_t i = negative;
     if (i == s.n)
         return false;
-    uint64_t value = 0;
-    for (; i < s.n; i++) {
-        if (s.p[i] < '0' || s.p[i] > '9' || value > (uint64_t)INT64_MAX / 10)
+    int64_t value = 0; /* counted below zero, where there is one number more */
+    for (; i < s.n; i++)
+        if (s.p[i] < '0' || s.p[i] > '9' || __builtin_mul_overflow(value, 10, &value) ||
+            __builtin_sub_overflow(value, s.p[i] - '0', &value))
             return false;
-        value = value * 10 + (uint64_t)(s.p[i] - '0');
-        if (value > (uint64_t)INT64_MAX)
-            return false;
-    }
-    *ret = negative ? -(int64_t)value : (int64_t)value;
+    if (!negative && value == INT64_MIN)
+        return false;
+    *ret = negative ? value : -value;
     return true;
 }
 

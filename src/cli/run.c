@@ -101,7 +101,7 @@ static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
     json_put_text(p, "account", slice_of(account));
     json_put_text(p, "agent", SLICE("main"));
     json_put_text(p, "model", slice_of(j->model));
-    amounts_print(&j->budget, p, "budget");
+    caps_print(&j->budget, p, "budget");
     json_put_int(p, "slots", 1);
     json_put_int(p, "window", j->cfg.window);
     json_put_text(p, "land", j->plan.land.n ? j->plan.land : SLICE("step"));

@@ -54,7 +54,7 @@ static void report_line(struct bar *b, const struct run_state *r, const struct i
     struct slice name = it->plan ? it->plan->name : r->is_exec ? SLICE("exec") : SLICE("check of the whole");
     bool stuck = l->stage == STAGE_STUCK;
     buf_addf(&text, "%s %.*s", stuck ? "!" : l->stage == STAGE_SKIPPED ? "-" : "+", SLICE_ARG(name));
-    if (total > 1)
+    if (total > 1 && l != &it->head)
         buf_addf(&text, " %zu/%zu", n, total);
     if (l->source.n) {
         buf_add_text(&text, "  ");

@@ -27,6 +27,15 @@ void amounts_print(const struct amounts *a, struct json *into, const char *key)
     json_put(into, key, o);
 }
 
+void caps_print(const struct amounts *a, struct json *into, const char *key)
+{
+    struct json *o = json_object();
+    for (int u = 0; u < UNITS; u++)
+        if (a->n[u] != AMOUNT_UNLIMITED)
+            json_put_int(o, unit_name(u), a->n[u]);
+    json_put(into, key, o);
+}
+
 struct amounts amounts_from_json(const struct json *v, int64_t missing)
 {
     struct amounts a;
@@ -114,40 +123,52 @@ static bool parse_nano(struct slice s, int64_t *ret)
     return true;
 }
 
-static bool parse_one(struct slice word, struct amounts *ret)
+static bool parse_one(struct slice word, enum unit *ret_unit, int64_t *ret)
 {
     static const struct { struct slice suffix; enum unit unit; } units[] = {
         {{"tok", 3}, UNIT_TOKENS}, {{"cpu-s", 5}, UNIT_CPU_NS}, {{"calls", 5}, UNIT_CALLS}};
+    if (word.n > 1 && word.p[0] == '0' && word.p[1] >= '0' && word.p[1] <= '9')
+        return false; /* the rest of "1,000tok" */
     for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
         if (!slice_ends(word, units[i].suffix))
             continue;
         struct slice number = slice_sub(word, 0, word.n - units[i].suffix.n);
-        int64_t *to = &ret->n[units[i].unit];
-        return units[i].unit == UNIT_CPU_NS ? parse_nano(number, to) : slice_int(number, to) && *to >= 0;
+        *ret_unit = units[i].unit;
+        return *ret_unit == UNIT_CPU_NS ? parse_nano(number, ret) : slice_int(number, ret) && *ret >= 0;
     }
     if (slice_starts(word, SLICE("$")))
         word = slice_sub(word, 1, word.n);
-    return parse_nano(word, &ret->n[UNIT_NUSD]);
+    *ret_unit = UNIT_NUSD;
+    return parse_nano(word, ret);
+}
+
+static bool is_gap(char c)
+{
+    return c == ' ' || c == ',' || c == '\t';
 }
 
 enum err budget_parse(struct slice text, struct amounts *ret, struct error *e)
 {
     struct amounts got = *ret;
+    bool named[UNITS] = {false};
     size_t words = 0;
-    for (size_t i = 0; i < text.n;) {
-        if (text.p[i] == ' ' || text.p[i] == ',' || text.p[i] == '\t') {
-            i++;
-            continue;
-        }
-        size_t n = 0;
-        while (i + n < text.n && text.p[i + n] != ' ' && text.p[i + n] != ',' && text.p[i + n] != '\t')
+    for (size_t i = 0, n = 0; i < text.n; i += n ? n : 1) {
+        for (n = 0; i + n < text.n && !is_gap(text.p[i + n]);)
             n++;
+        if (n == 0)
+            continue;
         struct slice word = slice_sub(text, i, n);
-        if (!parse_one(word, &got))
+        enum unit unit;
+        int64_t v;
+        if (!parse_one(word, &unit, &v))
             return error_set(e, ERR_USAGE, "'%.*s' is not a budget; write 5 (dollars), 200000tok, 90cpu-s or 30calls",
                              SLICE_ARG(slice_sub(word, 0, 60)));
+        if (named[unit]) /* "5,50" would be fifty dollars */
+            return error_set(e, ERR_USAGE, "'%.*s' is the second amount of its unit in the budget; a fraction is written 5.50",
+                             SLICE_ARG(slice_sub(word, 0, 60)));
+        named[unit] = true;
+        got.n[unit] = v;
         words++;
-        i += n;
     }
     if (!words)
         return error_set(e, ERR_USAGE, "an empty budget; write 5 (dollars), 200000tok, 90cpu-s or 30calls");

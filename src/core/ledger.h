@@ -28,6 +28,8 @@ struct amounts amounts_unlimited(void);
 const char *unit_name(enum unit u); /* "nusd", "tokens", "cpu_ns", "calls" */
 /* {"tokens":12,"cpu_ns":5}; zero units are left out (unlimited ones too). */
 void amounts_print(const struct amounts *a, struct json *into, const char *key);
+/* The same for caps: a cap of zero is one, only unlimited units are left out. */
+void caps_print(const struct amounts *a, struct json *into, const char *key);
 struct amounts amounts_from_json(const struct json *v, int64_t missing);
 struct amounts amounts_add(struct amounts a, struct amounts b); /* saturating */
 
@@ -37,13 +39,15 @@ bool account_ancestor(struct slice account, size_t i, struct slice *ret);
 bool account_ok(struct slice account);
 
 /*
- * What may be reserved: `want` where `left` allows it, else as much of the clampable units as is left. False where even
- * `floor` is not to be had; *ret_short is the unit that ran out. left: AMOUNT_UNLIMITED without a cap.
+ * What may be reserved: `want` where `left` allows it, else what is left. False where even `floor` (at most `want`) is
+ * not to be had; *ret_short is the unit that ran out. left: AMOUNT_UNLIMITED without a cap, below zero where it was
+ * lowered after the fact. `ret` may be one of the others.
  */
 bool ledger_clamp(const struct amounts *want, const struct amounts *floor, const struct amounts *left,
                   struct amounts *ret, enum unit *ret_short);
 
-/* "5" dollars, "200000tok", "90cpu-s", "30calls", several by blanks or commas. Fills only the units named. */
+/* "5" dollars, "200000tok", "90cpu-s", "30calls", several by blanks or commas, each unit once. Fills only the units
+   named. */
 enum err MUST_USE budget_parse(struct slice text, struct amounts *ret, struct error *e);
 /* "$0.0123", "12,345 tokens", "4.2 CPU seconds": for people. */
 void amount_print(enum unit u, int64_t n, struct buf *out);

@@ -1,7 +1,9 @@
 #include "core/plan.h"
 
 #include <string.h>
+#include <strings.h>
 
+#include "core/internal.h"
 #include "text/yaml.h"
 
 struct parser {
@@ -12,6 +14,7 @@ struct parser {
     struct plan *plan;
     size_t cap;
     struct slice raw_needs[PLAN_ITEMS_MAX];
+    unsigned said[PLAN_ITEMS_MAX]; /* keys of an item, a bit each */
     struct error *e;
 };
 
@@ -43,105 +46,11 @@ static bool is_name(struct slice s, char low, char high, const char *more)
     return true;
 }
 
-bool plan_path_ok(struct slice path)
+static enum err check_template(struct parser *p, unsigned line, struct slice t, struct slice var, enum template_kind kind)
 {
-    if (path.n == 0 || path.n > 1024 || memchr(path.p, '\0', path.n))
-        return false;
-    for (size_t from = 0; from <= path.n;) {
-        struct slice part = slice_sub(path, from, slice_index(slice_sub(path, from, path.n), '/'));
-        if (part.n == 0 || part.n > 255 || slice_is(part, ".") || slice_is(part, ".."))
-            return false;
-        from += part.n + 1;
-    }
-    return true;
-}
-
-/* ---- templates ---- */
-
-static void add_value(struct slice v, bool shell, struct buf *out)
-{
-    if (!shell) {
-        buf_add(out, v);
-        return;
-    }
-    buf_add_char(out, '\'');
-    for (size_t i = 0; i < v.n; i++)
-        if (v.p[i] == '\'')
-            buf_add_text(out, "'\\''");
-        else
-            buf_add_char(out, v.p[i]);
-    buf_add_char(out, '\'');
-}
-
-static bool variable_value(struct slice field, struct slice path, struct slice *ret)
-{
-    size_t slash = path.n;
-    while (slash && path.p[slash - 1] != '/')
-        slash--;
-    struct slice name = slice_sub(path, slash, path.n);
-    size_t dot = name.n;
-    while (dot && name.p[dot - 1] != '.')
-        dot--;
-    if (field.n == 0)
-        *ret = path;
-    else if (slice_is(field, ".name"))
-        *ret = name;
-    else if (slice_is(field, ".stem"))
-        *ret = dot > 1 ? slice_sub(name, 0, dot - 1) : name;
-    else if (slice_is(field, ".dir"))
-        *ret = slash ? slice_sub(path, 0, slash - 1) : SLICE(".");
-    else
-        return false;
-    return true;
-}
-
-/* The length of "{VAR…}" at the start of s, 0 if it is none; *ret_field is what stands behind the name. */
-static size_t variable_at(struct slice s, struct slice var, struct slice *ret_field)
-{
-    if (s.n == 0 || s.p[0] != '{' || var.n == 0 || !slice_eq(slice_sub(s, 1, var.n), var))
-        return 0;
-    size_t close = slice_index(s, '}');
-    if (close == s.n || close < 1 + var.n)
-        return 0;
-    *ret_field = slice_sub(s, 1 + var.n, close - 1 - var.n);
-    return close + 1;
-}
-
-void plan_expand(struct slice template, struct slice var, struct slice path, bool shell, struct buf *out)
-{
-    for (size_t i = 0; i < template.n;) {
-        struct slice field, value;
-        size_t n = variable_at(slice_sub(template, i, template.n), var, &field);
-        if (n && variable_value(field, path, &value)) {
-            add_value(value, shell, out);
-            i += n;
-        } else {
-            buf_add_char(out, template.p[i++]);
-        }
-    }
-}
-
-static bool has_variable(struct slice template, struct slice var)
-{
-    struct slice field;
-    for (size_t i = 0; i < template.n; i++)
-        if (variable_at(slice_sub(template, i, template.n), var, &field))
-            return true;
-    return false;
-}
-
-/* Every "{" in a template must be a variable of this item: a typo would otherwise become a file name. */
-static enum err check_template(struct parser *p, unsigned line, struct slice t, struct slice var)
-{
-    for (size_t i = 0; i < t.n; i++) {
-        struct slice field = SLICE_NONE, value, rest = slice_sub(t, i, t.n);
-        if (t.p[i] != '{')
-            continue;
-        size_t n = variable_at(rest, var, &field);
-        if (!n || !variable_value(field, SLICE("x"), &value))
-            return bad(p, line, "unknown variable", slice_sub(rest, 0, slice_index(rest, '}') + 1));
-    }
-    return OK;
+    struct slice where;
+    const char *why;
+    return template_wrong(t, var, kind, &where, &why) ? bad(p, line, why, where) : OK;
 }
 
 /* ---- front matter ---- */
@@ -156,6 +65,8 @@ static enum err front_value(struct parser *p, struct slice key, const struct jso
     if (to) {
         if (json_type(v) != JSON_TEXT)
             return bad(p, 1, "text is wanted in the front matter for", key);
+        if (json_text(v).n > PLAN_TEXT_MAX)
+            return bad(p, 1, "longer than 8,192 bytes in the front matter:", key);
         *to = arena_copy(p->arena, json_text(v));
         return to->p ? OK : error_set(p->e, ERR_MEMORY, "%s: too large", p->name);
     }
@@ -191,34 +102,29 @@ static enum err parse_front(struct parser *p)
         p->e->code = ERR_USAGE;
         return error_wrap(p->e, "%s: front matter (counted from its first line)", p->name);
     }
-    for (size_t i = 0; !err && i < json_count(front); i++) {
-        struct slice key;
-        const struct json *v = json_member(front, i, &key);
+    if (json_type(front) != JSON_OBJECT)
+        return bad(p, 1, "the front matter is not made of lines like \"goal: …\"", SLICE_NONE);
+    struct json_walk walk = {0};
+    const struct json *v;
+    for (struct slice key; !err && json_next(front, &walk, &key, &v);)
         err = front_value(p, key, v);
-    }
-    if (!err && p->plan->land.n && !slice_is(p->plan->land, "step") &&
-        !slice_is(p->plan->land, "end") && !slice_is(p->plan->land, "ask"))
-        err = bad(p, 1, "land is step, end or ask, not", p->plan->land);
+    struct slice land = p->plan->land;
+    if (!err && land.n && !slice_is(land, "step") && !slice_is(land, "end") && !slice_is(land, "ask"))
+        err = bad(p, 1, "land is step, end or ask, not", land);
     return err;
 }
 
 /* ---- items ---- */
 
-static size_t indent_of(struct slice line)
-{
-    size_t n = 0;
-    while (n < line.n && (line.p[n] == ' ' || line.p[n] == '\t'))
-        n++;
-    return n;
-}
-
 /* "for each `GLOB` as VAR, TEXT" → glob, var and the text behind. */
 static enum err parse_each(struct parser *p, struct plan_item *it)
 {
-    static const struct slice opening = {"for each `", 10};
-    if (!slice_starts(it->text, opening))
+    if (!slice_starts(it->text, SLICE("for each")) && !slice_starts(it->text, SLICE("For each")))
         return OK;
-    struct slice s = slice_sub(it->text, opening.n, it->text.n);
+    struct slice s = slice_trim(slice_sub(it->text, 8, it->text.n));
+    if (s.n == 0 || s.p[0] != '`')
+        return OK; /* "for each chapter": no files are meant */
+    s = slice_sub(s, 1, s.n);
     size_t tick = slice_index(s, '`');
     struct slice after = slice_sub(s, tick + 1, s.n);
     if (tick == s.n)
@@ -247,47 +153,105 @@ static enum err parse_each(struct parser *p, struct plan_item *it)
     return OK;
 }
 
+static const char *const keys[] = {"writes", "verify", "needs", "agent", "model", "ask", "budget", "retries"};
+enum { KEY_TEXTS = 6, KEY_BUDGET = 6, KEYS = 8 }; /* the first ones are texts */
+
+/* The number of a key that is written in small letters, or in others with `loose`; KEYS if it is none. */
+static size_t key_index(struct slice word, bool loose)
+{
+    size_t i = 0;
+    while (i < KEYS && !(slice_is(word, keys[i]) ||
+                         (loose && word.n == strlen(keys[i]) && strncasecmp(word.p, keys[i], word.n) == 0)))
+        i++;
+    return i;
+}
+
 static enum err set_key(struct parser *p, struct plan_item *it, struct slice key, struct slice value, size_t index)
 {
-    struct { const char *key; struct slice *to; } texts[] = {
-        {"writes", &it->writes}, {"verify", &it->verify}, {"agent", &it->agent}, {"model", &it->model},
-        {"ask", &it->ask},       {"needs", &p->raw_needs[index]}};
+    struct slice *const texts[KEY_TEXTS] = {&it->writes, &it->verify, &p->raw_needs[index],
+                                            &it->agent,  &it->model,  &it->ask};
+    size_t k = key_index(key, false);
     int64_t n;
+    if (k == KEYS)
+        return bad(p, p->line, "unknown key (writes, verify, needs, agent, model, budget, retries, ask are known):", key);
     if (value.n == 0)
         return bad(p, p->line, "nothing stands behind", key);
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        if (slice_is(key, texts[i].key)) {
-            if (texts[i].to->n)
-                return bad(p, p->line, "said twice:", key);
-            *texts[i].to = value;
-            return OK;
-        }
-    if (slice_is(key, "budget")) {
+    if (value.n > PLAN_TEXT_MAX)
+        return bad(p, p->line, "longer than 8,192 bytes:", key);
+    if (p->said[index] & 1u << k)
+        return bad(p, p->line, "said twice:", key);
+    p->said[index] |= 1u << k;
+    if (k < KEY_TEXTS) {
+        *texts[k] = value;
+        return OK;
+    }
+    if (k == KEY_BUDGET) {
         enum err err = budget_parse(value, &it->budget, p->e);
         return err ? error_wrap(p->e, "%s:%u", p->name, p->line) : OK;
     }
-    if (slice_is(key, "retries")) {
-        if (!slice_int(value, &n) || n < 0 || n > PLAN_RETRIES_MAX)
-            return bad(p, p->line, "retries is a number from 0 to 20, not", value);
-        it->retries = (unsigned)n;
-        return OK;
-    }
-    return bad(p, p->line, "unknown key (writes, verify, needs, agent, model, budget, retries, ask are known):", key);
+    if (!slice_int(value, &n) || n < 0 || n > PLAN_RETRIES_MAX)
+        return bad(p, p->line, "retries is a number from 0 to 20, not", value);
+    it->retries = (unsigned)n;
+    return OK;
+}
+
+/* "- [ ] …", also with * and +, which are no items of ours but look like some. */
+static bool is_box(struct slice s)
+{
+    return s.n >= 5 && strchr("-*+", s.p[0]) && s.p[1] == ' ' && s.p[2] == '[' && s.p[4] == ']';
+}
+
+/* The word before a colon at the start of a line; empty if there is none. *ret_value is what stands behind. */
+static struct slice key_of(struct slice s, struct slice *ret_value)
+{
+    size_t n = 0, colon;
+    while (n < s.n && ((s.p[n] >= 'a' && s.p[n] <= 'z') || (s.p[n] >= 'A' && s.p[n] <= 'Z')))
+        n++;
+    for (colon = n; colon < s.n && s.p[colon] == ' ';)
+        colon++;
+    if (n == 0 || colon == s.n || s.p[colon] != ':')
+        return SLICE_NONE;
+    *ret_value = slice_sub(s, colon + 1, s.n);
+    return slice_sub(s, 0, n);
+}
+
+static bool is_small(struct slice s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] < 'a' || s.p[i] > 'z')
+            return false;
+    return s.n > 0;
 }
 
 /* An indented line: "key: value" where the first word is all lower case and ends with a colon, else more text. */
 static enum err item_line(struct parser *p, struct plan_item *it, struct slice line, size_t index)
 {
-    struct slice s = slice_trim(line);
-    size_t n = 0;
-    while (n < s.n && s.p[n] >= 'a' && s.p[n] <= 'z')
-        n++;
-    if (n && n < s.n && s.p[n] == ':' && (n + 1 == s.n || s.p[n + 1] == ' '))
-        return set_key(p, it, slice_sub(s, 0, n), slice_trim(slice_sub(s, n + 1, s.n)), index);
+    struct slice s = slice_trim(line), value = SLICE_NONE, key = key_of(s, &value);
+    bool well = is_small(key) && s.p[key.n] == ':' && (value.n == 0 || value.p[0] == ' ' || value.p[0] == '\t');
+    if (is_box(s))
+        return bad(p, p->line, "an item stands at the margin; this one is indented:", s);
+    if (well)
+        return set_key(p, it, key, slice_trim(value), index);
+    if (key_index(key, true) < KEYS) /* "Verify: …" would silently become a part of the text */
+        return bad(p, p->line, "a key is written in small letters, with a colon and a blank behind it, not", s);
+    if (it->text.n + 1 + s.n > PLAN_TEXT_MAX)
+        return bad(p, p->line, "the text is longer than 8,192 bytes in item", it->name);
     char *joined = arena_printf(p->arena, "%.*s %.*s", SLICE_ARG(it->text), SLICE_ARG(s));
     if (!joined)
         return error_set(p->e, ERR_MEMORY, "%s: too large", p->name);
     it->text = slice_trim(slice_of(joined));
+    return OK;
+}
+
+/* A line that belongs to no item is for people, unless it looks as if it were meant for us. */
+static enum err other_line(struct parser *p, struct slice line)
+{
+    struct slice s = slice_trim(line), value, key = key_of(s, &value);
+    if (is_box(s))
+        return bad(p, p->line, s.p[0] == '-' ? "an item stands at the margin; this one is indented:"
+                                             : "an item starts with \"- [ ] name: what to do\", not", s);
+    if (s.p != line.p && key_index(key, true) < KEYS)
+        return bad(p, p->line, "this line belongs to no item (another line at the margin ended it):", s);
     return OK;
 }
 
@@ -341,28 +305,72 @@ static enum err resolve_needs(struct parser *p, size_t index)
     return OK;
 }
 
+/* The templates put together for the longest and worst name: what the engine makes of them later stays bounded. */
+static enum err check_expanded(struct parser *p, const struct plan_item *it, struct slice t, bool shell)
+{
+    char worst[1024];
+    BUF_CLEANUP struct buf out = BUF_INIT(PLAN_EXPANDED_MAX);
+    memset(worst, '\'', sizeof worst);
+    plan_expand(t, it->var, (struct slice){worst, sizeof worst}, shell, &out);
+    return buf_ok(&out) ? OK : bad(p, it->line, "too long with the names of files put in:", slice_sub(t, 0, 40));
+}
+
+static enum err check_item(struct parser *p, const struct plan_item *it)
+{
+    if (it->text.n == 0)
+        return bad(p, it->line, "nothing to do stands in item", it->name);
+    if (it->text.n > PLAN_TEXT_MAX)
+        return bad(p, it->line, "the text is longer than 8,192 bytes in item", it->name);
+    if (it->writes.n == 0)
+        return bad(p, it->line, "an item without `writes:` needs an agent with tools, which this version does not have; "
+                                "say what file it writes. Item", it->name);
+    enum err err = check_template(p, it->line, it->writes, it->var, TEMPLATE_PATH);
+    if (!err)
+        err = check_template(p, it->line, it->verify, it->var, TEMPLATE_SHELL);
+    if (!err)
+        err = check_template(p, it->line, it->text, it->var, TEMPLATE_TEXT);
+    if (!err)
+        err = check_expanded(p, it, it->verify, true);
+    if (!err)
+        err = check_expanded(p, it, it->text, false);
+    return err;
+}
+
 static enum err finish_item(struct parser *p, size_t index)
 {
     struct plan_item *it = &p->plan->items[index];
     enum err err = parse_each(p, it);
-    if (!err && it->text.n == 0)
-        err = bad(p, it->line, "nothing to do stands in item", it->name);
-    if (!err && it->writes.n == 0)
-        err = bad(p, it->line,
-                  "an item without `writes:` needs an agent with tools, which this version does not have; say what file "
-                  "it writes. Item", it->name);
     if (!err)
-        err = check_template(p, it->line, it->writes, it->var);
-    if (!err)
-        err = check_template(p, it->line, it->verify, it->var);
+        err = check_item(p, it);
     if (err)
         return err;
-    it->gathers = !has_variable(it->writes, it->var);
+    it->gathers = !template_has(it->writes, it->var);
     BUF_CLEANUP struct buf example = BUF_INIT(4096);
     plan_expand(it->writes, it->var, SLICE("x/y.z"), false, &example);
-    if (!plan_path_ok(buf_slice(&example)))
+    if (!buf_ok(&example) || !plan_path_ok(buf_slice(&example)))
         return bad(p, it->line, "writes: wants a path below the plan's folder, not", it->writes);
     return resolve_needs(p, index);
+}
+
+static enum err parse_lines(struct parser *p)
+{
+    struct plan *plan = p->plan;
+    enum err err = OK;
+    bool in_item = false;
+    for (struct slice line; !err && next_line(p, &line);) {
+        if (slice_trim(line).n == 0)
+            continue;
+        bool indented = line.p[0] == ' ' || line.p[0] == '\t';
+        bool starts = slice_starts(line, SLICE("- [")) || slice_starts(line, SLICE("-["));
+        if (starts)
+            err = start_item(p, line);
+        else if (in_item && indented)
+            err = item_line(p, &plan->items[plan->nitems - 1], line, plan->nitems - 1);
+        else
+            err = other_line(p, line);
+        in_item = starts || (in_item && indented);
+    }
+    return err;
 }
 
 enum err plan_parse(struct slice text, const char *name, struct arena *a, struct plan *ret, struct error *e)
@@ -374,25 +382,14 @@ enum err plan_parse(struct slice text, const char *name, struct arena *a, struct
         return error_set(e, ERR_LIMIT, "%s is larger than 256 KiB", name);
     if (!slice_is_utf8(text) || (text.n && memchr(text.p, '\0', text.n)))
         return error_set(e, ERR_USAGE, "%s is not UTF-8 text", name);
+    if (slice_starts(text, SLICE("\xef\xbb\xbf"))) /* the mark that some editors put in front */
+        text = slice_sub(text, 3, text.n);
     p.rest = arena_copy(a, text);
-    if (text.n && !p.rest.p)
+    if (!p.rest.p)
         return error_set(e, ERR_MEMORY, "%s: too large", name);
     enum err err = parse_front(&p);
-    bool in_item = false;
-    for (struct slice line; !err && next_line(&p, &line);) {
-        if (slice_trim(line).n == 0)
-            continue;
-        if (slice_starts(line, SLICE("- [")) || slice_starts(line, SLICE("-["))) {
-            err = start_item(&p, line);
-            in_item = true;
-        } else if (in_item && indent_of(line) >= 2) {
-            err = item_line(&p, &plan.items[plan.nitems - 1], line, plan.nitems - 1);
-        } else if (indent_of(line) >= 2 && slice_starts(slice_trim(line), SLICE("- ["))) {
-            err = bad(&p, p.line, "an item stands at the margin; this one is indented:", slice_trim(line));
-        } else {
-            in_item = false;
-        }
-    }
+    if (!err)
+        err = parse_lines(&p);
     for (size_t i = 0; !err && i < plan.nitems; i++)
         err = finish_item(&p, i);
     if (!err && plan.nitems == 0)

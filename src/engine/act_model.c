@@ -409,6 +409,11 @@ static void measured(struct frame *f, struct completion *c)
     c->result = json_object();
     json_put_int(c->result, "tokens", (int64_t)message_get_u64(f->message, INFER_TOKENS, 0));
     json_put(c->result, "cuts", cuts);
+    if (json_count(cuts) > RUN_PARTS_MAX) { /* a question for a person, not the end of the run */
+        c->outcome = OUTCOME_FAILED;
+        c->final = true;
+        snprintf(c->why, sizeof c->why, "the document is too long: %zu parts, at most %d are read", json_count(cuts), RUN_PARTS_MAX);
+    }
     c->used.n[UNIT_CPU_NS] = (int64_t)message_get_u64(f->message, INFER_CPU_NS, 0);
 }
 

@@ -86,7 +86,7 @@ static enum err land_args(struct engine *g, const struct open_step *o, const str
 {
     struct hash content;
     struct stamp base;
-    BUF_CLEANUP struct buf bytes = BUF_INIT(DOCUMENT_BYTES_MAX), raw = BUF_INIT(1024);
+    BUF_CLEANUP struct buf bytes = BUF_INIT(DOCUMENT_BYTES_MAX);
     char name[96];
     if (!hash_from_hex(json_text(json_get(args, "content")), &content) ||
         !stamp_from_hex(json_text(json_get(args, "base")), &base))
@@ -216,7 +216,7 @@ static void put_hash(struct json *o, const char *key, const struct hash *h)
     json_put_text(o, key, slice_of(hex));
 }
 
-static void done_list(struct completion *c, struct slice reply, struct slice pattern, struct arena *a)
+static void done_list(struct completion *c, const struct plan_item *item, struct slice reply, struct arena *a)
 {
     struct slice *paths;
     size_t n;
@@ -227,8 +227,12 @@ static void done_list(struct completion *c, struct slice reply, struct slice pat
     }
     if (n == 0) {
         char why[200];
-        snprintf(why, sizeof why, "no file matches `%.*s`; put some there, or change the plan", SLICE_ARG(slice_sub(pattern, 0, 100)));
+        snprintf(why, sizeof why, "no file matches `%.*s`; put some there, or change the plan", SLICE_ARG(slice_sub(item->glob, 0, 100)));
         fail(c, true, why);
+        return;
+    }
+    if (plan_targets_check(item, paths, n, &e)) {
+        fail(c, true, e.text);
         return;
     }
     struct json *list = json_array();
@@ -288,7 +292,7 @@ static void done_look(struct completion *c, struct engine *g, const struct run *
     }
 }
 
-static void done_land(struct completion *c, const struct line *l, struct slice reply)
+static void done_land(struct completion *c, struct slice reply)
 {
     struct file_landed landed;
     struct error e;
@@ -301,8 +305,7 @@ static void done_land(struct completion *c, const struct line *l, struct slice r
     json_put_text(c->result, "stamp", buf_slice(&hex));
     if (landed.result == LANDING_CONFLICT) {
         c->outcome = OUTCOME_CONFLICT;
-        snprintf(c->why, sizeof c->why, "%.*s was changed by somebody else just now and is kept as it is; answer keep or replace",
-                 SLICE_ARG(slice_sub(l->target, 0, 100)));
+        snprintf(c->why, sizeof c->why, "%.*s", SLICE_ARG(slice_sub(landed.why, 0, sizeof c->why - 1)));
     }
 }
 
@@ -349,15 +352,13 @@ static void done(struct engine *g, struct run *r, const struct open_step *o, con
         fail(c, res->status == ERR_MISSING || res->status == ERR_UNSUPPORTED || res->status == ERR_DENIED,
              *res->why ? res->why : "the file tool was ended by a signal");
     } else if (o->stage == STAGE_LIST) {
-        JSON_CLEANUP struct json *args = NULL;
-        if (json_parse(o->args, &args, NULL) == OK)
-            done_list(c, buf_slice(&res->reply), json_text(json_get(args, "pattern")), &a);
+        done_list(c, r->state.items[o->item].plan, buf_slice(&res->reply), &a);
     } else if (o->stage == STAGE_READ) {
         done_read(c, r, l, buf_slice(&res->reply));
     } else if (o->stage == STAGE_LOOK) {
         done_look(c, g, r, l, buf_slice(&res->reply));
     } else {
-        done_land(c, l, buf_slice(&res->reply));
+        done_land(c, buf_slice(&res->reply));
     }
 }
 

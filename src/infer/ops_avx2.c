@@ -60,7 +60,7 @@ static void quantise_block(const float *x, int8_t *q, float *d, float *s)
     }
     float top = max8(most);
     bool sane = top <= 1e30f && !_mm256_movemask_ps(odd);
-    __m256 scale = _mm256_set1_ps(sane && top > 0 ? 127 / top : 0);
+    __m256 scale = _mm256_set1_ps(top > 1e-30f ? 127 / top : 0);
     __m256i w[4], sum = _mm256_setzero_si256();
     for (int i = 0; i < 4; i++) {
         w[i] = sane ? _mm256_cvtps_epi32(_mm256_mul_ps(v[i], scale)) : _mm256_setzero_si256();
@@ -70,7 +70,7 @@ static void quantise_block(const float *x, int8_t *q, float *d, float *s)
     __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(w[0], w[1]), _mm256_packs_epi32(w[2], w[3]));
     bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
     _mm256_storeu_si256((__m256i *)(void *)q, bytes);
-    *d = sane ? top / 127 : NAN;
+    *d = sane ? (top > 1e-30f ? top / 127 : 0) : NAN;
     *s = *d * sum8(_mm256_cvtepi32_ps(sum));
 }
 

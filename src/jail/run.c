@@ -1,6 +1,6 @@
 /*
- * The outer process of a jail: reads the plan, starts pid 1 in its namespaces, gives it ids and what only root may open,
- * then sits outside the walls: takes output, watches the wall clock, reports. It keeps nothing secret and does not
+ * The outer process of a jail: reads the plan, starts pid 1 in its namespaces, gives it ids and what only root may
+ * open, then sits outside the walls: takes output, watches the wall clock, reports. It keeps nothing secret and does not
  * look at what comes from inside beyond counting it.
  */
 #include "jail/run.h"
@@ -112,8 +112,8 @@ static void close_outer(struct outer *o)
         sys_close_fd(ends[i]);
 }
 
-/* As fork, into the namespaces that a child can only be born into; pid 1 makes the others itself (init.c), while we write
-   its id maps and open its sources. */
+/* As fork, into the namespaces that a child can only be born into; pid 1 makes the others itself (init.c), while we
+   write its id maps and open its sources. */
 static pid_t clone_namespaces(void)
 {
     struct clone_args args = {

@@ -160,7 +160,7 @@ static enum err free_of_others(struct store *s, uint64_t run, int64_t holder, in
     if (!err)
         err = holder_alive(s, &h, &alive, e);
     if (!err && alive)
-        return error_set(e, ERR_BUSY, "run r%llu is being worked on by process %lld; watch it with `crannog show --follow r%llu`, "
+        return error_set(e, ERR_BUSY, "run r%llu is being worked on by process %lld; see `crannog show r%llu`, "
                          "end it with `crannog stop r%llu`", (unsigned long long)run, (long long)h.pid,
                          (unsigned long long)run, (unsigned long long)run);
     *ret_dead = holder;

@@ -127,6 +127,29 @@ static struct json *item_json(const struct run_state *r, const struct item_state
     return o;
 }
 
+/* What caps the run by itself: what it began with, or what a person set since. */
+struct own_caps {
+    const struct run_state *run;
+    struct amounts caps;
+};
+
+static void own_cap(void *ctx, const struct cap *c)
+{
+    struct own_caps *o = ctx;
+    if (slice_is(o->run->account, c->account) && strcmp(c->window, "total") == 0)
+        o->caps.n[c->unit] = c->amount;
+}
+
+static struct json *budget_json(struct store *s, const struct run_state *r)
+{
+    struct own_caps o = {r, amounts_unlimited()};
+    JSON_CLEANUP struct json *holder = json_object();
+    if (cap_each(s, own_cap, &o, NULL))
+        o.caps = r->budget;
+    caps_print(&o.caps, holder, "budget");
+    return json_clone(json_get(holder, "budget"));
+}
+
 enum err view_run(struct store *s, uint64_t run, struct json **ret, struct error *e)
 {
     ARENA_CLEANUP struct arena a = ARENA_INIT(RUN_ARENA_BYTES);
@@ -154,7 +177,7 @@ enum err view_run(struct store *s, uint64_t run, struct json **ret, struct error
     json_put_int(o, "total", (int64_t)total);
     amounts_print(&r.used, o, "used");
     amounts_print(&r.assumed, o, "assumed");
-    amounts_print(&r.budget, o, "budget");
+    json_put(o, "budget", budget_json(s, &r));
     json_put_int(o, "started_ms", r.started_ms);
     json_put_int(o, "updated_ms", r.updated_ms);
     json_put_int(o, "events", (int64_t)r.seq);
@@ -211,12 +234,26 @@ static void add_balance(void *ctx, const struct balance *b)
     json_push(ctx, o);
 }
 
+static void add_cap(void *ctx, const struct cap *c)
+{
+    struct json *o = json_object();
+    json_put_text(o, "account", slice_of(c->account));
+    json_put_text(o, "window", slice_of(c->window));
+    json_put_text(o, "unit", slice_of(unit_name(c->unit)));
+    json_put_int(o, "amount", c->amount);
+    json_put_int(o, "used", c->used);
+    json_push(ctx, o);
+}
+
 enum err view_spend(struct store *s, struct json **ret, struct error *e)
 {
-    struct json *accounts = json_array();
+    struct json *accounts = json_array(), *caps = json_array();
     enum err err = ledger_each(s, add_balance, accounts, e);
+    if (!err)
+        err = cap_each(s, add_cap, caps, e);
     *ret = json_object();
     json_put(*ret, "accounts", accounts);
+    json_put(*ret, "caps", caps);
     if (err) {
         json_free(*ret);
         *ret = NULL;

@@ -20,6 +20,10 @@ static void test_slice_int(void **state)
     assert_true(slice_int(SLICE("9223372036854775807"), &v) && v == INT64_MAX);
     assert_false(slice_int(SLICE("9223372036854775808"), &v));
     assert_true(slice_int(SLICE("-12"), &v) && v == -12);
+    assert_true(slice_int(SLICE("-9223372036854775808"), &v) && v == INT64_MIN);
+    assert_false(slice_int(SLICE("-9223372036854775809"), &v));
+    assert_false(slice_int(SLICE("99999999999999999999999"), &v));
+    assert_true(slice_int(SLICE("-0"), &v) && v == 0);
     assert_false(slice_int(SLICE(""), &v));
     assert_false(slice_int(SLICE("-"), &v));
     assert_false(slice_int(SLICE("1 "), &v));
@@ -56,6 +60,29 @@ static void test_buf_keeps_its_maximum(void **state)
     assert_int_equal(b.n, 8);
     struct error e;
     assert_int_equal(buf_check(&b, "it", &e), ERR_LIMIT);
+}
+
+static void test_buf_says_when_memory_was_refused(void **state)
+{
+    (void)state;
+    BUF_CLEANUP struct buf b = BUF_INIT(1 << 20);
+    struct error e;
+    sys_fail_nth(1, ENOMEM, SYS_FAULT_MEMORY);
+    buf_add_text(&b, "some bytes");
+    sys_fail_nth(0, 0, 0);
+    assert_int_equal(buf_check(&b, "it", &e), ERR_MEMORY);
+    assert_string_equal(e.text, "no memory for it");
+    buf_reset(&b);
+    assert_int_equal(buf_check(&b, "it", &e), OK);
+}
+
+static void test_error_wrap_keeps_the_code(void **state)
+{
+    (void)state;
+    struct error e;
+    assert_int_equal(error_set(&e, ERR_CONFLICT, "%d is odd", 3), ERR_CONFLICT);
+    assert_int_equal(error_wrap(&e, "line %d", 7), ERR_CONFLICT);
+    assert_string_equal(e.text, "line 7: 3 is odd");
 }
 
 static void test_arena_keeps_its_budget(void **state)
@@ -119,6 +146,8 @@ int main(void)
         cmocka_unit_test(test_slice_utf8),
         cmocka_unit_test(test_slice_lines),
         cmocka_unit_test(test_buf_keeps_its_maximum),
+        cmocka_unit_test(test_buf_says_when_memory_was_refused),
+        cmocka_unit_test(test_error_wrap_keeps_the_code),
         cmocka_unit_test(test_arena_keeps_its_budget),
         cmocka_unit_test(test_hash_known_answer),
         cmocka_unit_test(test_replace_file_under_every_fault),

@@ -442,7 +442,7 @@ static void test_each_system_call_fails(void **state)
     for (unsigned n = 1;; n++) {
         rig_remove(g);
         memset(g, 0, sizeof *g);
-        strcpy(g->crannog, "/tmp/crannog-store-XXXXXX");
+        snprintf(g->crannog, sizeof g->crannog, "/tmp/crannog-store-XXXXXX");
         assert_non_null(mkdtemp(g->crannog));
         sys_fail_nth(n, EIO, SYS_FAULT_FILE | SYS_FAULT_MEMORY);
         enum err err = all_of_it(g);
@@ -678,7 +678,7 @@ static void test_killed_workers_lose_nothing(void **state)
     seed = 11;
     for (int round = 0; round < 6; round++) {
         rig_remove(g);
-        strcpy(g->crannog, "/tmp/crannog-store-XXXXXX");
+        snprintf(g->crannog, sizeof g->crannog, "/tmp/crannog-store-XXXXXX");
         assert_non_null(mkdtemp(g->crannog));
         int from[4], status;
         pid_t pids[4];
