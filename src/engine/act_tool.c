@@ -308,15 +308,10 @@ static void done_look(struct completion *c, struct engine *g, const struct run *
     struct stamp asked; /* the answer `replace` was about this version; a newer one is asked about anew */
     bool replace = l->replace && stamp_from_hex(l->base, &asked) && stamp_same(&asked, &look.stamp);
     if (look.stamp.type == STAMP_OTHER)
-<<<<<<< HEAD
         what = "is a folder, a link or a device, which is never replaced; move it away, then answer replace, or keep it and go on";
     else if (look.stamp.type == STAMP_FILE && look.stamp.links > 1)
         what = "has several names (hard links) and is never replaced; move it away, then answer replace, or keep it and go on";
-    else if (look.stamp.type == STAMP_FILE && !l->replace &&
-=======
-        what = "is not a plain file and is left alone";
     else if (look.stamp.type == STAMP_FILE && !replace &&
->>>>>>> simmain
              !(landed_last(g->store, r->state.work_dev, r->state.work_ino, l->target, &ours) && hash_eq(&ours, &look.stamp.hash)))
         what = "was there before or was edited since; keep it and go on, or replace it";
     if (what) {
