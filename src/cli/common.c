@@ -62,7 +62,7 @@ enum err cli_open(struct cli *c, bool create, bool read_only, struct store **ret
     enum err err = create ? cli_make_crannog(c, e) : OK;
     if (!err)
         err = store_open(buf_str(&c->crannog), create, &o, ret, e);
-    if (err == ERR_MISSING)
+    if (err == ERR_MISSING && !create)
         return error_set(e, ERR_MISSING, "there is no crannog at %s yet; `crannog init` makes one, or the first `crannog run`",
                          buf_str(&c->crannog));
     return err;

@@ -163,49 +163,63 @@ static void add_budget(struct buf *out, const struct bar *b, const struct run_st
     }
 }
 
-static void add_rates(struct buf *out, const struct live *live)
+static void add_rates(struct buf *out, const struct live *live, bool narrow)
 {
-    if (live->model_since_ms && live->tokens_out)
+    if (live->model_since_ms && live->tokens_out && !narrow)
         buf_addf(out, "  wrote %llu", (unsigned long long)live->tokens_out);
-    else if (live->model_since_ms && live->tokens_in)
+    else if (live->model_since_ms && live->tokens_in && !narrow)
         buf_addf(out, "  read %llu", (unsigned long long)live->tokens_in);
-    if (live->out_per_s > 0) /* of the last call: reading, writing */
+    if (live->out_per_s > 0 && narrow)
+        buf_addf(out, "  %.0f tok/s", live->out_per_s);
+    else if (live->out_per_s > 0) /* of the last call: reading, writing */
         buf_addf(out, "  %.0f/%.0f tok/s", live->in_per_s, live->out_per_s);
 }
 
+static void add_left(struct buf *out, const struct bar *b, size_t done, size_t total)
+{
+    if (done <= b->done_at_start || total <= done)
+        return;
+    buf_add_text(out, "  left ");
+    time_print((sys->now_ms() - b->started_ms) / (int64_t)(done - b->done_at_start) * (int64_t)(total - done), out);
+}
+
+static void add_current(struct buf *out, const struct run_state *r, bool words)
+{
+    size_t n = 0, of = 0;
+    struct slice item = SLICE_NONE;
+    const struct line *l = current(r, &item, &n, &of);
+    if (!l)
+        return;
+    buf_addf(out, "  %.*s", SLICE_ARG(item));
+    if (of > 1)
+        buf_addf(out, " %zu of %zu", n, of);
+    if (words)
+        buf_addf(out, ": %s", cli_stage_words(slice_of(stage_name(l->stage))));
+    if (l->ncuts > 1 && l->stage == STAGE_ASK)
+        buf_addf(out, " part %zu/%zu", l->nparts + 1, l->ncuts);
+}
+
+/* What does not fit is left out from the least telling on: the bar itself, the stage, what was read, the budget. */
 static void draw(struct bar *b, const struct engine *g, const struct run_state *r)
 {
     BUF_CLEANUP struct buf out = BUF_INIT(8192);
-    size_t done, total, n = 0, of = 0;
-    struct slice item = SLICE_NONE;
-    const struct line *l = current(r, &item, &n, &of);
-    int64_t now = sys->now_ms(), spent = now - b->started_ms;
+    size_t done, total, width = cli_columns(STDERR_FILENO) - 3; /* room for the ^C that a terminal echoes */
+    bool narrow = width < 58, wide = width >= 96;
     run_progress(r, &done, &total);
-    size_t width = cli_columns(STDERR_FILENO) - 1;
-    add_cells(&out, done, total, width < 60 ? 5 : width < 100 ? 10 : 20, b->color);
-    buf_addf(&out, " %zu/%zu", done, total);
-    if (l) {
-        buf_addf(&out, "  %.*s", SLICE_ARG(item));
-        if (of > 1)
-            buf_addf(&out, " %zu of %zu", n, of);
-        if (width >= 60)
-            buf_addf(&out, ": %s", cli_stage_words(slice_of(stage_name(l->stage))));
-        if (width >= 60 && l->ncuts > 1 && l->stage == STAGE_ASK)
-            buf_addf(&out, " part %zu/%zu", l->nparts + 1, l->ncuts);
-    }
-    add_rates(&out, &g->live);
-    add_budget(&out, b, r);
-    if (done > b->done_at_start && total > done) {
-        buf_add_text(&out, "  left ");
-        time_print(spent / (int64_t)(done - b->done_at_start) * (int64_t)(total - done), &out);
-    }
+    if (!narrow)
+        add_cells(&out, done, total, wide ? 16 : 10, b->color);
+    buf_addf(&out, "%s%zu/%zu", narrow ? "" : " ", done, total);
+    add_current(&out, r, wide);
     if (g->stopping)
         buf_add_text(&out, "  stopping…");
+    add_rates(&out, &g->live, narrow);
+    add_left(&out, b, done, total);
+    add_budget(&out, b, r);
     cli_fit(&out, width);
     fprintf(stderr, "\r\033[K%s", buf_str(&out));
     fflush(stderr);
     b->shown = 1;
-    b->drawn_ms = now;
+    b->drawn_ms = sys->now_ms();
 }
 
 void bar_update(struct bar *b, const struct engine *g, const struct run *r)
