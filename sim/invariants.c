@@ -254,6 +254,8 @@ static enum err look_at(void *ctx, const struct event *ev, struct error *e)
     k->last = ev->seq;
     CHECK(play, ev->seq != a->seq || hash_eq(&head, &a->head), "I1", "event %llu of r%llu is not the one that was acknowledged",
           (unsigned long long)ev->seq, (unsigned long long)k->run);
+    play_tell("    r%llu %llu %s %u.%u: %s", (unsigned long long)k->run, (unsigned long long)ev->seq, event_type_name(ev->type),
+              ev->key.step, ev->key.attempt, run_status_name(k->state.status));
     if (ev->type == EVENT_STEP_INTENDED)
         look_at_intent(k, ev, p);
     if (ev->type == EVENT_STEP_FINISHED)

@@ -98,9 +98,9 @@ static void usurps(struct stage_set *t)
         snprintf(name, sizeof name, PLAY_CRANNOG "/.crannog/holders/%u", i);
         sys->unlinkat(AT_FDCWD, name, 0);
     }
+    t->usurped = true;
     if (lease_take(s, r->state.id, &l, NULL))
         return;
-    t->usurped = true;
     t->p->seen.fenced++;
     for (size_t i = 0; i < t->g.nruns; i++) /* a dead holder's leases all come free at once */
         t->p->fenced[t->g.runs[i]->state.id] = true;
@@ -151,7 +151,7 @@ void people_between_turns(struct stage_set *t)
         if (dice(t, 3) == 0)
             fills_the_disk(t);
         break;
-    case 7: people_answer(t, false); break;
+    case 7: people_answer(t); break;
     default: edits(t); break;
     }
     other_leaves(t);
@@ -199,10 +199,9 @@ static bool answer_line(struct stage_set *t, const struct run_state *r, const st
     return true;
 }
 
-bool people_answer(struct stage_set *t, bool alone)
+bool people_answer(struct stage_set *t)
 {
     bool any = false;
-    (void)alone;
     for (size_t i = 0; i < t->g.nruns; i++) {
         const struct run *r = t->g.runs[i];
         for (uint32_t k = 0; !r->broken && k < r->state.nitems; k++)

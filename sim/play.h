@@ -102,6 +102,8 @@ struct file {
     char path[PATH_BYTES];
     bool there, person;
     uint32_t version; /* each write gives a new one */
+    uint16_t run;     /* and step that landed here last */
+    uint32_t step;
     uint32_t allowed; /* the version that its author allowed to be replaced */
     uint32_t bytes;
     struct hash hash;
@@ -137,7 +139,7 @@ struct play {
     uint32_t nanswers;
     /* counters that the driver prints: what the seeds really exercised */
     struct {
-        uint64_t events, steps, landings, conflicts, edits, lost, cancelled, failed, poisoned, blocked, stopped, full, errors,
+        uint64_t events, steps, landings, conflicts, edits, lost, cancelled, failed, poisoned, blocked, stopped, full, replaced, errors,
             fenced, replans, refused_replans, answers, large, done;
     } seen;
     char violation[700];
@@ -210,7 +212,7 @@ void person_bytes(const struct file *f, struct buf *out);
 /* ---- people.c ---- */
 void people_between_turns(struct stage_set *t);
 /* Answers open questions; false if there was nothing to say. */
-bool people_answer(struct stage_set *t, bool alone);
+bool people_answer(struct stage_set *t);
 /* Before a session's runs are gone on with. */
 void people_before(struct stage_set *t);
 

@@ -196,6 +196,7 @@ static void check_rest(struct stage_set *t)
     for (size_t i = 0; i < t->g.nruns; i++) {
         const struct run *r = t->g.runs[i];
         bool done = r->state.status == RUN_DONE;
+        play_tell("  r%llu rests at event %llu: %s %s", (unsigned long long)r->state.id, (unsigned long long)r->state.seq, run_status_name(r->state.status), r->state.why);
         if (r->broken)
             continue;
         CHECK(p, r->state.nopen == 0, "I4", "r%llu rests with a step under way", (unsigned long long)r->state.id);
@@ -207,15 +208,23 @@ static void check_rest(struct stage_set *t)
         p->seen.blocked += r->state.status == RUN_BLOCKED;
         p->seen.stopped += r->state.status == RUN_STOPPED;
         p->seen.done += done;
-        play_tell("  r%llu rests: %s %s", (unsigned long long)r->state.id, run_status_name(r->state.status), r->state.why);
     }
+}
+
+/* Somebody asked for something in the last moment. */
+static bool asked(const struct stage_set *t)
+{
+    for (size_t i = 0; i < t->g.nruns; i++)
+        if (!t->g.runs[i]->broken && request_waiting(t->s, t->g.runs[i]->state.id))
+            return true;
+    return false;
 }
 
 static int work(struct stage_set *t)
 {
     unsigned turns = 0;
     bool fine = turn_all(t, &turns);
-    for (int i = 0; fine && i < 20 && people_answer(t, false); i++)
+    for (int i = 0; fine && i < 20 && (people_answer(t) || asked(t)); i++)
         fine = turn_all(t, &turns);
     fine = fine && !t->g.full && !store_is_dead(t->s);
     if (fine)

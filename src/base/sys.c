@@ -342,11 +342,11 @@ enum err sys_mkdirs(const char *path, mode_t mode, struct error *e)
         buf_reset(&part);
         buf_add(&part, slice_sub(whole, 0, i));
         enum err err = buf_check(&part, "path", e);
-        int why = err || sys->mkdirat(AT_FDCWD, buf_str(&part), mode) == 0 ? 0 : errno;
-        if (!err && !why)
+        int refused = err || sys->mkdirat(AT_FDCWD, buf_str(&part), mode) == 0 ? 0 : errno;
+        if (!err && !refused)
             err = sync_parent(buf_slice(&part), e);
-        else if (!err && (sys->fstatat(AT_FDCWD, buf_str(&part), &st, 0) < 0 || !S_ISDIR(st.st_mode)))
-            err = error_errno(e, why == EEXIST && errno != ENOENT ? errno : why, "cannot make the folder %s", buf_str(&part));
+        if (refused && (sys->fstatat(AT_FDCWD, buf_str(&part), &st, 0) < 0 || !S_ISDIR(st.st_mode)))
+            err = error_errno(e, refused, "cannot make the folder %s", buf_str(&part));
         if (err)
             return err;
     }

@@ -8,6 +8,9 @@
  *   head:  LIST -> (pieces) -> [gathers: LOOK -> LAND -> VERIFY] -> DONE
  *   piece: READ -> MEASURE -> ASK (a part at a time) -> JOIN (if parts) -> [else: LOOK -> LAND -> VERIFY] -> DONE
  *
+ * A piece whose answer does not pass VERIFY is asked again (joined again); so is a head's check, without asking.
+ * A plan's own `verify:` is an item with a head only, after all others.
+ *
  * S1  run_apply() takes outside bytes: any event gives a legal state or an error; nothing is asserted of a payload.
  * S2  run_decide() is pure: state and clock in, wants out; it is never run on the past.
  * S3  A line has at most one open step; a finished step is never wanted again.
@@ -50,10 +53,12 @@ struct line {
     uint32_t question_step;   /* its number, for `answer` */
     char why[240];
     bool open;                /* a step of it is intended and not finished */
+    bool again;               /* the last attempt was lost or cancelled: the next is one more of the same step (E4) */
     uint32_t step, attempt;   /* of the open or last step */
-    unsigned failures, deaths;
-    int64_t wake_ms;          /* not before (backoff) */
-    bool replace;             /* a person allowed what lies there to be replaced */
+    unsigned failures;        /* since the document was read, and of the answer since it was asked for */
+    unsigned deaths;          /* in a row */
+    int64_t wake_ms;          /* not before (backoff); 0: at once */
+    bool replace;             /* a person allowed what lay there (`base`) to be replaced, once */
     /* what is known so far */
     struct slice source;      /* path; empty without a file */
     struct hash source_hash;
@@ -66,7 +71,7 @@ struct line {
     struct answer_ref answer;
     struct slice target;      /* path it writes */
     struct slice base;        /* stamp of what lay there, encoded (layers/stamp.h) */
-    struct hash landed;       /* hash of what was written */
+    struct hash landed;       /* hash of what was written last; zero before */
 };
 
 enum item_phase { ITEM_WAITING, ITEM_OPEN, ITEM_DONE, ITEM_STUCK };
@@ -77,6 +82,11 @@ struct item_state {
     struct line head;
     struct line *pieces;
     size_t npieces;
+    /* follow from the lines, so that a step of a run with many pieces does not look at them all */
+    bool started;         /* one of its lines has had a step */
+    size_t nopen, nstuck; /* of its head and pieces */
+    size_t nover;         /* pieces done or skipped */
+    size_t first;         /* all pieces before it are over or stuck */
 };
 
 enum run_status { RUN_NEW, RUN_ACTIVE, RUN_WAITING, RUN_STOPPED, RUN_BLOCKED, RUN_DONE, RUN_FAILED, RUN_BROKEN };
@@ -89,7 +99,10 @@ struct open_step {
     enum act_kind act;
     enum act_class class;
     struct amounts held;
-    struct slice args; /* the intent's arguments, JSON bytes */
+    struct slice args;   /* the intent's arguments, JSON bytes; borrowed until the next intent of the run */
+    struct hash content; /* LAND: of the new bytes */
+    char *args_memory;   /* where args lie; the fold's own */
+    size_t args_room;
 };
 
 enum { RUN_OPEN_MAX = 16 };

@@ -77,12 +77,26 @@ enum err commit_finish(struct engine *g, struct run *r, struct completion *c, st
 
 /* ---- intents ---- */
 
-static enum err block(struct engine *g, struct run *r, enum unit unit, struct error *e)
+/* Says whose budget it is: that of the run, or a cap further up, for all time or for today. */
+static void why_blocked(const struct cap *c, int64_t needed, struct buf *out)
 {
+    const char *left = strcmp(c->window, "total") == 0 ? "" : strcmp(c->window, "day") == 0 ? " today" : " this month";
+    buf_addf(out, "the budget of %s has ", c->account);
+    amount_print(c->unit, c->amount > c->used ? c->amount - c->used : 0, out);
+    buf_addf(out, " left%s, the next step may need ", left);
+    amount_print(c->unit, needed, out);
+    buf_addf(out, "; `crannog spend set %s BUDGET%s%s` changes it, then run again", c->account, *left ? " --per " : "", *left ? c->window : "");
+}
+
+static enum err block(struct engine *g, struct run *r, enum unit unit, int64_t needed, struct error *e)
+{
+    struct cap c;
+    enum err err = cap_tightest(g->store, r->state.account, unit, &c, e);
+    if (err)
+        return err;
     JSON_CLEANUP struct json *p = payload_new();
-    BUF_CLEANUP struct buf why = BUF_INIT(512);
-    buf_addf(&why, "the budget of %.*s has no %s left for the next step; raise it with `crannog spend set`, then run again",
-             SLICE_ARG(r->state.account), unit == UNIT_NUSD ? "money" : unit == UNIT_CPU_NS ? "CPU seconds" : unit_name(unit));
+    BUF_CLEANUP struct buf why = BUF_INIT(2048);
+    why_blocked(&c, needed, &why);
     json_put_text(p, "why", buf_slice(&why));
     json_put_text(p, "unit", slice_of(unit_name(unit)));
     json_put_text(p, "account", r->state.account);
@@ -100,7 +114,7 @@ static enum err intend(struct engine *g, struct run *r, const struct want *w, st
         err = ledger_left(g->store, r->state.account, &left, e);
     if (!err && !ledger_clamp(&in.worst, &in.floor, &left, &granted, &ran_out)) {
         json_free(in.args);
-        return block(g, r, ran_out, e);
+        return block(g, r, ran_out, in.floor.n[ran_out], e);
     }
     if (err) {
         json_free(in.args);

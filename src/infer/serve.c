@@ -1,10 +1,14 @@
 #include "infer/serve.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <string.h>
+#include <sys/mman.h>
 
 #include "base/sys.h"
 #include "infer/cut.h"
+#include "infer/meter.h"
 #include "infer/session.h"
 #include "wire/frame.h"
 
@@ -20,7 +24,38 @@ struct server {
     uint64_t current;                   /* id of what is worked on */
     bool cancelled;
     uint64_t cpu_start, last_progress_ns;
+    volatile struct meter *meter;       /* shared with whoever outlives us; NULL: none was given */
 };
+
+/* ---- the meter (infer/meter.h) ---- */
+
+static volatile struct meter *meter_map(void)
+{
+    struct stat st;
+    if (sys->fstatat(METER_FD, "", &st, AT_EMPTY_PATH) < 0 || !S_ISREG(st.st_mode) || st.st_size < (off_t)sizeof(struct meter))
+        return NULL;
+    void *p = mmap(NULL, sizeof(struct meter), PROT_READ | PROT_WRITE, MAP_SHARED, METER_FD, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static void meter_count(const struct server *s, uint64_t in, uint64_t out, uint64_t cpu_ns)
+{
+    if (!s->meter)
+        return;
+    s->meter->in = in;
+    s->meter->out = out;
+    s->meter->cpu_ns = cpu_ns;
+}
+
+static void meter_begin(const struct server *s, const struct frame *f)
+{
+    struct slice key = message_get(f->message, INFER_METER_KEY);
+    for (size_t i = 0; s->meter && i < METER_KEY_BYTES; i++)
+        s->meter->key[i] = 0;
+    meter_count(s, 0, 0, 0);
+    for (size_t i = 0; s->meter && key.n == METER_KEY_BYTES && i < key.n; i++)
+        s->meter->key[i] = (uint8_t)key.p[i];
+}
 
 /* ---- answers ---- */
 
@@ -128,6 +163,7 @@ static bool look_up(void *arg, const struct reply *so_far)
 {
     struct server *s = arg;
     uint64_t now = session_wall_ns();
+    meter_count(s, so_far->in, so_far->out, so_far->cpu_ns);
     /* A full socket must not hold up the work: then there is no news this time. */
     if (now - s->last_progress_ns >= PROGRESS_NS && socket_can(s, POLLOUT, 0)) {
         OUTGOING_CLEANUP struct outgoing o = outgoing_new();
@@ -182,8 +218,10 @@ static enum err measure(struct server *s, struct frame *f, struct error *e)
     if (err)
         return err;
     OUTGOING_CLEANUP struct outgoing o = outgoing_new();
+    uint64_t cpu_ns = session_cpu_ns() - s->cpu_start;
+    meter_count(s, 0, 0, cpu_ns);
     message_put_u64(&o.message, INFER_TOKENS, m.tokens);
-    message_put_u64(&o.message, INFER_CPU_NS, session_cpu_ns() - s->cpu_start);
+    message_put_u64(&o.message, INFER_CPU_NS, cpu_ns);
     for (size_t i = 0; i < m.parts; i++)
         message_put_u64(&o.message, INFER_CUT, m.end[i]);
     say(s, INFER_MEASURED, f->id, &o);
@@ -252,6 +290,7 @@ static enum err answer(struct server *s, const struct frame *f, struct conversat
     err = session_answer(&s->session, &r, &reply, e);
     if (err)
         return err;
+    meter_count(s, reply.in, reply.out, reply.cpu_ns);
     send_reply(s, f->id, &reply);
     buf_release(&reply.text);
     return OK;
@@ -291,6 +330,7 @@ static void work(struct server *s)
     s->cancelled = false;
     s->cpu_start = session_cpu_ns();
     s->last_progress_ns = session_wall_ns();
+    meter_begin(s, &f);
     if (handle(s, &f, &e) && !s->gone)
         fail(s, f.id, &e);
     s->current = 0;
@@ -302,7 +342,7 @@ int serve(int socket, const char *kernel)
     struct server *s = sys->realloc(NULL, sizeof *s);
     if (!s)
         return 1;
-    *s = (struct server){.socket = socket, .kernel = kernel};
+    *s = (struct server){.socket = socket, .kernel = kernel, .meter = meter_map()};
     while (!s->gone) {
         if (s->waiting)
             work(s);

@@ -94,7 +94,8 @@ static const struct row rows[] = {
     /* only sockets that the network namespace holds (vsock, for one, knows no namespace) */
     {SYS_socket, FAMILY, EAFNOSUPPORT, 0}, {SYS_socketpair, FAMILY, EAFNOSUPPORT, 0},
     /* Devices, and files that would give their owner's rights to whoever runs them outside. The flags of openat2 lie in
-       memory: programs have a fallback. Applets are our own code, keep their paths beneath a root with it and have none. */
+       memory: programs have a fallback. Applets are our own code, keep their paths beneath a root with it and have
+       none. */
     {SYS_mknodat, ANY_BIT, EPERM, 2, SETID, 0}, {SYS_mknodat, IS, EPERM, 2, S_IFMT, S_IFCHR},
     {SYS_mknodat, IS, EPERM, 2, S_IFMT, S_IFBLK}, {SYS_fchmod, ANY_BIT, EPERM, 1, SETID, 0},
     {SYS_fchmodat, ANY_BIT, EPERM, 2, SETID, 0}, {NR_fchmodat2, ANY_BIT, EPERM, 2, SETID, 0},

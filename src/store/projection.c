@@ -121,11 +121,8 @@ static enum err finish(struct store *s, const struct projected *p, struct error 
 static int64_t open_questions(const struct run_state *r)
 {
     int64_t n = 0;
-    for (size_t i = 0; i < r->nitems; i++) {
-        n += r->items[i].head.stage == STAGE_STUCK;
-        for (size_t k = 0; k < r->items[i].npieces; k++)
-            n += r->items[i].pieces[k].stage == STAGE_STUCK;
-    }
+    for (size_t i = 0; i < r->nitems; i++)
+        n += (int64_t)r->items[i].nstuck;
     return n;
 }
 

@@ -104,6 +104,16 @@ struct balance {
     enum unit unit;
     int64_t exact, assumed, held, cap; /* cap: AMOUNT_UNLIMITED without one */
 };
+/* A cap that counts: a person's, or a run's own budget where no person's `total` stands before it. */
+struct cap {
+    char account[LEDGER_DEPTH_MAX * 65];
+    char window[8]; /* "total", "day", "month" */
+    enum unit unit;
+    int64_t amount, used; /* used: exact + assumed + held in the window that runs now (days and months are UTC) */
+};
+enum err MUST_USE cap_each(struct store *s, void (*each)(void *ctx, const struct cap *c), void *ctx, struct error *e);
+/* The cap on an account's path that leaves least of a unit; ret->account is empty where there is none. */
+enum err MUST_USE cap_tightest(struct store *s, struct slice account, enum unit u, struct cap *ret, struct error *e);
 enum err MUST_USE ledger_each(struct store *s, void (*each)(void *ctx, const struct balance *b), void *ctx, struct error *e);
 
 /* ---- runs as a list ---- */

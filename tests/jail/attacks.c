@@ -57,7 +57,8 @@ static enum err outside_files(struct slice args, struct buf *reply, struct error
     (void)reply;
     char secret[512], path[1024];
     text_of(args, secret);
-    const char *const paths[] = {"/etc/shadow", "/etc/crannog", "/root", "/home", "/var", "/run", "/sys", "/boot",
+    const char *const paths[] = {"/etc/shadow", "/etc/crannog", "/root", "/home", "/var", "/run", "/sys",
+                                 "/boot",
                                  "/proc/1/root", "/proc/1/environ", "/proc/1/mem", "/proc/1/fd", "/proc/1/cwd",
                                  "/proc/1/exe", "/proc/1/maps", "/dev/vda", "/dev/sda", "/dev/mem", "/dev/kmsg",
                                  "/dev/tty", "/dev/pts", "/dev/ptmx", "/dev/fuse", "/dev/net/tun", "/dev/kvm"};
@@ -183,7 +184,6 @@ static enum err read_file(struct slice args, struct buf *reply, struct error *e)
 static enum err special_files(struct slice args, struct buf *reply, struct error *e)
 {
     (void)args, (void)reply;
-    struct { uint64_t flags, mode, resolve; } how = {O_WRONLY | O_CREAT, 04755, 0};
     REFUSED(mknod("/work/c", S_IFCHR | 0666, makedev(1, 3)), EPERM);
     REFUSED(mknod("/work/w", S_IFCHR | 0666, makedev(0, 0)), EPERM);
     REFUSED(mknod("/work/b", S_IFBLK | 0666, makedev(254, 0)), EPERM);
@@ -193,7 +193,6 @@ static enum err special_files(struct slice args, struct buf *reply, struct error
     REFUSED(syscall(SYS_openat, AT_FDCWD, "/work/s", O_WRONLY | O_CREAT, 02755), EPERM);
     REFUSED(open("/work", O_WRONLY | O_TMPFILE, 04755), EPERM);
     REFUSED(creat("/work/s", 04755), EPERM);
-    REFUSED(syscall(NR_openat2, AT_FDCWD, "/work/s", &how, sizeof how), ENOSYS);
     int fd = open("/work/plain", O_RDWR | O_CREAT, 0755);
     MUST(fd >= 0, "an ordinary file can be made");
     REFUSED(fchmod(fd, 04755), EPERM);
@@ -514,7 +513,15 @@ static const struct jail_applet attacks[] = {
     {"crash", crash},
 };
 
-int main(void)
+/* Run as a program inside, not as an applet: 0 if openat2, whose mode no filter sees, is refused. */
+static int as_program(void)
 {
-    return jail_main(attacks, sizeof attacks / sizeof *attacks);
+    struct { uint64_t flags, mode, resolve; } how = {O_WRONLY | O_CREAT, 04755, 0};
+    return !(syscall(NR_openat2, AT_FDCWD, "/work/s", &how, sizeof how) == -1 && errno == ENOSYS);
+}
+
+int main(int argc, char **argv)
+{
+    (void)argv;
+    return argc > 1 ? as_program() : jail_main(attacks, sizeof attacks / sizeof *attacks);
 }

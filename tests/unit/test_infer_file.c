@@ -125,7 +125,7 @@ static void test_absurd_numbers(void **state)
     poked(4, "token_embd.weight", 0, 8, ERR_CORRUPT, "impossible size");
     poked(4, "token_embd.weight", UINT64_MAX, 8, ERR_CORRUPT, "impossible size");
     poked(4, "token_embd.weight", 1u << 30, 8, ERR_CORRUPT, "ends before the weights of 'token_embd.weight'");
-    poked(4, "token_embd.weight", 64, 8, ERR_CORRUPT, "64 x 265; the model needs 32 x 265");
+    poked(4, "token_embd.weight", 64, 8, ERR_CORRUPT, "64 x 269; the model needs 32 x 269");
     poked(20, "token_embd.weight", 12, 4, ERR_UNSUPPORTED, "Q4_K");
     poked(20, "token_embd.weight", 4711, 4, ERR_UNSUPPORTED, "type 4711");
     poked(24, "token_embd.weight", UINT64_MAX - 31, 8, ERR_CORRUPT, "ends before the weights");
@@ -134,7 +134,7 @@ static void test_absurd_numbers(void **state)
     poked(4, "llama.block_count", UINT32_MAX, 4, ERR_CORRUPT, "llama.block_count");
     poked(4, "llama.block_count", 3, 4, ERR_CORRUPT, "no tensor 'blk.2.");
     poked(4, "llama.block_count", 1, 4, ERR_UNSUPPORTED, "20 tensors where a plain llama has 11");
-    poked(4, "llama.embedding_length", 64, 4, ERR_CORRUPT, "64 x 265");
+    poked(4, "llama.embedding_length", 64, 4, ERR_CORRUPT, "64 x 269");
     poked(4, "llama.attention.head_count", 0, 4, ERR_CORRUPT, "head_count");
     poked(4, "llama.attention.head_count", 3, 4, ERR_CORRUPT, "");
     poked(4, "llama.attention.head_count_kv", 0, 4, ERR_CORRUPT, "head_count_kv");

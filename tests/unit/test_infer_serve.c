@@ -149,8 +149,8 @@ static void test_generate(void **state)
     BUF_CLEANUP struct buf text = BUF_INIT(4096);
     assert_int_equal(frame_large(&f, INFER_TEXT, &text, NULL), OK);
     assert_true(slice_is_utf8(buf_slice(&text)));
-    /* <open> system \n b e <close> \n, <open> user \n the _ th ing <close> \n, <open> assistant \n */
-    assert_int_equal(message_get_u64(f.message, INFER_IN, 0), 12 + 12 + 11);
+    /* <open> system \n b e <close> \n, <open> user \n the _ th ing <close> \n, <open> assista nt \n */
+    assert_int_equal(message_get_u64(f.message, INFER_IN, 0), 12 + 12 + 10);
     assert_in_range(message_get_u64(f.message, INFER_OUT, 99), 0, 9);
     assert_true(message_get_u64(f.message, INFER_CPU_NS, 0) > 0);
     assert_true(message_get_u64(f.message, INFER_PREFILL_NS, 0) > 0);

@@ -82,6 +82,8 @@ static void test_merges(void **state)
     IDS("thing", TH, ING);
     IDS("ninth in", 'n', IN, TH, ' ', IN);
     IDS("ththe", TH, THE);
+    IDS("nth", 'n', TH); /* "nt" comes later in the list, though it is further left */
+    IDS("ntnt", 262, 262);
     IDS("     ", TWO_BLANKS, TWO_BLANKS, ' ');
     IDS("\xc3\xa9\xff", 0xc3, 0xa9, 0xef, 0xbf, 0xbd); /* what is not UTF-8 counts as U+FFFD */
     IDS("<|im_end|>", '<', '|', 'i', 'm', '_', 'e', 'n', 'd', '|', '>');
@@ -93,10 +95,10 @@ static void test_decode(void **state)
     BUF_CLEANUP struct buf b = BUF_INIT(4096);
     for (int32_t id = -3; id < TINY_VOCAB + 3; id++)
         vocab_decode(vocab, id, &b);
-    assert_int_equal(b.n, 256 + 2 + 3 + 4 + 2 + 3 + 2);
+    assert_int_equal(b.n, 256 + 2 + 3 + 4 + 2 + 3 + 2 + 2 + 2 + 3 + 4);
     for (int i = 0; i < 256; i++)
         assert_int_equal((unsigned char)b.p[i], i);
-    assert_true(slice_ends(buf_slice(&b), SLICE("ththe theining  "))); /* nothing for control tokens */
+    assert_true(slice_ends(buf_slice(&b), SLICE("ththe theining  nt\n \n\n \n\n\n "))); /* nothing for control tokens */
     assert_true(vocab_is_end(vocab, TINY_CLOSE) && vocab_is_end(vocab, TINY_END) && !vocab_is_end(vocab, -1));
 }
 
@@ -163,6 +165,8 @@ static void test_where_it_is_cut(void **state)
     cut_at("abcdef gh ijk\nlm no pq rs tu", 20, 14);       /* the line */
     cut_at("abcdef gh ijk lm no pq rs tu", 20, 19);        /* the word */
     cut_at("a\n\nbcdef gh ijk lm no pq rs tu", 20, 18);     /* a paragraph in the first half does not count */
+    /* All blanks are one token here, but without the last of them three: the paragraph's end would not fit. */
+    cut_at("abcdefghijklmn\n\n\n  yzyzyzyz", 16, 14);
     cut_at("abcdefghijklmnopqrstuvwxyz", 24, 8);           /* one piece that is too long: a third is safe */
 }
 

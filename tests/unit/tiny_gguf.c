@@ -79,10 +79,12 @@ static void start_array(struct writer *w, const char *name, uint32_t kind, uint6
     buf_add_u64(&w->keys, n);
 }
 
-/* ---- vocabulary: "." stands for the letter of the byte alphabet that is a blank ---- */
+/* ---- vocabulary: the byte alphabet has other letters for a blank and a newline ---- */
 
 #define BLANK "\xc4\xa0"
-static const char *const merges[][2] = {{"t", "h"}, {"th", "e"}, {BLANK, "the"}, {"i", "n"}, {"in", "g"}, {BLANK, BLANK}};
+#define LINE "\xc4\x8a"
+static const char *const merges[][2] = {{"t", "h"}, {"th", "e"}, {BLANK, "the"}, {"i", "n"}, {"in", "g"}, {BLANK, BLANK},
+                                       {"n", "t"}, {LINE, BLANK}, {LINE, LINE BLANK}, {LINE, LINE LINE BLANK}};
 enum { MERGES = sizeof merges / sizeof *merges };
 
 static void byte_token(struct buf *b, unsigned byte)

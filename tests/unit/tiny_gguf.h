@@ -1,8 +1,8 @@
 /*
  * A model file made by hand for tests: real format, made-up weights, small enough to make thousands of.
  *
- * Its vocabulary: the 256 bytes, then merges that join "th", "the", " the", "in", "ing", "  ", and <|im_start|>,
- * <|im_end|>, <|endoftext|>.
+ * Its vocabulary: the 256 bytes, then merges that join "th", "the", " the", "in", "ing", "  ", "nt", "\n ",
+ * "\n\n ", "\n\n\n ", and <|im_start|>, <|im_end|>, <|endoftext|>.
  */
 #ifndef TINY_GGUF_H
 #define TINY_GGUF_H
@@ -23,7 +23,7 @@ struct tiny {
 };
 
 #define TINY_INIT ((struct tiny){.type = 0, .width = 32, .hidden = 64, .heads = 2, .kv_heads = 1, .layers = 2, .context = 96})
-enum { TINY_VOCAB = 256 + 6 + 3, TINY_OPEN = 262, TINY_CLOSE, TINY_END };
+enum { TINY_VOCAB = 256 + 10 + 3, TINY_OPEN = 266, TINY_CLOSE, TINY_END };
 
 /* The whole file; the caller releases it. */
 struct buf tiny_gguf(const struct tiny *t);
