@@ -431,6 +431,10 @@ static void result_of(struct stage_set *t, struct job *j, struct completion *c)
         give_text(t, sim_mix(play_draw(t->p, "source", 0, 0, 0), hash_of(l->source).b[0]), c);
         struct hash h = hash_of(buf_slice(&c->blob));
         put_hash(c->result, "hash", &h);
+        if (!c->blob.n) { /* a document without text is refused, as in act_tool.c */
+            c->outcome = OUTCOME_FAILED;
+            c->final = true;
+        }
         break;
     case STAGE_MEASURE: result_measure(t, j, l, c); break;
     case STAGE_ASK:
@@ -459,7 +463,7 @@ static void end(struct stage_set *t, struct job *j)
         if (j->outcome != OUTCOME_OK && c.outcome == OUTCOME_OK)
             c.outcome = j->outcome; /* it did what it was to do, and says that it failed */
     }
-    c.final = j->final && c.outcome == OUTCOME_FAILED;
+    c.final |= j->final && c.outcome == OUTCOME_FAILED;
     if (c.outcome == OUTCOME_LOST) {
         struct run *r = engine_find(&t->g, j->key.run);
         const struct open_step *o = r ? engine_step(r, &j->key) : NULL;
