@@ -35,6 +35,7 @@ static enum err tool_prepare(struct engine *g, struct run *r, const struct want 
     int64_t seconds = 5;
     (void)g;
     ret->args = json_object();
+    json_put_text(ret->args, "root", SLICE("work")); /* every path is (root, path); version 0 knows one root */
     switch (w->stage) {
     case STAGE_LIST:
         json_put_text(ret->args, "pattern", it->plan->glob);
@@ -265,6 +266,7 @@ static void done_list(struct completion *c, const struct plan_item *item, struct
         }
         json_push(list, json_new_text(paths[i]));
     }
+    json_put_text(c->result, "root", SLICE("work"));
     json_put(c->result, "paths", list);
 }
 
