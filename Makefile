@@ -52,7 +52,7 @@ fuzz:
 
 sim:
 	@tools/need test
-	@python3 tests/run sim
+	@SIM_SECONDS=$${SIM_SECONDS:-300} python3 tests/run sim
 
 install: build
 	@meson configure $(BUILD) --prefix '$(abspath $(PREFIX))'

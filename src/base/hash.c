@@ -2,42 +2,61 @@
 
 #include <string.h>
 
-#include <openssl/evp.h>
+/* The old functions on purpose: they are the bare algorithm, for all processors that libcrypto knows. The new ones
+   (EVP) bring providers, a configuration file and 4 MB into crannog-jail, which is linked statically. */
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/sha.h>
 
-struct hash hash_of(struct slice s)
+#include "base/sys.h"
+
+struct hasher {
+    SHA256_CTX c;
+};
+
+static void add(SHA256_CTX *c, struct slice s)
+{
+    if (s.n)
+        SHA256_Update(c, s.p, s.n);
+}
+
+static struct hash end(SHA256_CTX *c)
 {
     struct hash h;
-    SHA256((const unsigned char *)(s.p ? s.p : ""), s.n, h.b);
+    SHA256_Final(h.b, c);
     return h;
 }
 
 struct hash hash_of2(struct slice a, struct slice b)
 {
-    struct hasher *h = hasher_new();
-    hasher_add(h, a);
-    hasher_add(h, b);
-    return hasher_end(h);
+    SHA256_CTX c;
+    SHA256_Init(&c);
+    add(&c, a);
+    add(&c, b);
+    return end(&c);
+}
+
+struct hash hash_of(struct slice s)
+{
+    return hash_of2(s, SLICE_NONE);
 }
 
 struct hasher *hasher_new(void)
 {
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    ASSERT(ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL));
-    return (struct hasher *)ctx;
+    struct hasher *h = sys_real.realloc(NULL, sizeof *h);
+    ASSERT(h);
+    SHA256_Init(&h->c);
+    return h;
 }
 
 void hasher_add(struct hasher *h, struct slice s)
 {
-    if (s.n)
-        ASSERT(EVP_DigestUpdate((EVP_MD_CTX *)h, s.p, s.n));
+    add(&h->c, s);
 }
 
 struct hash hasher_end(struct hasher *h)
 {
-    struct hash out;
-    ASSERT(EVP_DigestFinal_ex((EVP_MD_CTX *)h, out.b, NULL));
-    EVP_MD_CTX_free((EVP_MD_CTX *)h);
+    struct hash out = end(&h->c);
+    sys_real.free(h);
     return out;
 }
 

@@ -317,25 +317,38 @@ int sys_memfd(const char *name, struct slice bytes)
     return fd;
 }
 
+/* A new folder's own name is durable when the folder above it is synced. */
+static enum err sync_parent(struct slice path, struct error *e)
+{
+    BUF_CLEANUP struct buf parent = BUF_INIT(4096);
+    size_t n = path.n;
+    while (n > 1 && path.p[n - 1] != '/')
+        n--;
+    buf_add(&parent, path.p[0] == '/' || n > 1 ? slice_sub(path, 0, n) : SLICE("."));
+    FD_CLEANUP int fd = sys->openat(AT_FDCWD, buf_str(&parent), O_RDONLY | O_DIRECTORY, 0);
+    if (fd < 0 || sys->fsync(fd) < 0)
+        return error_errno(e, errno, "cannot sync the folder %s", buf_str(&parent));
+    return OK;
+}
+
 enum err sys_mkdirs(const char *path, mode_t mode, struct error *e)
 {
     BUF_CLEANUP struct buf part = BUF_INIT(4096);
     struct slice whole = slice_of(path);
     for (size_t i = 1; i <= whole.n; i++) {
+        struct stat st;
         if (i < whole.n && whole.p[i] != '/')
             continue;
         buf_reset(&part);
         buf_add(&part, slice_sub(whole, 0, i));
         enum err err = buf_check(&part, "path", e);
+        int refused = err || sys->mkdirat(AT_FDCWD, buf_str(&part), mode) == 0 ? 0 : errno;
+        if (!err && !refused)
+            err = sync_parent(buf_slice(&part), e);
+        if (refused && (sys->fstatat(AT_FDCWD, buf_str(&part), &st, 0) < 0 || !S_ISDIR(st.st_mode)))
+            err = error_errno(e, refused, "cannot make the folder %s", buf_str(&part));
         if (err)
             return err;
-        struct stat st;
-        if (sys->mkdirat(AT_FDCWD, buf_str(&part), mode) == 0)
-            continue;
-        int why = errno;
-        if (sys->fstatat(AT_FDCWD, buf_str(&part), &st, 0) == 0 && S_ISDIR(st.st_mode))
-            continue;
-        return error_errno(e, why, "cannot make the folder %s", buf_str(&part));
     }
     return OK;
 }

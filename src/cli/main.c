@@ -28,9 +28,17 @@ static void print_overview(FILE *to)
           "`crannog COMMAND --help` tells more. Start with: crannog run PLAN.md\n", to);
 }
 
+/* Names in errors are outside bytes: they do not get to steer the terminal. */
+static void print_safely(const char *text)
+{
+    BUF_CLEANUP struct buf safe = BUF_INIT(8192);
+    cli_print_safe(slice_of(text), &safe);
+    fprintf(stderr, "crannog: %s\n", buf_str(&safe));
+}
+
 int cli_fail(const struct error *e)
 {
-    fprintf(stderr, "crannog: %s\n", e->text);
+    print_safely(e->text);
     switch (e->code) {
     case ERR_USAGE: return EXIT_USAGE;
     case ERR_DENIED: return EXIT_REFUSED;
@@ -40,19 +48,24 @@ int cli_fail(const struct error *e)
 
 int cli_usage(const struct command *cmd, const char *fmt, ...)
 {
+    char text[512];
     va_list ap;
     va_start(ap, fmt);
-    fputs("crannog: ", stderr);
-    vfprintf(stderr, fmt, ap);
+    vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    fprintf(stderr, "\nusage: crannog %s %s\n`crannog %s --help` tells more.\n", cmd->name, cmd->usage, cmd->name);
+    print_safely(text);
+    fprintf(stderr, "usage: crannog %s%s%s\n`crannog %s --help` tells more.\n", cmd->name, *cmd->usage ? " " : "", cmd->usage,
+            cmd->name);
     return EXIT_USAGE;
 }
 
 void cli_print_help(const struct command *cmd)
 {
-    printf("crannog %s %s\n\n%s.\n\n%s", cmd->name, cmd->usage, cmd->summary, cmd->help);
+    printf("usage: crannog %s%s%s\n\n%c%s.\n\n%s", cmd->name, *cmd->usage ? " " : "", cmd->usage, cmd->summary[0] - 'a' + 'A',
+           cmd->summary + 1, cmd->help);
 }
+
+static char **given; /* the command's words, for errors about options */
 
 bool cli_common(struct cli *c, const struct command *cmd, int option, int *ret_exit)
 {
@@ -66,7 +79,13 @@ bool cli_common(struct cli *c, const struct command *cmd, int option, int *ret_e
         *ret_exit = EXIT_DONE;
         return true;
     }
-    *ret_exit = cli_usage(cmd, "unknown or incomplete option");
+    const char *word = given[optind - 1];
+    if (optopt && strncmp(word, "--", 2) != 0) /* one letter, perhaps among others */
+        *ret_exit = cli_usage(cmd, "there is no option -%c", optopt);
+    else if (optopt)
+        *ret_exit = cli_usage(cmd, "%.100s wants %s value", word, strchr(word, '=') ? "no" : "a");
+    else
+        *ret_exit = cli_usage(cmd, "there is no option %.100s", word);
     return false;
 }
 
@@ -92,43 +111,79 @@ static enum err find_crannog(struct cli *c, const char *named, struct error *e)
     return buf_check(&c->crannog, "the path of the crannog", e);
 }
 
+static const struct command *find_command(const char *name)
+{
+    for (int i = 0; i < NCOMMANDS; i++)
+        if (strcmp(commands[i]->name, name) == 0)
+            return commands[i];
+    BUF_CLEANUP struct buf what = BUF_INIT(256);
+    buf_addf(&what, "there is no command '%.60s'; `crannog --help` lists them", name);
+    print_safely(buf_str(&what));
+    return NULL;
+}
+
+/* crannog help [COMMAND], the way of other programs. */
+static int help(const char *name)
+{
+    const struct command *cmd = name ? find_command(name) : NULL;
+    if (cmd)
+        cli_print_help(cmd);
+    else if (!name)
+        print_overview(stdout);
+    return cmd || !name ? EXIT_DONE : EXIT_USAGE;
+}
+
+/* What was printed must have arrived: `crannog ls --json >file` on a full disk has failed. */
+static int finish(int status)
+{
+    bool lost = ferror(stdout) != 0;
+    if ((fflush(stdout) != 0 || lost) && errno != EPIPE)
+        fprintf(stderr, "crannog: cannot write the output: %s\n", lost && !errno ? "an error" : strerror(errno));
+    else if (!lost)
+        return status;
+    return status == EXIT_DONE ? EXIT_FAILED : status;
+}
+
+static int run_command(struct cli *c, const char *crannog, int argc, char **argv)
+{
+    struct error e;
+    const struct command *cmd = find_command(argv[0]);
+    if (!cmd)
+        return EXIT_USAGE;
+    if (find_crannog(c, crannog, &e))
+        return cli_fail(&e);
+    given = argv;
+    optind = 0; /* getopt starts anew, GNU's way */
+    return cmd->run(c, argc, argv);
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'v'}, {0}};
     struct cli c = {.crannog = BUF_INIT(4096)};
-    struct error e;
-    const char *named = NULL;
+    const char *crannog = NULL;
     opterr = 0;
     for (int o; (o = getopt_long(argc, argv, "+C:hv", options, NULL)) != -1;) {
         if (o == 'C') {
-            named = optarg;
+            crannog = optarg;
         } else if (o == 'h') {
             print_overview(stdout);
-            return EXIT_DONE;
+            return finish(EXIT_DONE);
         } else if (o == 'v') {
             puts("crannog " CRANNOG_VERSION);
-            return EXIT_DONE;
+            return finish(EXIT_DONE);
         } else {
+            print_safely(optopt == 'C' ? "-C wants the folder of a crannog" : "there is no such option before a command");
             print_overview(stderr);
             return EXIT_USAGE;
         }
     }
     if (optind == argc) {
-        print_overview(stdout);
+        print_overview(stderr);
         return EXIT_USAGE;
     }
-    if (find_crannog(&c, named, &e))
-        return cli_fail(&e);
-    const char *name = argv[optind];
-    for (int i = 0; i < NCOMMANDS; i++)
-        if (strcmp(commands[i]->name, name) == 0) {
-            int first = optind;
-            optind = 0; /* getopt starts anew, GNU's way */
-            int status = commands[i]->run(&c, argc - first, argv + first);
-            buf_release(&c.crannog);
-            return fflush(stdout) == 0 ? status : EXIT_FAILED;
-        }
-    fprintf(stderr, "crannog: there is no command '%s'\n\n", name);
-    print_overview(stderr);
-    return EXIT_USAGE;
+    int status = strcmp(argv[optind], "help") == 0 ? help(argv[optind + 1])
+                                                   : run_command(&c, crannog, argc - optind, argv + optind);
+    buf_release(&c.crannog);
+    return finish(status);
 }

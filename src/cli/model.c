@@ -50,9 +50,11 @@ static int list(struct cli *c)
         cli_print_json(v);
         return EXIT_DONE;
     }
-    for (size_t i = 0; i < json_count(models); i++)
-        printf("%.*s  %lld MB\n", SLICE_ARG(json_text(json_get(json_at(models, i), "name"))),
-               (long long)json_int(json_get(json_at(models, i), "bytes"), 0) / 1000000);
+    for (size_t i = 0; i < json_count(models); i++) {
+        BUF_CLEANUP struct buf line = BUF_INIT(1024);
+        cli_print_safe(json_text(json_get(json_at(models, i), "name")), &line);
+        printf("%s  %lld MB\n", buf_str(&line), (long long)json_int(json_get(json_at(models, i), "bytes"), 0) / 1000000);
+    }
     if (json_count(models) == 0)
         puts("no models yet; take one in with `crannog model get FILE.gguf`");
     return EXIT_DONE;
@@ -127,8 +129,8 @@ static int get(struct cli *c, const char *file)
     const char *name = strrchr(file, '/') ? strrchr(file, '/') + 1 : file;
     if (!slice_ends(slice_of(name), SLICE(".gguf")) || name[0] == '.')
         return cli_usage(&cmd_model, "a model is a file with a name like smollm2.gguf, not %.80s", name);
-    FD_CLEANUP int fd = sys->openat(AT_FDCWD, file, O_RDONLY, 0);
-    enum err err = fd < 0 ? error_errno(&e, errno, "cannot open %s", file) : OK;
+    FD_CLEANUP int fd = -1;
+    enum err err = cli_open_file(file, "the model", &fd, &e);
     if (!err)
         err = check(fd, name, &about, &e);
     if (!err)

@@ -47,6 +47,7 @@ struct job {
     const char *in_work; /* the plan's path in the work folder, or its whole path where it lies elsewhere */
     struct stat st;
     struct amounts budget;
+    struct amounts asked; /* by --budget alone */
     char model[128];
 };
 
@@ -55,7 +56,7 @@ static enum err load_plan(struct job *j, struct error *e)
     if (!realpath(j->o.plan, j->file))
         return errno == ENOENT ? error_set(e, ERR_USAGE, "there is no plan at %s", j->o.plan)
                                : error_errno(e, errno, "cannot open the plan %s", j->o.plan);
-    enum err err = sys_read_file(AT_FDCWD, j->file, &j->text, e);
+    enum err err = cli_read_file(j->o.plan, "the plan", PLAN_BYTES_MAX, &j->text, e);
     return err ? err : plan_parse(buf_slice(&j->text), j->o.plan, &j->arena, &j->plan, e);
 }
 
@@ -65,11 +66,9 @@ static enum err find_work(struct job *j, struct error *e)
     snprintf(dir, sizeof dir, "%s", j->file);
     *strrchr(dir, '/') = '\0';
     const char *wanted = j->o.in ? j->o.in : *dir ? dir : "/";
-    if (!realpath(wanted, j->work))
-        return errno == ENOENT ? error_set(e, ERR_USAGE, "there is no folder %s", wanted)
-                               : error_errno(e, errno, "cannot use the folder %s", wanted);
-    if (sys->fstatat(AT_FDCWD, j->work, &j->st, 0) < 0 || !S_ISDIR(j->st.st_mode))
-        return error_set(e, ERR_USAGE, "%s is not a folder", j->work);
+    enum err err = cli_work_folder(wanted, j->work, &j->st, e);
+    if (err)
+        return err;
     size_t n = strlen(j->work);
     bool below = strncmp(j->file, j->work, n) == 0 && j->file[n] == '/';
     j->in_work = below ? j->file + n + 1 : j->file;
@@ -82,7 +81,23 @@ static enum err find_budget(struct job *j, struct error *e)
     for (int u = 0; u < UNITS; u++)
         if (j->plan.budget.n[u] != AMOUNT_UNLIMITED)
             j->budget.n[u] = j->plan.budget.n[u];
-    return j->o.budget ? budget_parse(slice_of(j->o.budget), &j->budget, e) : OK;
+    j->asked = amounts_unlimited();
+    enum err err = j->o.budget ? budget_parse(slice_of(j->o.budget), &j->asked, e) : OK;
+    for (int u = 0; u < UNITS; u++)
+        if (j->asked.n[u] != AMOUNT_UNLIMITED)
+            j->budget.n[u] = j->asked.n[u];
+    return err;
+}
+
+/* --budget for a run that goes on: what it may use from now on, as `spend set` would say it. */
+static enum err change_budget(struct session *s, struct job *j, struct error *e)
+{
+    const struct run_state *r = &s->run->state;
+    enum err err = OK;
+    for (int u = 0; !err && u < UNITS; u++)
+        if (j->asked.n[u] != AMOUNT_UNLIMITED)
+            err = ledger_set_cap(s->store, r->account, (enum unit)u, "total", j->asked.n[u], e);
+    return err;
 }
 
 static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
@@ -101,7 +116,7 @@ static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
     json_put_text(p, "account", slice_of(account));
     json_put_text(p, "agent", SLICE("main"));
     json_put_text(p, "model", slice_of(j->model));
-    amounts_print(&j->budget, p, "budget");
+    caps_print(&j->budget, p, "budget");
     json_put_int(p, "slots", 1);
     json_put_int(p, "window", j->cfg.window);
     json_put_text(p, "land", j->plan.land.n ? j->plan.land : SLICE("step"));
@@ -165,11 +180,15 @@ static enum err find_run(struct session *s, struct job *j, bool *ret_over, struc
     if (!f.id || j->o.again)
         return engine_start_run(&s->engine, started_payload, j, &s->run, e);
     err = engine_resume_run(&s->engine, f.id, &s->run, e);
+    if ((err == ERR_CORRUPT || err == ERR_VERSION) && e)
+        return error_wrap(e, "this plan's run cannot go on; bring the journal back from a backup, or start anew with --again");
     if (err)
         return err;
     *ret_over = is_over(s->run->state.status);
-    if (!*ret_over)
-        return take_changes(s, j, e);
+    if (!*ret_over) {
+        err = take_changes(s, j, e);
+        return err ? err : change_budget(s, j, e);
+    }
     if (hash_eq(&s->run->state.plan.hash, &j->plan.hash))
         return OK;
     err = run_plan_may_change(&s->run->state, &j->plan, e);
@@ -204,7 +223,8 @@ static void print_summary(const struct session *s)
     }
     fprintf(stderr, "%s\n", buf_str(&b));
     if (r->status == RUN_WAITING)
-        fprintf(stderr, "  it waits for your answer: crannog show r%llu\n", (unsigned long long)r->id);
+        fprintf(stderr, "  it waits for your answers (`crannog show r%llu` lists the questions); then run it again\n",
+                (unsigned long long)r->id);
 }
 
 static int work(struct cli *c, struct job *j, const char *model_file)
@@ -217,6 +237,8 @@ static int work(struct cli *c, struct job *j, const char *model_file)
         return cli_fail(&e);
     err = find_run(&s, j, &over, &e);
     s.engine.model = slice_of(j->model);
+    if (!err && !over)
+        err = model_warm(&s.engine, &e);
     if (!err && over)
         fprintf(stderr, "r%llu has walked this plan already and nothing in it changed; --again starts anew\n",
                 (unsigned long long)s.run->state.id);

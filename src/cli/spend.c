@@ -23,35 +23,97 @@ const struct command cmd_spend = {
     .run = spend_run,
 };
 
-static void print_account(const struct json *a)
+enum { NAME_WIDTH = 22 };
+
+/* One line an account: what it used of everything. Its rows stand together, a row a unit. */
+struct account_line {
+    struct slice name;
+    struct amounts used, assumed, held;
+};
+
+static int unit_of(struct slice name)
 {
-    BUF_CLEANUP struct buf b = BUF_INIT(4096);
-    struct slice unit = json_text(json_get(a, "unit"));
     int u = 0;
-    while (u < UNITS && !slice_is(unit, unit_name(u)))
+    while (u < UNITS && !slice_is(name, unit_name(u)))
         u++;
-    int64_t exact = json_int(json_get(a, "exact"), 0), assumed = json_int(json_get(a, "assumed"), 0);
-    int64_t held = json_int(json_get(a, "held"), 0), cap = json_int(json_get(a, "cap"), -1);
-    if (exact + assumed + held == 0 && cap < 0)
-        return;
-    buf_addf(&b, "%-28.*s ", SLICE_ARG(json_text(json_get(a, "account"))));
-    size_t at = b.n;
-    amount_print(u, exact + assumed, &b);
-    while (b.n < at + 22)
-        buf_add_char(&b, ' ');
-    if (assumed) {
-        buf_add_text(&b, "  of it assumed ");
-        amount_print(u, assumed, &b);
+    return u;
+}
+
+static void add_amount(struct buf *out, int u, int64_t n, size_t width)
+{
+    BUF_CLEANUP struct buf text = BUF_INIT(128);
+    amount_print(u, n, &text);
+    struct slice s = buf_slice(&text); /* the column says the unit */
+    s = slice_sub(s, 0, slice_index(s, ' '));
+    for (size_t i = s.n; i < width; i++)
+        buf_add_char(out, ' ');
+    buf_add(out, s);
+}
+
+static void add_others(struct buf *out, const char *what, const struct amounts *a)
+{
+    bool any = false;
+    for (int u = 0; u < UNITS; u++)
+        if (a->n[u]) {
+            buf_add_text(out, any ? ", " : "\n    ");
+            buf_add_text(out, any ? "" : what);
+            amount_print(u, a->n[u], out);
+            any = true;
+        }
+}
+
+static void print_line(const struct account_line *l)
+{
+    static const struct { int unit; size_t width; } columns[] = {{UNIT_TOKENS, 13}, {UNIT_CPU_NS, 12}, {UNIT_CALLS, 9}, {UNIT_NUSD, 12}};
+    BUF_CLEANUP struct buf out = BUF_INIT(4096);
+    buf_addf(&out, "%-*.*s", NAME_WIDTH, SLICE_ARG(l->name));
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
+        add_amount(&out, columns[i].unit, l->used.n[columns[i].unit], columns[i].width);
+    add_others(&out, "of it assumed, for steps that died: ", &l->assumed);
+    add_others(&out, "held for what is under way: ", &l->held);
+    puts(buf_str(&out));
+}
+
+static void print_accounts(const struct json *accounts)
+{
+    struct account_line l = {.name = SLICE_NONE};
+    printf("%-*s%13s%12s%9s%12s\n", NAME_WIDTH, "account", "tokens", "CPU seconds", "calls", "money");
+    for (size_t i = 0; i < json_count(accounts); i++) {
+        const struct json *a = json_at(accounts, i);
+        struct slice name = json_text(json_get(a, "account"));
+        int u = unit_of(json_text(json_get(a, "unit")));
+        if (l.name.n && !slice_eq(name, l.name))
+            print_line(&l);
+        if (!slice_eq(name, l.name))
+            l = (struct account_line){.name = name};
+        if (u == UNITS)
+            continue;
+        l.assumed.n[u] = json_int(json_get(a, "assumed"), 0);
+        l.held.n[u] = json_int(json_get(a, "held"), 0);
+        l.used.n[u] = json_int(json_get(a, "exact"), 0) + l.assumed.n[u];
     }
-    if (held) {
-        buf_add_text(&b, "  held ");
-        amount_print(u, held, &b);
+    if (l.name.n)
+        print_line(&l);
+}
+
+static void print_caps(const struct json *caps)
+{
+    for (size_t i = 0; i < json_count(caps); i++) {
+        const struct json *c = json_at(caps, i);
+        struct slice window = json_text(json_get(c, "window"));
+        int u = unit_of(json_text(json_get(c, "unit")));
+        BUF_CLEANUP struct buf out = BUF_INIT(4096);
+        if (u == UNITS)
+            continue;
+        buf_addf(&out, "%s%-*.*s", i ? "" : "\ncaps\n", NAME_WIDTH, SLICE_ARG(json_text(json_get(c, "account"))));
+        buf_add_text(&out, "at most ");
+        amount_print(u, json_int(json_get(c, "amount"), 0), &out);
+        if (!slice_is(window, "total"))
+            buf_addf(&out, " a %.*s", SLICE_ARG(window));
+        buf_add_text(&out, ", used ");
+        amount_print(u, json_int(json_get(c, "used"), 0), &out);
+        puts(buf_str(&out));
     }
-    if (cap >= 0) {
-        buf_add_text(&b, "  cap ");
-        amount_print(u, cap, &b);
-    }
-    puts(buf_str(&b));
 }
 
 static int print_spend(struct cli *c)
@@ -70,8 +132,10 @@ static int print_spend(struct cli *c)
         cli_print_json(v);
     else if (json_count(accounts) == 0)
         puts("nothing was used yet");
-    for (size_t i = 0; !c->json && i < json_count(accounts); i++)
-        print_account(json_at(accounts, i));
+    else
+        print_accounts(accounts);
+    if (!c->json)
+        print_caps(json_get(v, "caps"));
     return EXIT_DONE;
 }
 
@@ -90,7 +154,20 @@ static int set_caps(struct cli *c, struct slice account, const char *budget, con
         if (none || caps.n[u] != AMOUNT_UNLIMITED)
             err = ledger_set_cap(s, account, (enum unit)u, window, caps.n[u], &e);
     store_close(s);
-    return err ? cli_fail(&e) : EXIT_DONE;
+    if (err)
+        return cli_fail(&e);
+    for (int u = 0; u < UNITS; u++) {
+        BUF_CLEANUP struct buf text = BUF_INIT(128);
+        if (none || caps.n[u] == AMOUNT_UNLIMITED)
+            continue;
+        amount_print(u, caps.n[u], &text);
+        printf("%.*s may use at most %s%s%s\n", SLICE_ARG(account), buf_str(&text), strcmp(window, "total") ? " a " : "",
+               strcmp(window, "total") ? window : "");
+    }
+    if (none)
+        printf("%.*s has no caps%s%s of its own any more\n", SLICE_ARG(account), strcmp(window, "total") ? " a " : "",
+               strcmp(window, "total") ? window : "");
+    return EXIT_DONE;
 }
 
 static int spend_run(struct cli *c, int argc, char **argv)
@@ -113,5 +190,7 @@ static int spend_run(struct cli *c, int argc, char **argv)
     struct slice account = slice_of(argv[optind + 1]);
     if (!account_ok(account))
         return cli_usage(&cmd_spend, "'%.60s' is not an account; they look like crannog/main/r7 (`crannog spend` lists them)", argv[optind + 1]);
+    if (!slice_is(slice_sub(account, 0, slice_index(account, '/')), "crannog"))
+        return cli_usage(&cmd_spend, "accounts begin with crannog, like crannog/main/r7; nothing is booked on '%.60s'", argv[optind + 1]);
     return set_caps(c, account, argv[optind + 2], window);
 }

@@ -4,6 +4,43 @@
 
 static const char SOURCE_HEADING[] = "\n## Source\n";
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n';
+}
+
+/* The address in a word that holds one, without the brackets and stops around it; empty if it holds none. */
+static struct slice link_in(struct slice word)
+{
+    size_t at = slice_find(word, SLICE("://"), 0);
+    if (at == word.n)
+        at = slice_find(word, SLICE("www."), 0);
+    if (at == word.n)
+        return SLICE_NONE;
+    while (at && ((word.p[at - 1] | 32) >= 'a' && (word.p[at - 1] | 32) <= 'z'))
+        at--;
+    size_t end = word.n;
+    while (end > at && memchr(".,;:!?)]}>\"'`*_", word.p[end - 1], 15))
+        end--;
+    return slice_sub(word, at, end - at);
+}
+
+void document_without_invented_links(struct slice answer, struct slice source, struct buf *out)
+{
+    for (size_t i = 0; i < answer.n;) {
+        size_t n = 0;
+        while (i + n < answer.n && !is_blank(answer.p[i + n]))
+            n++;
+        struct slice word = slice_sub(answer, i, n), link = link_in(word);
+        if (link.n && slice_find(source, link, 0) == source.n)
+            buf_add_text(out, "(a link that is not in the source)");
+        else
+            buf_add(out, word);
+        for (i += n; i < answer.n && is_blank(answer.p[i]); i++)
+            buf_add_char(out, answer.p[i]);
+    }
+}
+
 /* A path on one line, as sha256sum writes it: with a backslash in front of the line where one of these is in it. */
 static bool needs_escape(struct slice path)
 {

@@ -9,6 +9,11 @@
 
 enum { DOCUMENT_BYTES_MAX = 4 * 1024 * 1024 };
 
+/*
+ * An answer without the links that its source does not hold: a model invents addresses, and no document of ours passes
+ * one on as if somebody had read it. Each becomes "(a link that is not in the source)". Appends.
+ */
+void document_without_invented_links(struct slice answer, struct slice source, struct buf *out);
 /* The answer of one piece with its source:  TEXT, "## Source", "    <sha256>  <path>". */
 void document_note(struct slice answer, const struct line *l, struct buf *out);
 /*

@@ -57,7 +57,7 @@ static bool add_document(struct prompt *p, const struct line *l, const struct wa
 static bool add_answers(struct prompt *p, const struct line *l)
 {
     size_t room = PROMPT_PARTS_MAX - p->n - 2;
-    if (!add_text(p, ROLE_USER, "The text is long. Notes on its parts, in order:"))
+    if (!add_text(p, ROLE_USER, "What the parts of a document say, in order:"))
         return false;
     for (size_t i = 0; i < l->nparts; i++) {
         bool middle = l->nparts > room && i >= room / 2 && i < l->nparts - (room - room / 2);
@@ -81,8 +81,8 @@ enum err prompt_make(const struct run_state *r, const struct want *w, struct are
     plan_expand(text, it->var, l->source, false, &ask);
     if (ask.n && !strchr(".?!:", ask.p[ask.n - 1]))
         buf_add_text(&ask, ".");
-    bool ok = add_text(ret, ROLE_SYSTEM, "You are a careful reader. Answer only from the text you are given, in plain "
-                                         "sentences, without a preface.") &&
+    bool ok = add_text(ret, ROLE_SYSTEM, "You are a helpful assistant who gives short, faithful answers from the text "
+                                         "at hand.") &&
               add_text(ret, ROLE_SYSTEM, goal_and_items(r, w->item, a));
     if (ok && l->source.n)
         ok = w->stage == STAGE_JOIN ? add_answers(ret, l) : add_document(ret, l, w);

@@ -27,6 +27,15 @@ void amounts_print(const struct amounts *a, struct json *into, const char *key)
     json_put(into, key, o);
 }
 
+void caps_print(const struct amounts *a, struct json *into, const char *key)
+{
+    struct json *o = json_object();
+    for (int u = 0; u < UNITS; u++)
+        if (a->n[u] != AMOUNT_UNLIMITED)
+            json_put_int(o, unit_name(u), a->n[u]);
+    json_put(into, key, o);
+}
+
 struct amounts amounts_from_json(const struct json *v, int64_t missing)
 {
     struct amounts a;

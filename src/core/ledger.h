@@ -28,6 +28,8 @@ struct amounts amounts_unlimited(void);
 const char *unit_name(enum unit u); /* "nusd", "tokens", "cpu_ns", "calls" */
 /* {"tokens":12,"cpu_ns":5}; zero units are left out (unlimited ones too). */
 void amounts_print(const struct amounts *a, struct json *into, const char *key);
+/* The same for caps: a cap of zero is one, only unlimited units are left out. */
+void caps_print(const struct amounts *a, struct json *into, const char *key);
 struct amounts amounts_from_json(const struct json *v, int64_t missing);
 struct amounts amounts_add(struct amounts a, struct amounts b); /* saturating */
 

@@ -6,12 +6,19 @@
 #include "engine/machine.h"
 #include "layers/stamp.h"
 
+/* What a line answered, as it may stand in a document. */
 static enum err answer_of(struct engine *g, const struct line *l, struct arena *a, struct slice *ret, struct error *e)
 {
-    BUF_CLEANUP struct buf text = BUF_INIT(DOCUMENT_BYTES_MAX);
+    BUF_CLEANUP struct buf text = BUF_INIT(DOCUMENT_BYTES_MAX), source = BUF_INIT(DOCUMENT_BYTES_MAX),
+                           clean = BUF_INIT(DOCUMENT_BYTES_MAX);
     enum err err = l->answer.bytes ? blob_get(g->store, &l->answer.blob, &text, e) : OK;
-    *ret = arena_copy(a, buf_slice(&text));
-    return err ? err : ret->p ? OK : error_set(e, ERR_MEMORY, "the answers do not fit in memory");
+    if (!err && l->text.bytes)
+        err = blob_get(g->store, &l->text.blob, &source, e);
+    if (err)
+        return err;
+    document_without_invented_links(buf_slice(&text), buf_slice(&source), &clean);
+    *ret = arena_copy(a, buf_slice(&clean));
+    return ret->p ? buf_check(&clean, "an answer", e) : error_set(e, ERR_MEMORY, "the answers do not fit in memory");
 }
 
 static enum err compose(struct engine *g, struct run *r, const struct want *w, struct buf *out, struct error *e)

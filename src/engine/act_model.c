@@ -507,6 +507,39 @@ static void answered(struct engine *g, struct frame *f)
     engine_complete(g, &c);
 }
 
+enum err model_warm(struct engine *g, struct error *e)
+{
+    struct machine *m = g->acts.ctx;
+    struct frame f;
+    meter_make(m);
+    enum err err = m->infer.pid ? OK : infer_start(m, e);
+    while (!err && m->infer_stage == INFER_STARTING) {
+        struct pollfd p = {.fd = m->infer.socket, .events = POLLIN};
+        if (sys->poll(&p, 1, -1) < 0 && errno != EINTR)
+            return error_errno(e, errno, "cannot wait for crannog-infer");
+        err = frame_receive(m->infer.socket, &f, e);
+        if (err == ERR_BUSY) {
+            err = OK;
+            continue;
+        }
+        if (err) {
+            infer_died(g, "");
+            return error_set(e, ERR_GONE, "crannog-infer died while it loaded the model %.300s; `crannog doctor` tries it alone", m->model_file);
+        }
+        if (f.type == INFER_LOADED) {
+            loaded(g, &f);
+        } else {
+            struct completion c = {.blob = BUF_INIT(0)};
+            failed(&f, &c);
+            peer_kill(&m->infer);
+            m->infer_stage = INFER_OFF;
+            err = error_set(e, ERR_CORRUPT, "the model %.200s cannot be used: %.230s", m->model_file, c.why);
+        }
+        frame_release(&f);
+    }
+    return err;
+}
+
 void model_collect(struct engine *g)
 {
     struct machine *m = g->acts.ctx;

@@ -77,12 +77,26 @@ enum err commit_finish(struct engine *g, struct run *r, struct completion *c, st
 
 /* ---- intents ---- */
 
-static enum err block(struct engine *g, struct run *r, enum unit unit, struct error *e)
+/* Says whose budget it is: that of the run, or a cap further up, for all time or for today. */
+static void why_blocked(const struct cap *c, int64_t needed, struct buf *out)
 {
+    const char *left = strcmp(c->window, "total") == 0 ? "" : strcmp(c->window, "day") == 0 ? " today" : " this month";
+    buf_addf(out, "the budget of %s has ", c->account);
+    amount_print(c->unit, c->amount > c->used ? c->amount - c->used : 0, out);
+    buf_addf(out, " left%s, the next step may need ", left);
+    amount_print(c->unit, needed, out);
+    buf_addf(out, "; `crannog spend set %s BUDGET%s%s` changes it, then run again", c->account, *left ? " --per " : "", *left ? c->window : "");
+}
+
+static enum err block(struct engine *g, struct run *r, enum unit unit, int64_t needed, struct error *e)
+{
+    struct cap c;
+    enum err err = cap_tightest(g->store, r->state.account, unit, &c, e);
+    if (err)
+        return err;
     JSON_CLEANUP struct json *p = payload_new();
-    BUF_CLEANUP struct buf why = BUF_INIT(512);
-    buf_addf(&why, "the budget of %.*s has no %s left for the next step; raise it with `crannog spend set`, then run again",
-             SLICE_ARG(r->state.account), unit == UNIT_NUSD ? "money" : unit == UNIT_CPU_NS ? "CPU seconds" : unit_name(unit));
+    BUF_CLEANUP struct buf why = BUF_INIT(2048);
+    why_blocked(&c, needed, &why);
     json_put_text(p, "why", buf_slice(&why));
     json_put_text(p, "unit", slice_of(unit_name(unit)));
     json_put_text(p, "account", r->state.account);
@@ -100,7 +114,7 @@ static enum err intend(struct engine *g, struct run *r, const struct want *w, st
         err = ledger_left(g->store, r->state.account, &left, e);
     if (!err && !ledger_clamp(&in.worst, &in.floor, &left, &granted, &ran_out)) {
         json_free(in.args);
-        return block(g, r, ran_out, e);
+        return block(g, r, ran_out, in.floor.n[ran_out], e);
     }
     if (err) {
         json_free(in.args);
@@ -223,7 +237,7 @@ static bool is_ready(struct engine *g, struct run *r)
     if (has_completion(g, r) || r->stop || request_waiting(g->store, r->state.id))
         return true;
     run_decide(&r->state, sys->now_ms(), &d);
-    if (d.what == DECIDE_ASK || d.what == DECIDE_REST)
+    if (d.what == DECIDE_ASK || d.what == DECIDE_REST || (g->full && r->state.nopen == 0))
         r->resting = true;
     return d.what == DECIDE_DONE || (d.what == DECIDE_INTEND && !g->full);
 }
@@ -251,6 +265,7 @@ static enum err refold(struct engine *g, struct run *r, struct error *e)
     arena_release(&r->arena);
     run_init(&r->state, id, &r->arena);
     r->nstart = 0;
+    r->broken = false;
     return journal_fold(g->store, id, &r->state, &r->arena, e);
 }
 
@@ -276,6 +291,8 @@ static enum err commit_group(struct engine *g, struct run **ready, size_t n, str
                 *e = why;
         } else {
             ready[i]->broken = ready[i]->resting = true; /* J5: parked, the neighbours go on */
+            ready[i]->nstart = 0; /* A1: what it intended here is undone */
+            cancel_all(g, ready[i]);
             ready[i]->state.status = RUN_BROKEN;
             snprintf(ready[i]->state.why, sizeof ready[i]->state.why, "%.239s", why.text);
         }
@@ -286,22 +303,26 @@ static enum err commit_group(struct engine *g, struct run **ready, size_t n, str
     return err;
 }
 
-static void drop_completions(struct engine *g)
+/* The first n are committed; what came while the turn committed (an act that was cancelled by it) waits for the next. */
+static void drop_completions(struct engine *g, size_t n)
 {
-    for (size_t i = 0; i < g->ndone; i++)
+    for (size_t i = 0; i < n; i++)
         completion_release(&g->done[i]);
-    g->ndone = 0;
+    memmove(g->done, g->done + n, (g->ndone - n) * sizeof *g->done);
+    g->ndone -= n;
 }
 
 enum err commit_turn(struct engine *g, struct error *e)
 {
     struct run *ready[ENGINE_RUNS_MAX];
-    size_t n = 0;
+    size_t n = 0, had = g->ndone;
     for (size_t i = 0; i < g->nruns; i++)
         if (is_ready(g, g->runs[i]))
             ready[n++] = g->runs[i];
-    if (n == 0)
+    if (n == 0) {
+        drop_completions(g, had); /* of runs that are parked */
         return OK;
+    }
     enum err err = commit_group(g, ready, n, e);
     if (err == ERR_NO_SPACE && store_free_reserve(g->store)) {
         g->full = true; /* finish what is in flight, begin nothing */
@@ -312,6 +333,6 @@ enum err commit_turn(struct engine *g, struct error *e)
             err = commit_group(g, ready, n, e);
     }
     if (!err)
-        drop_completions(g);
+        drop_completions(g, had);
     return err;
 }

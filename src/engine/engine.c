@@ -211,7 +211,7 @@ static void start_intended(struct engine *g)
 static bool anything_more(struct engine *g)
 {
     for (size_t i = 0; i < g->nruns; i++)
-        if (!g->runs[i]->resting || g->runs[i]->state.nopen)
+        if (!g->runs[i]->broken && (!g->runs[i]->resting || g->runs[i]->state.nopen))
             return true;
     return g->ndone > 0;
 }

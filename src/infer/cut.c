@@ -84,3 +84,46 @@ size_t cut_next(struct vocab *v, struct slice text, size_t window)
     }
     return start_of_piece(text, window);
 }
+
+/* Looks up every some thousand pieces. */
+static bool count_tokens(struct vocab *v, struct slice rest, bool (*look_up)(void *arg), void *arg, size_t *ret)
+{
+    TOKENS_CLEANUP struct tokens t = {0};
+    struct slice piece;
+    for (size_t pieces = 1; vocab_piece(v, &rest, &piece); pieces++) {
+        t.n = 0;
+        vocab_encode_piece(v, piece, &t);
+        *ret += t.failed ? piece.n : t.n;
+        if (pieces % 4096 == 0 && look_up && look_up(arg))
+            return false;
+    }
+    return true;
+}
+
+static enum err cancelled(struct error *e)
+{
+    return error_set(e, ERR_CANCELLED, "the text was not measured to its end");
+}
+
+enum err cut_measure(struct vocab *v, struct slice text, size_t window, bool (*look_up)(void *arg), void *arg,
+                     struct measure *ret, struct error *e)
+{
+    if (window < CUT_WINDOW_MIN)
+        return error_set(e, ERR_USAGE, "a reading window of %zu tokens is too small, %d is the least", window,
+                         CUT_WINDOW_MIN);
+    ret->tokens = ret->parts = 0;
+    if (!count_tokens(v, text, look_up, arg, &ret->tokens))
+        return cancelled(e);
+    size_t at = 0;
+    do {
+        if (ret->parts == CUT_PARTS_MAX)
+            return error_set(e, ERR_LIMIT, "the text (%zu tokens) has more than %d parts of %zu tokens; use a larger "
+                                           "window or split it", ret->tokens, CUT_PARTS_MAX, window);
+        if (look_up && look_up(arg))
+            return cancelled(e);
+        if (at < text.n)
+            at += cut_next(v, slice_sub(text, at, text.n), window);
+        ret->end[ret->parts++] = at;
+    } while (at < text.n);
+    return OK;
+}

@@ -48,14 +48,9 @@ static struct slice take_string(struct cursor *c)
     return take(c, take_u64(c));
 }
 
-/* A name out of a file, fit for one line of text. */
-struct printable {
-    char text[80];
-};
-
-static struct printable printable(struct slice s)
+struct gguf_printable gguf_printable(struct slice s)
 {
-    struct printable r;
+    struct gguf_printable r;
     size_t n = s.n < sizeof r.text - 1 ? s.n : sizeof r.text - 1;
     for (size_t i = 0; i < n; i++)
         r.text[i] = s.p[i] >= ' ' && s.p[i] <= '~' ? s.p[i] : '?';
@@ -95,7 +90,7 @@ static enum err parse_array(struct cursor *c, struct gguf_key *k, struct error *
     k->count = take_u64(c);
     if (k->count > GGUF_ITEMS_MAX)
         return error_set(e, ERR_CORRUPT, "the model file's key '%s' says it has %llu items, more than %d",
-                         printable(k->name).text, (unsigned long long)k->count, GGUF_ITEMS_MAX);
+                         gguf_printable(k->name).text, (unsigned long long)k->count, GGUF_ITEMS_MAX);
     const char *start = c->rest.p;
     if (k->item_kind == GGUF_STRING) {
         for (uint64_t i = 0; i < k->count && !c->bad; i++)
@@ -105,7 +100,7 @@ static enum err parse_array(struct cursor *c, struct gguf_key *k, struct error *
     }
     if (!kind_bytes(k->item_kind))
         return error_set(e, ERR_CORRUPT, "the model file's key '%s' is an array of unknown kind %u",
-                         printable(k->name).text, k->item_kind);
+                         gguf_printable(k->name).text, k->item_kind);
     k->bytes = take(c, k->count * kind_bytes(k->item_kind));
     return OK;
 }
@@ -123,7 +118,7 @@ static enum err parse_key(struct cursor *c, struct gguf_key *k, struct error *e)
     else if (kind_bytes(k->kind))
         k->bytes = take(c, kind_bytes(k->kind));
     else
-        return error_set(e, ERR_CORRUPT, "the model file's key '%s' is of unknown kind %u", printable(k->name).text,
+        return error_set(e, ERR_CORRUPT, "the model file's key '%s' is of unknown kind %u", gguf_printable(k->name).text,
                          k->kind);
     return OK;
 }
@@ -134,7 +129,7 @@ static enum err parse_shape(struct cursor *c, struct gguf_tensor *t, struct erro
 {
     uint32_t dims = take_u32(c);
     if (!c->bad && (dims < 1 || dims > GGUF_DIMS_MAX))
-        return error_set(e, ERR_CORRUPT, "tensor '%s' of the model file has %u dimensions", printable(t->name).text,
+        return error_set(e, ERR_CORRUPT, "tensor '%s' of the model file has %u dimensions", gguf_printable(t->name).text,
                          dims);
     uint64_t all = 1;
     for (uint32_t i = 0; i < GGUF_DIMS_MAX; i++) {
@@ -143,7 +138,7 @@ static enum err parse_shape(struct cursor *c, struct gguf_tensor *t, struct erro
             return OK; /* the caller reports the truncation */
         if (!t->ne[i] || t->ne[i] > INT32_MAX || all > INT64_MAX / 8 / t->ne[i])
             return error_set(e, ERR_CORRUPT, "tensor '%s' of the model file has an impossible size",
-                             printable(t->name).text);
+                             gguf_printable(t->name).text);
         all *= t->ne[i];
     }
     return OK;
@@ -164,10 +159,10 @@ static enum err parse_tensor(struct cursor *c, struct gguf_tensor *t, struct err
         return OK;
     if (gguf_type_bytes(t->type, BLOCK))
         return error_set(e, ERR_CORRUPT, "tensor '%s' of the model file has rows of %llu weights, no multiple of %d",
-                         printable(t->name).text, (unsigned long long)t->ne[0], BLOCK);
+                         gguf_printable(t->name).text, (unsigned long long)t->ne[0], BLOCK);
     return error_set(e, ERR_UNSUPPORTED,
                      "tensor '%s' of the model file has weights of type %u (%s); this build reads Q4_1, Q8_0, F16, F32",
-                     printable(t->name).text, t->type, type_name(t->type));
+                     gguf_printable(t->name).text, t->type, type_name(t->type));
 }
 
 /* Turns offsets into slices of the file. */
@@ -186,10 +181,10 @@ static enum err place_tensors(struct gguf *g, struct cursor *c, struct error *e)
         if (c->bad || at > weights.n || bytes > weights.n - at)
             return error_set(e, ERR_CORRUPT,
                              "the model file ends before the weights of '%s'; it is cut short, get it again",
-                             printable(t->name).text);
+                             gguf_printable(t->name).text);
         if (at % align)
             return error_set(e, ERR_CORRUPT, "the weights of '%s' start at an odd place in the model file",
-                             printable(t->name).text);
+                             gguf_printable(t->name).text);
         t->data = (struct slice){weights.p + at, (size_t)bytes};
     }
     return OK;
@@ -220,11 +215,11 @@ static enum err sort_names(struct gguf *g, struct error *e)
     qsort(g->tensors, g->ntensors, sizeof *g->tensors, by_tensor_name);
     for (size_t i = 1; i < g->nkeys; i++)
         if (slice_eq(g->keys[i - 1].name, g->keys[i].name))
-            return error_set(e, ERR_CORRUPT, "the model file has the key '%s' twice", printable(g->keys[i].name).text);
+            return error_set(e, ERR_CORRUPT, "the model file has the key '%s' twice", gguf_printable(g->keys[i].name).text);
     for (size_t i = 1; i < g->ntensors; i++)
         if (slice_eq(g->tensors[i - 1].name, g->tensors[i].name))
             return error_set(e, ERR_CORRUPT, "the model file has the tensor '%s' twice",
-                             printable(g->tensors[i].name).text);
+                             gguf_printable(g->tensors[i].name).text);
     return OK;
 }
 

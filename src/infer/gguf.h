@@ -76,6 +76,12 @@ struct slice gguf_next_string(struct slice *rest);
 /* Item i of an array of u32 or i32. */
 int32_t gguf_item_i32(const struct gguf_key *key, uint64_t i);
 
+/* A text out of a file, made fit for one line of a message: its beginning, with ? for what is not plain ASCII. */
+struct gguf_printable {
+    char text[80];
+};
+struct gguf_printable gguf_printable(struct slice s);
+
 /* Bytes of `n` weights of a type, 0 where the type is unknown or n is no whole number of blocks. */
 uint64_t gguf_type_bytes(uint32_t type, uint64_t n);
 

@@ -67,16 +67,18 @@ static void quantise(const struct input *in, size_t token)
         if (b >= in->width / BLOCK)
             continue;
         float most = 0;
+        bool sane = true;
         int sum = 0;
-        for (size_t i = b * BLOCK; i < (b + 1) * BLOCK; i++)
-            if (!(fabsf(x[i]) <= most)) /* so that a NaN stays */
-                most = fabsf(x[i]);
-        bool sane = most > 0 && most <= 1e30f;
         for (size_t i = b * BLOCK; i < (b + 1) * BLOCK; i++) {
-            q[i] = sane ? (int8_t)rintf(x[i] * (127 / most)) : 0;
+            most = fmaxf(most, fabsf(x[i]));
+            sane = sane && fabsf(x[i]) <= 1e30f; /* not where it is NaN */
+        }
+        float scale = most > 1e-30f ? 127 / most : 0; /* less counts as nothing: 127 / most must be a number */
+        for (size_t i = b * BLOCK; i < (b + 1) * BLOCK; i++) {
+            q[i] = sane ? (int8_t)rintf(x[i] * scale) : 0;
             sum += q[i];
         }
-        d[b] = sane || most == 0 ? most / 127 : NAN; /* not a number in, not a number out */
+        d[b] = sane ? (scale > 0 ? most / 127 : 0) : NAN; /* not a number in, not a number out */
         s[b] = d[b] * (float)sum;
     }
 }

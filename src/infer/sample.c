@@ -67,13 +67,17 @@ static void hold_back(float *logits, size_t vocab, const int32_t *said, size_t n
     }
 }
 
+/* The likeliest, or -1 where one of them is not a number. */
 static int32_t best(const float *logits, size_t n)
 {
     size_t at = 0;
-    for (size_t i = 1; i < n; i++)
-        if (!(logits[i] <= logits[at])) /* a NaN wins, and is found below */
+    for (size_t i = 0; i < n; i++) {
+        if (!isfinite(logits[i]))
+            return -1;
+        if (logits[i] > logits[at])
             at = i;
-    return isfinite(logits[at]) ? (int32_t)at : -1;
+    }
+    return (int32_t)at;
 }
 
 static int by_likelihood(const void *a, const void *b)

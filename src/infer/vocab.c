@@ -440,8 +440,8 @@ static enum err read_rule(const struct gguf *g, struct vocab *v, struct error *e
     for (size_t i = 0; i < sizeof digits / sizeof *digits; i++)
         v->lone_digits = v->lone_digits || slice_is(rule, digits[i]);
     if (!v->lone_digits && !slice_is(rule, "gpt-2"))
-        return error_set(e, ERR_UNSUPPORTED, "the model splits text by the rule '%.*s', which this build does not know",
-                         rule.n < 40 && slice_is_utf8(rule) ? (int)rule.n : 1, rule.n < 40 && rule.n ? rule.p : "?");
+        return error_set(e, ERR_UNSUPPORTED, "the model splits text by the rule '%s', which this build does not know",
+                         gguf_printable(rule).text);
     return OK;
 }
 

@@ -227,12 +227,20 @@ static void take_streams(const struct jail *j)
         _exit(126);
 }
 
+/* What we and those before us ignore or block is no business of the program's. */
+static void default_signals(void)
+{
+    sigset_t none;
+    for (int i = 1; i < NSIG; i++)
+        signal(i, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 static _Noreturn void run_program(const struct jail *j)
 {
     const struct jail_plan *p = j->plan;
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    default_signals();
     setsid();
     take_streams(j);
     char **env = words(p->env, p->nenv), **argv = words(p->argv, p->nargv);
@@ -420,7 +428,7 @@ _Noreturn void init_main(const struct jail *j)
     if (!err)
         err = guard(j->socket, &e);
     if (!err)
-        err = seccomp_install(&e);
+        err = seccomp_install(j->plan->applet.n > 0, &e);
     if (!err)
         err = start(&w, &e);
     if (err)

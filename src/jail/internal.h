@@ -73,8 +73,8 @@ void mounts_close(struct sources *s);
 /* Inside: makes the root from the opened sources (closing them) and enters it. */
 enum err MUST_USE mounts_build(const struct jail_plan *p, struct sources *s, struct error *e);
 
-/* seccomp.c: from here on for this process and all below it. */
-enum err MUST_USE seccomp_install(struct error *e);
+/* seccomp.c: from here on for this process and all below it. `applet`: it runs our own code and no program. */
+enum err MUST_USE seccomp_install(bool applet, struct error *e);
 
 /* init.c: the body of pid 1. */
 _Noreturn void init_main(const struct jail *j);

@@ -167,16 +167,10 @@ static enum err root_make(struct root *r, struct error *e)
 #define EMPTY_FOLDER ".crannog-empty-folder"
 #define EMPTY_FILE ".crannog-empty-file"
 
-struct open_how_v0 { /* struct open_how of openat2(2); the libc header clashes with sys/mount.h's friends */
-    uint64_t flags, mode, resolve;
-};
-enum { RESOLVE_NOLINKS = 0x04, NR_openat2 = 437 };
-
+/* One name, never through a symlink: of that it gives the link itself, or ENOTDIR where a folder is wanted. */
 static int open_nolink(int dir, const char *name, int flags)
 {
-    struct open_how_v0 how = {.flags = (uint64_t)(unsigned)(flags | O_PATH | O_CLOEXEC | O_NOFOLLOW),
-                              .resolve = RESOLVE_NOLINKS};
-    return (int)syscall(NR_openat2, dir, name, &how, sizeof how);
+    return openat(dir, name, flags | O_PATH | O_CLOEXEC | O_NOFOLLOW);
 }
 
 /* Copies the next name of an absolute path to `name`; false at the end. */
@@ -219,7 +213,7 @@ static int make_in_root(const struct root *r, int dir, const char *name, enum ma
 /* The parent folder of `target` inside, its folders made where they may be; the last name in `name`. */
 static int open_parent(const struct root *r, struct slice target, char name[NAME_MAX + 1])
 {
-    int dir = open_nolink(r->fd, ".", O_DIRECTORY);
+    int dir = fcntl(r->fd, F_DUPFD_CLOEXEC, 0);
     struct slice rest = target;
     if (!next_name(&rest, name))
         errno = EINVAL;
@@ -333,9 +327,9 @@ static enum err attach_mount(struct root *r, const struct jail_plan *p, size_t i
         done = attach_tree(r, m->target, tree);
     if (done == 0)
         return OK;
-    if (errno == ELOOP)
-        return error_set(e, ERR_DENIED, "%.*s cannot be a place of the jail: it leads through a symlink; mend: remove "
-                         "the link", SLICE_ARG(m->target));
+    if (errno == ELOOP || errno == ENOTDIR)
+        return error_set(e, ERR_DENIED, "%.*s cannot be a place of the jail: something on the way is a symlink "
+                         "or a file; mend: remove that", SLICE_ARG(m->target));
     return error_errno(e, errno, "cannot put %.*s into the jail", SLICE_ARG(m->target));
 }
 

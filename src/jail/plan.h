@@ -5,9 +5,12 @@
  * J1  Nothing is visible inside but the mounts of the plan, a private /tmp, /dev with harmless devices, and /proc of
  *     the jail's own pid namespace.
  * J2  The environment inside is exactly `env`; no descriptor is inherited but 0, 1, 2.
- * J3  No network: a network namespace of its own with a loopback that is up, and nothing else.
+ * J3  No network: a network namespace of its own with a loopback that is up, and nothing else. Known gap: a Unix socket
+ *     or FIFO that lies in a READ or WRITE folder and has a process of the machine behind it can be reached through the
+ *     bind, as any mount allows; layers will cut it.
  * J4  When the plan's program ends, or a limit is hit, or crannog-jail dies, every process of the jail is dead before
  *     the result is reported.
+ *     What leaves a jail by a folder can still act outside it; setuid and setgid bits and devices are refused inside.
  * J5  A wall that cannot be built is a refusal (JAIL_REFUSED with its name), never a jail without it.
  */
 #ifndef CRANNOG_JAIL_PLAN_H
@@ -65,7 +68,8 @@ struct jail_plan {
     size_t nenv;
     struct slice cwd;
     struct jail_limits limits;
-    bool terminal;       /* 0, 1, 2 are passed through (exec at a terminal) instead of empty input and kept output */
+    bool terminal;       /* 0, 1, 2 are passed through (exec at a terminal) instead of empty input and kept output; the
+                            program has no controlling terminal, so Ctrl-C ends crannog-jail and thereby the jail */
 };
 
 /* The read-only view of the system (/usr, /lib*, /bin, /sbin, a chosen few of /etc), appended to p's mounts as far as

@@ -1,6 +1,6 @@
 /*
- * The outer process of a jail: reads the plan, starts pid 1 in its namespaces, gives it ids and what only root may open,
- * then sits outside the walls: takes output, watches the wall clock, reports. It keeps nothing secret and does not
+ * The outer process of a jail: reads the plan, starts pid 1 in its namespaces, gives it ids and what only root may
+ * open, then sits outside the walls: takes output, watches the wall clock, reports. It keeps nothing secret and does not
  * look at what comes from inside beyond counting it.
  */
 #include "jail/run.h"
@@ -112,8 +112,8 @@ static void close_outer(struct outer *o)
         sys_close_fd(ends[i]);
 }
 
-/* As fork, into the namespaces that a child can only be born into; pid 1 makes the others itself (init.c), while we write
-   its id maps and open its sources. */
+/* As fork, into the namespaces that a child can only be born into; pid 1 makes the others itself (init.c), while we
+   write its id maps and open its sources. */
 static pid_t clone_namespaces(void)
 {
     struct clone_args args = {
@@ -401,10 +401,16 @@ static void refused(struct outer *o, const struct error *why)
     snprintf(o->done.text, sizeof o->done.text, "%s", why->text);
 }
 
-/* Nothing of the caller's but the engine's socket, no core file, no signal of a closed pipe. */
+/*
+ * Nothing of the caller's but the engine's socket, no core file, no signal of a closed pipe. A terminal's Ctrl-C reaches
+ * us too, but what it means is the engine's to say: it ends us when it wants, and its death does.
+ */
 static void tidy(void)
 {
     struct rlimit none = {0, 0};
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
     close_range(ENGINE + 1, ~0u, 0);
     setrlimit(RLIMIT_CORE, &none);
     signal(SIGPIPE, SIG_IGN);

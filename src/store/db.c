@@ -218,6 +218,15 @@ enum err store_begin(struct store *s, struct error *e)
     return err;
 }
 
+enum err store_begin_reading(struct store *s, struct error *e)
+{
+    ASSERT(!s->open);
+    s->lost = (struct error){0};
+    enum err err = store_do(s, "BEGIN", e, "");
+    s->open = !err;
+    return err;
+}
+
 /* An error in a COMMIT leaves open whether its record reached the disk: whole, torn, or not. A full disk does not: the
    record is written last. */
 static enum err commit_failed(struct store *s, struct error *e)

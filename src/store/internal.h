@@ -37,7 +37,7 @@ struct store {
     size_t nkept;
 };
 
-/* ---- statements (schema.c) ---- */
+/* ---- statements and transactions (db.c) ---- */
 
 /* The store may be used: not dead, transaction not lost. */
 enum err MUST_USE store_guard(struct store *s, struct error *e);
@@ -60,12 +60,19 @@ void store_reset(sqlite3_stmt **st);
 struct slice store_text(sqlite3_stmt *st, int column);  /* valid until the next step */
 struct slice store_bytes(sqlite3_stmt *st, int column);
 
+/* A transaction that only reads (one moment of the journal, beside whoever writes) and may make temporary tables; it ends
+   with store_rollback(). */
+enum err MUST_USE store_begin_reading(struct store *s, struct error *e);
 /* Begins a transaction unless one is open; *ret_own says whether store_end() has to end it. */
 enum err MUST_USE store_enter(struct store *s, bool *ret_own, struct error *e);
 /* Commits (err == OK) or undoes what store_enter() began; returns err or the commit's. */
 enum err MUST_USE store_end(struct store *s, bool own, enum err err, struct error *e);
 /* Refuses on a store opened read_only. */
 enum err MUST_USE store_writes(struct store *s, struct error *e);
+
+/* ---- schema.c ---- */
+/* Empty temporary tables, for this connection, in the place of the projections; gone with the open transaction. */
+enum err MUST_USE store_shadow_projections(struct store *s, struct error *e);
 
 /* ---- journal.c ---- */
 struct walker {
@@ -80,11 +87,14 @@ enum err MUST_USE journal_next_run(struct store *s, uint64_t after, uint64_t *re
 /* ---- projection.c ---- */
 struct projected {
     const struct event *ev;
+    const struct json *payload;    /* parsed; of projection_payload() */
     int64_t id;                    /* the event's row */
     const struct run_state *after; /* the event is folded in */
     bool closes;                   /* the event finishes `open` */
     struct open_step open;         /* as it was before */
 };
+/* Parses the payload of an event, if its projection wants it; the caller frees *ret. */
+enum err MUST_USE projection_payload(const struct event *ev, struct json **ret, struct error *e);
 /* Notes what the event will close; before run_apply(). */
 void projection_before(struct projected *p, const struct event *ev, const struct run_state *before);
 /* Writes what follows from an event. ERR_CORRUPT comes before anything was written. */

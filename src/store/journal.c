@@ -126,15 +126,12 @@ static enum err check_head(struct store *s, const struct run_state *r, struct er
 
 /* M1 once more, where nothing can come between the look and the booking: the engine clamps to what is left, so this
    refuses only what should never have been asked for. */
-static enum err check_caps(struct store *s, const struct run_state *r, struct slice payload, struct error *e)
+static enum err check_caps(struct store *s, const struct run_state *r, const struct json *payload, struct error *e)
 {
-    JSON_CLEANUP struct json *p = NULL;
     struct slice account;
     struct amounts want, left;
     enum unit shortage;
-    enum err err = json_parse(payload, &p, e);
-    if (!err)
-        err = projection_reserves(p, r, &account, &want, e);
+    enum err err = projection_reserves(payload, r, &account, &want, e);
     if (!err)
         err = ledger_left(s, account, &left, e);
     if (!err && !ledger_clamp(&want, &want, &left, &want, &shortage))
@@ -167,7 +164,8 @@ static enum err insert(struct store *s, const struct event *ev, int64_t *ret_id,
     return err;
 }
 
-static enum err allowed(struct store *s, const struct lease *l, const struct run_state *r, const struct event *ev, struct error *e)
+static enum err allowed(struct store *s, const struct lease *l, const struct run_state *r, const struct event *ev,
+                        struct json **ret_payload, struct error *e)
 {
     enum err err = lease_check(s, l, e);
     if (!err && l->run != r->id)
@@ -176,8 +174,10 @@ static enum err allowed(struct store *s, const struct lease *l, const struct run
         err = error_set(e, ERR_LIMIT, "an event of %zu bytes; at most %d are allowed", ev->payload.n, EVENT_PAYLOAD_MAX);
     if (!err)
         err = check_head(s, r, e);
+    if (!err)
+        err = projection_payload(ev, ret_payload, e);
     if (!err && ev->type == EVENT_STEP_INTENDED)
-        err = check_caps(s, r, ev->payload, e);
+        err = check_caps(s, r, *ret_payload, e);
     return err;
 }
 
@@ -186,12 +186,13 @@ enum err journal_append(struct store *s, const struct lease *l, struct run_state
 {
     ASSERT(s->open);
     struct event ev = {.version = EVENT_VERSION, .type = (uint16_t)type, .payload = payload};
-    struct projected p = {.ev = &ev, .after = r};
-    enum err err = allowed(s, l, r, &ev, e);
+    JSON_CLEANUP struct json *json = NULL;
+    enum err err = allowed(s, l, r, &ev, &json, e);
     if (!err)
         err = seal(&ev, r, key, e);
     if (err)
         return err;
+    struct projected p = {.ev = &ev, .payload = json, .after = r};
     projection_before(&p, &ev, r);
     err = run_apply(r, &ev, e); /* an event that does not fold never gets into the journal */
     if (!err)

@@ -1,5 +1,8 @@
 /* What is left of the caps on an account's path. Balances are kept by projection.c. */
+#include <stdio.h>
 #include <string.h>
+
+#include "base/sys.h"
 
 #include "store/internal.h"
 
@@ -132,6 +135,66 @@ enum err ledger_set_cap(struct store *s, struct slice account, enum unit u, cons
     else
         err = store_do(s, "INSERT OR REPLACE INTO cap VALUES(?, ?, ?, ?)", e, "titi", account, (int64_t)u, span, cap);
     return store_end(s, own, err, e);
+}
+
+/* Where an account's whole history counts, its balance is the sum. */
+static enum err cap_used(struct store *s, struct cap *c, struct error *e)
+{
+    struct slice account = slice_of(c->account), window = slice_of(c->window);
+    if (slice_is(window, "total"))
+        return store_number(s, "SELECT exact + assumed + held FROM balance WHERE account = ? AND unit = ?", 0, &c->used, e, "ti",
+                            account, (int64_t)c->unit);
+    return spent_since(s, account, c->unit, window_start(window, sys->now_ms()), &c->used, e);
+}
+
+enum err cap_each(struct store *s, void (*each)(void *ctx, const struct cap *c), void *ctx, struct error *e)
+{
+    STMT_CLEANUP sqlite3_stmt *st = NULL;
+    enum err err = store_query(s,
+        "SELECT account, unit, span, amount FROM cap WHERE amount <> ?1 UNION ALL"
+        " SELECT account, unit, 'total', amount FROM budget g WHERE NOT EXISTS("
+        "  SELECT 1 FROM cap WHERE cap.account = g.account AND cap.unit = g.unit AND cap.span = 'total')"
+        " ORDER BY 1, 2, 3", &st, e, "i", AMOUNT_UNLIMITED);
+    for (bool any = true; !err;) {
+        err = store_row(s, st, &any, e);
+        if (err || !any)
+            break;
+        int64_t unit = sqlite3_column_int64(st, 1);
+        struct slice account = store_text(st, 0), window = store_text(st, 2);
+        struct cap c = {.unit = (enum unit)unit, .amount = sqlite3_column_int64(st, 3)};
+        if (unit < 0 || unit >= UNITS || !account_ok(account))
+            continue;
+        snprintf(c.account, sizeof c.account, "%.*s", SLICE_ARG(account));
+        snprintf(c.window, sizeof c.window, "%.*s", SLICE_ARG(slice_sub(window, 0, sizeof c.window - 1)));
+        err = cap_used(s, &c, e);
+        if (!err)
+            each(ctx, &c);
+    }
+    return err;
+}
+
+struct tightest {
+    struct slice account;
+    enum unit unit;
+    struct cap *best;
+};
+
+static void tighter(void *ctx, const struct cap *c)
+{
+    struct tightest *t = ctx;
+    struct slice path;
+    if (c->unit != t->unit)
+        return;
+    for (size_t i = 0; account_ancestor(t->account, i, &path); i++)
+        if (slice_is(path, c->account) && (!*t->best->account || c->amount - c->used < t->best->amount - t->best->used))
+            *t->best = *c;
+}
+
+enum err cap_tightest(struct store *s, struct slice account, enum unit u, struct cap *ret, struct error *e)
+{
+    struct tightest t = {account, u, ret};
+    *ret = (struct cap){.unit = u};
+    return cap_each(s, tighter, &t, e);
 }
 
 enum err ledger_each(struct store *s, void (*each)(void *ctx, const struct balance *b), void *ctx, struct error *e)

@@ -38,12 +38,12 @@ enum err projection_reserves(const struct json *payload, const struct run_state 
     return account_ok(*ret_account) ? OK : error_set(e, ERR_CORRUPT, "an intent's account is not a path of names");
 }
 
-static enum err reserve(struct store *s, const struct projected *p, const struct json *payload, struct error *e)
+static enum err reserve(struct store *s, const struct projected *p, struct error *e)
 {
     const struct step_key *k = &p->ev->key;
     struct slice account;
     struct amounts a;
-    enum err err = projection_reserves(payload, p->after, &account, &a, e);
+    enum err err = projection_reserves(p->payload, p->after, &account, &a, e);
     for (int u = 0; !err && u < UNITS; u++) {
         if (!a.n[u])
             continue;
@@ -72,10 +72,10 @@ static enum err settle_unit(struct store *s, const struct step_key *k, enum unit
     return book(s, &b, e); /* SQLite does all of an UPDATE before it returns the first row */
 }
 
-static enum err settle(struct store *s, const struct projected *p, const struct json *payload, struct error *e)
+static enum err settle(struct store *s, const struct projected *p, struct error *e)
 {
-    struct amounts used = amounts_from_json(json_get(payload, "used"), 0);
-    bool assumed = slice_is(json_text(json_get(payload, "how")), "assumed");
+    struct amounts used = amounts_from_json(json_get(p->payload, "used"), 0);
+    bool assumed = slice_is(json_text(json_get(p->payload, "how")), "assumed");
     enum err err = OK;
     for (int u = 0; !err && u < UNITS; u++)
         if (p->open.held.n[u]) /* M2: nothing is used of what was not held (run_apply has refused it) */
@@ -108,11 +108,11 @@ static enum err land(struct store *s, const struct projected *p, struct error *e
                     (int64_t)r->work_dev, (int64_t)r->work_ino, l->target, &l->landed, p->id);
 }
 
-static enum err finish(struct store *s, const struct projected *p, const struct json *payload, struct error *e)
+static enum err finish(struct store *s, const struct projected *p, struct error *e)
 {
-    enum err err = p->closes ? settle(s, p, payload, e) : OK;
+    enum err err = p->closes ? settle(s, p, e) : OK;
     bool landed = p->closes && p->open.stage == STAGE_LAND &&
-                  outcome_from(json_text(json_get(payload, "outcome"))) == OUTCOME_OK;
+                  outcome_from(json_text(json_get(p->payload, "outcome"))) == OUTCOME_OK;
     return !err && landed ? land(s, p, e) : err;
 }
 
@@ -155,16 +155,20 @@ void projection_before(struct projected *p, const struct event *ev, const struct
         }
 }
 
+enum err projection_payload(const struct event *ev, struct json **ret, struct error *e)
+{
+    *ret = NULL;
+    bool wanted = ev->type == EVENT_STEP_INTENDED || ev->type == EVENT_STEP_FINISHED;
+    return wanted && !ev->redacted ? json_parse(ev->payload, ret, e) : OK;
+}
+
 enum err projection_apply(struct store *s, const struct projected *p, struct error *e)
 {
-    JSON_CLEANUP struct json *payload = NULL;
     enum err err = OK;
-    if (p->ev->type == EVENT_STEP_INTENDED || p->ev->type == EVENT_STEP_FINISHED)
-        err = json_parse(p->ev->payload, &payload, e);
-    if (!err && p->ev->type == EVENT_STEP_INTENDED)
-        err = reserve(s, p, payload, e);
+    if (p->ev->type == EVENT_STEP_INTENDED)
+        err = reserve(s, p, e);
     if (!err && p->ev->type == EVENT_STEP_FINISHED)
-        err = finish(s, p, payload, e);
+        err = finish(s, p, e);
     if (!err && p->ev->type == EVENT_RUN_STARTED)
         err = start_row(s, p->after, e);
     if (!err && p->ev->type == EVENT_RUN_STARTED)

@@ -10,11 +10,15 @@ struct rebuilding {
 static enum err rebuild_event(void *ctx, const struct event *ev, int64_t id, struct error *e)
 {
     struct rebuilding *b = ctx;
+    JSON_CLEANUP struct json *payload = NULL;
     struct projected p = {.ev = ev, .id = id, .after = &b->state};
     projection_before(&p, ev, &b->state);
-    enum err err = run_apply(&b->state, ev, e);
+    enum err err = projection_payload(ev, &payload, e);
+    if (!err)
+        err = run_apply(&b->state, ev, e);
     if (err)
         return err;
+    p.payload = payload;
     err = projection_apply(b->s, &p, e);
     b->failed = err && err != ERR_CORRUPT;
     return err;

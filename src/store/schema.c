@@ -8,9 +8,28 @@
 #include "store/internal.h"
 
 /*
- * The journal is append-only by row number: clustering it by run is 8 to 12 times slower with a thousand runs. Tables
- * that are folds of the events are marked P; store_rebuild() clears and makes them, and store_dump() prints them.
+ * The tables that are folds of the events (J3). store_rebuild() clears and makes them, store_dump() prints them, and the
+ * audit makes them a second time as temporary tables, whose names then come before these.
  */
+#define PROJECTIONS(CREATE_TABLE)                                                                                         \
+    CREATE_TABLE " run(id INTEGER PRIMARY KEY, plan_path TEXT, work TEXT, work_dev INTEGER, work_ino INTEGER, goal TEXT," \
+    "  agent TEXT, account TEXT, status INTEGER NOT NULL, why TEXT, started INTEGER, updated INTEGER, done INTEGER,"      \
+    "  total INTEGER, questions INTEGER, seq INTEGER, head BLOB);"                                                        \
+    CREATE_TABLE " reservation(run INTEGER NOT NULL, branch INTEGER NOT NULL, step INTEGER NOT NULL,"                     \
+    "  attempt INTEGER NOT NULL, unit INTEGER NOT NULL, account TEXT NOT NULL, held INTEGER NOT NULL,"                    \
+    "  settled INTEGER NOT NULL, how TEXT NOT NULL, open INTEGER NOT NULL, time INTEGER NOT NULL,"                        \
+    "  PRIMARY KEY(run, branch, step, attempt, unit)) WITHOUT ROWID;"                                                     \
+    CREATE_TABLE " balance(account TEXT NOT NULL, unit INTEGER NOT NULL, exact INTEGER NOT NULL,"                         \
+    "  assumed INTEGER NOT NULL, held INTEGER NOT NULL,"                                                                  \
+    "  CHECK(typeof(exact + assumed + held) = 'integer')," /* an overflow would make a REAL of it */                      \
+    "  PRIMARY KEY(account, unit)) WITHOUT ROWID;"                                                                        \
+    /* `event`, here and in landed: the later one counts, whatever the order in which runs are folded. */                 \
+    CREATE_TABLE " budget(account TEXT NOT NULL, unit INTEGER NOT NULL, amount INTEGER NOT NULL, event INTEGER NOT NULL," \
+    "  PRIMARY KEY(account, unit)) WITHOUT ROWID;"                                                                        \
+    CREATE_TABLE " landed(work_dev INTEGER NOT NULL, work_ino INTEGER NOT NULL, path TEXT NOT NULL, hash BLOB NOT NULL,"  \
+    "  event INTEGER NOT NULL, PRIMARY KEY(work_dev, work_ino, path)) WITHOUT ROWID;"
+
+/* The journal is append-only by row number: clustering it by run is 8 to 12 times slower with a thousand runs. */
 static const char tables[] =
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
     "CREATE TABLE event(id INTEGER PRIMARY KEY, run INTEGER NOT NULL, seq INTEGER NOT NULL, header BLOB NOT NULL,"
@@ -27,32 +46,19 @@ static const char tables[] =
     /* What a person set. A run's own budget is in the table budget; a person's `total` for the same account wins. */
     "CREATE TABLE cap(account TEXT NOT NULL, unit INTEGER NOT NULL, span TEXT NOT NULL, amount INTEGER NOT NULL,"
     "  PRIMARY KEY(account, unit, span)) WITHOUT ROWID;"
-    /* P */
-    "CREATE TABLE run(id INTEGER PRIMARY KEY, plan_path TEXT, work TEXT, work_dev INTEGER, work_ino INTEGER, goal TEXT,"
-    "  agent TEXT, account TEXT, status INTEGER NOT NULL, why TEXT, started INTEGER, updated INTEGER, done INTEGER,"
-    "  total INTEGER, questions INTEGER, seq INTEGER, head BLOB);"
+    PROJECTIONS("CREATE TABLE")
     "CREATE INDEX run_of_plan ON run(work_dev, work_ino, plan_path, id);"
-    /* P */
-    "CREATE TABLE reservation(run INTEGER NOT NULL, branch INTEGER NOT NULL, step INTEGER NOT NULL,"
-    "  attempt INTEGER NOT NULL, unit INTEGER NOT NULL, account TEXT NOT NULL, held INTEGER NOT NULL,"
-    "  settled INTEGER NOT NULL, how TEXT NOT NULL, open INTEGER NOT NULL, time INTEGER NOT NULL,"
-    "  PRIMARY KEY(run, branch, step, attempt, unit)) WITHOUT ROWID;"
     "CREATE INDEX reservation_by_time ON reservation(time);"
-    /* P. An overflow would make a REAL of it. */
-    "CREATE TABLE balance(account TEXT NOT NULL, unit INTEGER NOT NULL, exact INTEGER NOT NULL,"
-    "  assumed INTEGER NOT NULL, held INTEGER NOT NULL, CHECK(typeof(exact + assumed + held) = 'integer'),"
-    "  PRIMARY KEY(account, unit)) WITHOUT ROWID;"
-    /* P. `event`: the later one counts, whatever the order in which runs are folded. */
-    "CREATE TABLE budget(account TEXT NOT NULL, unit INTEGER NOT NULL, amount INTEGER NOT NULL, event INTEGER NOT NULL,"
-    "  PRIMARY KEY(account, unit)) WITHOUT ROWID;"
-    /* P */
-    "CREATE TABLE landed(work_dev INTEGER NOT NULL, work_ino INTEGER NOT NULL, path TEXT NOT NULL, hash BLOB NOT NULL,"
-    "  event INTEGER NOT NULL, PRIMARY KEY(work_dev, work_ino, path)) WITHOUT ROWID;"
     "INSERT INTO meta VALUES('last_run', 0), ('id', lower(hex(randomblob(16))));";
 
 static enum err run_sql(struct store *s, const char *sql, struct error *e)
 {
     return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? OK : store_failed(s, e);
+}
+
+enum err store_shadow_projections(struct store *s, struct error *e)
+{
+    return run_sql(s, PROJECTIONS("CREATE TEMP TABLE"), e);
 }
 
 static enum err pragma_number(struct store *s, const char *sql, int64_t *ret, struct error *e)
@@ -224,6 +230,18 @@ static enum err check_version(struct store *s, bool *ret_empty, struct error *e)
     return OK;
 }
 
+/*
+ * What an earlier process wrote may be in the page cache alone: a sync that fails leaves its pages there, clean, and no
+ * later sync writes them. Commits behind such pages of the WAL would be lost with them in a power cut. A checkpoint
+ * writes them to journal.db anew and syncs that; then the WAL begins from its start. If another process is at it, it
+ * does the same.
+ */
+static enum err settle_wal(struct store *s, struct error *e)
+{
+    int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    return rc == SQLITE_OK || (rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_LOCKED ? OK : store_failed(s, e);
+}
+
 static enum err open_all(struct store *s, const char *crannog, bool create, const struct store_options *o, struct error *e)
 {
     bool fresh = false, empty = false;
@@ -244,7 +262,9 @@ static enum err open_all(struct store *s, const char *crannog, bool create, cons
         return OK;
     if (empty || fresh)
         return make_crannog(s, crannog, o->adopt, e);
-    err = identity_check(s, o->adopt, e);
+    err = settle_wal(s, e);
+    if (!err)
+        err = identity_check(s, o->adopt, e);
     return err ? err : make_folders(s, e);
 }
 
@@ -252,6 +272,7 @@ enum err store_open(const char *crannog, bool create, const struct store_options
 {
     static const struct store_options none = {0};
     o = o ? o : &none;
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* nobody asks, and it costs a lock an allocation; refused once SQLite runs */
     struct store *s = sys->realloc(NULL, sizeof *s);
     if (!s)
         return error_set(e, ERR_MEMORY, "no memory for the store");

@@ -86,7 +86,8 @@ enum err MUST_USE journal_read(struct store *s, uint64_t run,
 enum err MUST_USE journal_fold(struct store *s, uint64_t run, struct run_state *ret, struct arena *a, struct error *e);
 
 /* ---- blobs ---- */
-/* Stores bytes under their hash, in the open transaction (rows) or as a synced file. */
+/* Stores bytes under their hash, as a row or (over BLOB_INLINE_MAX) as a synced file with a row; in the open transaction,
+   else in one of its own. ERR_LIMIT over BLOB_BYTES_MAX. */
 enum err MUST_USE blob_put(struct store *s, struct slice bytes, struct hash *ret, struct error *e);
 /* Appends a blob to *ret and checks its hash. ERR_MISSING, ERR_CORRUPT. */
 enum err MUST_USE blob_get(struct store *s, const struct hash *h, struct buf *ret, struct error *e);
@@ -103,6 +104,16 @@ struct balance {
     enum unit unit;
     int64_t exact, assumed, held, cap; /* cap: AMOUNT_UNLIMITED without one */
 };
+/* A cap that counts: a person's, or a run's own budget where no person's `total` stands before it. */
+struct cap {
+    char account[LEDGER_DEPTH_MAX * 65];
+    char window[8]; /* "total", "day", "month" */
+    enum unit unit;
+    int64_t amount, used; /* used: exact + assumed + held in the window that runs now (days and months are UTC) */
+};
+enum err MUST_USE cap_each(struct store *s, void (*each)(void *ctx, const struct cap *c), void *ctx, struct error *e);
+/* The cap on an account's path that leaves least of a unit; ret->account is empty where there is none. */
+enum err MUST_USE cap_tightest(struct store *s, struct slice account, enum unit u, struct cap *ret, struct error *e);
 enum err MUST_USE ledger_each(struct store *s, void (*each)(void *ctx, const struct balance *b), void *ctx, struct error *e);
 
 /* ---- runs as a list ---- */
@@ -115,6 +126,7 @@ struct run_row { /* slices are valid during the callback */
     int64_t done, total; /* pieces */
     int64_t questions;   /* open ones */
 };
+/* Here and in ledger_each a callback may call any other function of the store, but not the same one. */
 enum err MUST_USE run_each(struct store *s, void (*each)(void *ctx, const struct run_row *r), void *ctx, struct error *e);
 /* The latest run of a plan (Q1: the same folder by device and inode, the same path in it); 0 if there is none. */
 enum err MUST_USE run_of_plan(struct store *s, uint64_t work_dev, uint64_t work_ino, struct slice plan_path, uint64_t *ret, struct error *e);
@@ -139,11 +151,13 @@ bool request_waiting(struct store *s, uint64_t run);
 bool store_free_reserve(struct store *s);
 /* Makes it again when there is room. */
 void store_make_reserve(struct store *s);
-/* Clears all projections and makes them from the events, in one transaction. */
+/* Clears all projections and makes them from the events, in one transaction. A run that cannot be folded is kept as
+   broken, with its books up to the event where it breaks. Caps that a person set are configuration and stay. */
 enum err MUST_USE store_rebuild(struct store *s, struct error *e);
 /* The canonical text of all projections: equal states give equal bytes. */
 enum err MUST_USE store_dump(struct store *s, struct buf *ret, struct error *e);
-/* PRAGMA integrity_check, every chain, every blob. Lines of findings are appended; OK means the check could run. */
+/* PRAGMA integrity_check, every chain, every blob, the projections beside a rebuild in memory. Lines of findings are
+   appended; OK means the check could run. Works on a store opened for reading and beside runs that go on. */
 enum err MUST_USE store_audit(struct store *s, struct buf *ret_findings, struct error *e);
 
 #endif

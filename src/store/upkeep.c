@@ -43,6 +43,16 @@ static enum err audit_pages(struct auditing *a, struct error *e)
     return err;
 }
 
+/* What the store keeps beside the events and nothing can make anew. */
+static enum err audit_meta(struct auditing *a, struct error *e)
+{
+    int64_t n = 0;
+    enum err err = store_number(a->s, "SELECT count(*) FROM meta WHERE key IN ('last_run', 'id')", 0, &n, e, "");
+    if (!err && n != 2)
+        buf_add_text(a->findings, "the journal has lost its counter of runs or its id; bring it back from a backup\n");
+    return err;
+}
+
 /* Wherever a payload names a blob: under these keys, at any depth. */
 static void audit_names(struct auditing *a, const struct event *ev, const struct json *v)
 {
@@ -120,15 +130,17 @@ static void first_difference(struct slice was, struct slice is, struct buf *ret)
              more_a ? (int)a.n : 0, a.p, more_b ? (int)b.n : 0, b.p);
 }
 
-/* In a transaction that is undone, so it also works beside a run that goes on (which waits for it). */
+/* Beside a run that goes on, and on a store opened for reading: the projections are made anew in memory. */
 static enum err audit_projections(struct auditing *a, struct error *e)
 {
     enum { DUMP_MAX = 512 * 1024 * 1024 };
     BUF_CLEANUP struct buf was = BUF_INIT(DUMP_MAX), is = BUF_INIT(DUMP_MAX);
-    enum err err = store_begin(a->s, e);
+    enum err err = store_begin_reading(a->s, e);
     if (err)
         return err;
     err = store_dump(a->s, &was, e);
+    if (!err)
+        err = store_shadow_projections(a->s, e);
     if (!err)
         err = projection_rebuild(a->s, e);
     if (!err)
@@ -153,12 +165,11 @@ static enum err found(struct auditing *a, enum err err, const struct error *why,
 
 enum err store_audit(struct store *s, struct buf *ret_findings, struct error *e)
 {
-    enum err (*const parts[])(struct auditing *, struct error *) = {audit_pages, audit_runs, audit_blobs, audit_projections};
+    enum err (*const parts[])(struct auditing *, struct error *) = {audit_pages, audit_meta, audit_runs, audit_blobs,
+                                                                    audit_projections};
     struct auditing a = {.s = s, .findings = ret_findings};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         struct error why = {0};
-        if (parts[i] == audit_projections && s->read_only)
-            continue;
         enum err err = found(&a, parts[i](&a, &why), &why, e);
         if (err)
             return err;

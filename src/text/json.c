@@ -272,74 +272,14 @@ struct json *json_clone(const struct json *v)
     return outside(copy);
 }
 
-/* ---- printing: our own, since json-c's cuts the text short where memory is refused, and says nothing ---- */
-
-static void print_text(struct slice s, struct buf *out)
-{
-    static const char shorts[] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
-    buf_add_char(out, '"');
-    for (size_t i = 0, from = 0; i <= s.n; i++) {
-        unsigned char c = i < s.n ? (unsigned char)s.p[i] : '"';
-        if (c >= 0x20 && c != '"' && c != '\\')
-            continue;
-        buf_add(out, slice_sub(s, from, i - from));
-        from = i + 1;
-        if (i == s.n)
-            break;
-        if (c < sizeof shorts && shorts[c])
-            buf_addf(out, "\\%c", shorts[c]);
-        else if (c < 0x20)
-            buf_addf(out, "\\u%04x", c);
-        else
-            buf_addf(out, "\\%c", c);
-    }
-    buf_add_char(out, '"');
-}
-
-static void print_array(const struct json *v, struct buf *out)
-{
-    buf_add_char(out, '[');
-    for (size_t i = 0; i < json_count(v); i++) {
-        if (i)
-            buf_add_char(out, ',');
-        json_print(json_at(v, i), out);
-    }
-    buf_add_char(out, ']');
-}
-
-static void print_object(const struct json *v, struct buf *out)
-{
-    struct json_walk w = {0};
-    struct slice key;
-    const struct json *value;
-    buf_add_char(out, '{');
-    for (bool first = true; json_next(v, &w, &key, &value); first = false) {
-        if (!first)
-            buf_add_char(out, ',');
-        print_text(key, out);
-        buf_add_char(out, ':');
-        json_print(value, out);
-    }
-    buf_add_char(out, '}');
-}
-
-static void print_int(const struct json *v, struct buf *out)
-{
-    if (is_beyond_int64(v))
-        buf_addf(out, "%llu", (unsigned long long)json_object_get_uint64(inside(v)));
-    else
-        buf_addf(out, "%lld", (long long)json_object_get_int64(inside(v)));
-}
+/* ---- printing ---- */
 
 void json_print(const struct json *v, struct buf *out)
 {
-    switch (json_type(v)) {
-    case JSON_NULL: buf_add_text(out, "null"); break;
-    case JSON_BOOL: buf_add_text(out, json_bool(v, false) ? "true" : "false"); break;
-    case JSON_INT: print_int(v, out); break;
-    case JSON_REAL: buf_add_text(out, json_object_get_userdata(inside(v))); break; /* its text, from the parser */
-    case JSON_TEXT: print_text(json_text(v), out); break;
-    case JSON_ARRAY: print_array(v, out); break;
-    case JSON_OBJECT: print_object(v, out); break;
-    }
+    size_t n = 0;
+    const char *text = v ? json_object_to_json_string_length(inside(v), JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &n)
+                         : "null";
+    if (!text)
+        out_of_memory();
+    buf_add(out, v ? (struct slice){text, n} : SLICE("null"));
 }

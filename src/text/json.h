@@ -1,8 +1,7 @@
 /*
- * JSON on json-c's tree, strict: RFC 8259, UTF-8, no byte order mark, no NaN, no single quotes, no raw control
- * characters in strings, no duplicate keys, no \u0000 in keys, no trailing text, depth at most JSON_DEPTH_MAX. The
- * grammar is ours and json-c only holds the values: its own parser takes several of these even when told to be strict.
- * Integers are kept exactly from -2^63 to 2^64 - 1 and refused beyond; reals keep their text and are refused where a
+ * JSON on json-c, strict: RFC 8259, UTF-8, no byte order mark, no NaN, no single quotes, no raw control characters in
+ * strings, no duplicate keys, no \u0000 in keys, no trailing text, depth at most JSON_DEPTH_MAX (json_parse.c says what is
+ * looked at beside json-c's strict mode). Integers are kept exactly from -2^63 to 2^64 - 1 and refused beyond; reals keep their text and are refused where a
  * double cannot hold them. An escaped lone surrogate becomes U+FFFD.
  *
  * A value is owned by its root; json_free() on the root frees all. The value null is NULL, as is what is absent

@@ -99,5 +99,6 @@ enum err file_land_reply(struct slice reply, struct file_landed *ret, struct err
     if (!message_ok(reply) || !get_stamp(reply, &ret->now) || (result != LANDING_DONE && result != LANDING_CONFLICT))
         return bad("land", e);
     ret->result = (enum landing_result)result;
+    ret->why = message_get(reply, INSIDE_WHY);
     return OK;
 }

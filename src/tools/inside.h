@@ -6,6 +6,7 @@
 #define CRANNOG_TOOLS_INSIDE_H
 
 #include "jail/run.h"
+#include "tools/glob.h"
 
 enum inside_tag {
     INSIDE_ROOT = 1, INSIDE_PATTERN,
@@ -18,20 +19,22 @@ enum inside_tag {
     INSIDE_CONTENT,   /* look: the file's bytes; land: the new bytes */
     INSIDE_NAME, INSIDE_MODE,
     INSIDE_RESULT,    /* land: enum landing_result */
+    INSIDE_WHY,       /* land: what the conflict is, for people; names a file that was kept */
 };
 
+enum { INSIDE_PATHS_MAX = 10000, INSIDE_BYTES_MAX = 16 * 1024 * 1024, INSIDE_LOCK_MS = 10 * 1000 };
+
 /*
- *  glob  ROOT PATTERN LIMIT -> PATH...        "*", "?", "[...]" within a name, "**" for folders; regular files only,
- *                                             hidden names only where the pattern names the dot; no symlink followed
- *  read  ROOT PATH LIMIT    -> TEXT HASH SIZE the text of a document by its type (text and markdown; others are an error
- *                                             that says so); invalid UTF-8 becomes U+FFFD, control characters go
+ *  glob  ROOT PATTERN LIMIT -> PATH...        the regular files that match (tools/glob.h); ERR_LIMIT for more than LIMIT
+ *  read  ROOT PATH LIMIT    -> TEXT HASH SIZE the text of a document (tools/plaintext.h); ERR_LIMIT past LIMIT bytes,
+ *                                             ERR_MISSING, ERR_UNSUPPORTED for what is no plain file or no text
  *  look  ROOT PATH LIMIT    -> STAMP CONTENT  CONTENT only for a file within LIMIT
- *  land  ROOT PATH STAMP CONTENT NAME MODE -> RESULT STAMP
+ *  land  ROOT PATH STAMP CONTENT NAME MODE -> RESULT STAMP WHY   under the folder's lock (layers/landing.h); WHY only
+ *                                             with a conflict
+ *
+ * LIMIT is lowered to INSIDE_PATHS_MAX and INSIDE_BYTES_MAX. A file that changes while it is read is ERR_BUSY.
  */
 extern const struct jail_applet inside_applets[];
 extern const size_t inside_napplets;
-
-/* Whether a path (relative, normalised) matches a glob pattern as above. Pure. */
-bool glob_match(struct slice pattern, struct slice path);
 
 #endif

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "layers/stamp.h"
+
 static void put_id(struct json *o, const char *key, uint64_t run, uint32_t question)
 {
     char id[48];
@@ -13,16 +15,26 @@ static void put_id(struct json *o, const char *key, uint64_t run, uint32_t quest
     json_put_text(o, key, slice_of(id));
 }
 
-const char *view_status_words(enum run_status s, bool held)
+enum run_status run_status_from(struct slice name)
 {
+    for (int i = RUN_NEW; i <= RUN_BROKEN; i++)
+        if (slice_is(name, run_status_name((enum run_status)i)))
+            return (enum run_status)i;
+    return RUN_BROKEN;
+}
+
+const char *view_status_words(enum run_status s, bool held, bool is_exec)
+{
+    if (is_exec && !held && (s == RUN_ACTIVE || s == RUN_STOPPED || s == RUN_WAITING)) /* nothing goes on with a command */
+        return s == RUN_WAITING ? "could not be run" : "cut short";
     switch (s) {
-    case RUN_ACTIVE: return held ? "running" : "interrupted; run it again to go on";
+    case RUN_ACTIVE: return held ? "running" : "interrupted, run it again";
     case RUN_WAITING: return "waiting for you";
-    case RUN_STOPPED: return held ? "stopping" : "stopped; run it again to go on";
+    case RUN_STOPPED: return held ? "stopping" : "stopped, run it again";
     case RUN_BLOCKED: return "out of budget";
     case RUN_DONE: return "done";
     case RUN_FAILED: return "failed";
-    case RUN_BROKEN: return "broken; see `crannog doctor --audit`";
+    case RUN_BROKEN: return "broken, see doctor --audit";
     default: return "new";
     }
 }
@@ -83,6 +95,18 @@ enum err view_runs(struct store *s, struct json **ret, struct error *e)
 
 /* ---- one run ---- */
 
+/* What a person had at the target is kept by its hash: as `there` while it is asked about, as `replaced` afterwards. */
+static void put_kept(struct json *o, const struct line *l)
+{
+    struct stamp base;
+    char hex[HASH_HEX + 1];
+    bool asked = l->stage == STAGE_STUCK && l->question == QUESTION_CONFLICT, replaced = l->stage == STAGE_DONE && l->replace;
+    if ((!asked && !replaced) || !stamp_from_hex(l->base, &base) || base.type != STAMP_FILE)
+        return;
+    hash_hex(&base.hash, hex);
+    json_put_text(o, asked ? "there" : "replaced", slice_of(hex));
+}
+
 static struct json *line_json(const struct run_state *r, const struct line *l)
 {
     struct json *o = json_object();
@@ -104,6 +128,7 @@ static struct json *line_json(const struct run_state *r, const struct line *l)
         json_put_text(o, "kind", slice_of(l->question == QUESTION_CONFLICT ? "conflict" : l->question == QUESTION_POISON ? "poison" : "failed"));
         json_put_text(o, "why", slice_of(l->why));
     }
+    put_kept(o, l);
     return o;
 }
 
@@ -127,6 +152,29 @@ static struct json *item_json(const struct run_state *r, const struct item_state
     return o;
 }
 
+/* What caps the run by itself: what it began with, or what a person set since. */
+struct own_caps {
+    const struct run_state *run;
+    struct amounts caps;
+};
+
+static void own_cap(void *ctx, const struct cap *c)
+{
+    struct own_caps *o = ctx;
+    if (slice_is(o->run->account, c->account) && strcmp(c->window, "total") == 0)
+        o->caps.n[c->unit] = c->amount;
+}
+
+static struct json *budget_json(struct store *s, const struct run_state *r)
+{
+    struct own_caps o = {r, amounts_unlimited()};
+    JSON_CLEANUP struct json *holder = json_object();
+    if (cap_each(s, own_cap, &o, NULL))
+        o.caps = r->budget;
+    caps_print(&o.caps, holder, "budget");
+    return json_clone(json_get(holder, "budget"));
+}
+
 enum err view_run(struct store *s, uint64_t run, struct json **ret, struct error *e)
 {
     ARENA_CLEANUP struct arena a = ARENA_INIT(RUN_ARENA_BYTES);
@@ -148,13 +196,14 @@ enum err view_run(struct store *s, uint64_t run, struct json **ret, struct error
     json_put_text(o, "plan", r.plan_path);
     json_put_text(o, "work", r.work);
     json_put_text(o, "account", r.account);
+    json_put_bool(o, "exec", r.is_exec);
     json_put_int(o, "holder", lease_holder(s, run));
     run_progress(&r, &done, &total);
     json_put_int(o, "done", (int64_t)done);
     json_put_int(o, "total", (int64_t)total);
     amounts_print(&r.used, o, "used");
     amounts_print(&r.assumed, o, "assumed");
-    amounts_print(&r.budget, o, "budget");
+    json_put(o, "budget", budget_json(s, &r));
     json_put_int(o, "started_ms", r.started_ms);
     json_put_int(o, "updated_ms", r.updated_ms);
     json_put_int(o, "events", (int64_t)r.seq);
@@ -211,12 +260,26 @@ static void add_balance(void *ctx, const struct balance *b)
     json_push(ctx, o);
 }
 
+static void add_cap(void *ctx, const struct cap *c)
+{
+    struct json *o = json_object();
+    json_put_text(o, "account", slice_of(c->account));
+    json_put_text(o, "window", slice_of(c->window));
+    json_put_text(o, "unit", slice_of(unit_name(c->unit)));
+    json_put_int(o, "amount", c->amount);
+    json_put_int(o, "used", c->used);
+    json_push(ctx, o);
+}
+
 enum err view_spend(struct store *s, struct json **ret, struct error *e)
 {
-    struct json *accounts = json_array();
+    struct json *accounts = json_array(), *caps = json_array();
     enum err err = ledger_each(s, add_balance, accounts, e);
+    if (!err)
+        err = cap_each(s, add_cap, caps, e);
     *ret = json_object();
     json_put(*ret, "accounts", accounts);
+    json_put(*ret, "caps", caps);
     if (err) {
         json_free(*ret);
         *ret = NULL;

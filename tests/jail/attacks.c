@@ -23,6 +23,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -56,7 +57,8 @@ static enum err outside_files(struct slice args, struct buf *reply, struct error
     (void)reply;
     char secret[512], path[1024];
     text_of(args, secret);
-    const char *const paths[] = {"/etc/shadow", "/etc/crannog", "/root", "/home", "/var", "/run", "/sys", "/boot",
+    const char *const paths[] = {"/etc/shadow", "/etc/crannog", "/root", "/home", "/var", "/run", "/sys",
+                                 "/boot",
                                  "/proc/1/root", "/proc/1/environ", "/proc/1/mem", "/proc/1/fd", "/proc/1/cwd",
                                  "/proc/1/exe", "/proc/1/maps", "/dev/vda", "/dev/sda", "/dev/mem", "/dev/kmsg",
                                  "/dev/tty", "/dev/pts", "/dev/ptmx", "/dev/fuse", "/dev/net/tun", "/dev/kvm"};
@@ -97,6 +99,30 @@ static enum err visible(struct slice args, struct buf *reply, struct error *e)
         if (kill(pid, 0) == 0 || errno != ESRCH)
             err = error_set(e, ERR_DENIED, "process %d of somebody else is visible", pid);
     return err;
+}
+
+/* Every mount by its line in mountinfo: at a place that the plan names, nosuid, and read-only but for three. */
+static enum err mounts(struct slice args, struct buf *reply, struct error *e)
+{
+    (void)args, (void)reply;
+    char line[2048], place[1024], options[512];
+    FILE *f = fopen("/proc/self/mountinfo", "r");
+    MUST(f, "mountinfo can be read");
+    int seen = 0;
+    for (; fgets(line, sizeof line, f); seen++) {
+        const char *const named[] = {"/usr", "/etc/", "/lib", "/bin", "/sbin", "/nix", "/ro", "/work", "/tmp", "/proc", "/dev/"};
+        MUST(sscanf(line, "%*s %*s %*s %*s %1023s %511s", place, options) == 2, line);
+        bool known = strcmp(place, "/") == 0, device = strncmp(place, "/dev/", 5) == 0;
+        for (size_t i = 0; i < sizeof named / sizeof *named; i++)
+            known |= strncmp(place, named[i], strlen(named[i])) == 0;
+        bool writable = strcmp(place, "/work") == 0 || strcmp(place, "/tmp") == 0 || device;
+        if (!known || !strstr(options, "nosuid") || (!device && !strstr(options, "nodev")) ||
+            (!writable && strncmp(options, "ro,", 3) != 0))
+            return error_set(e, ERR_DENIED, "a mount that should not be, or not so: %s", line);
+    }
+    fclose(f);
+    MUST(seen > 8, "mounts are listed");
+    return OK;
 }
 
 static enum err read_only(struct slice args, struct buf *reply, struct error *e)
@@ -158,7 +184,6 @@ static enum err read_file(struct slice args, struct buf *reply, struct error *e)
 static enum err special_files(struct slice args, struct buf *reply, struct error *e)
 {
     (void)args, (void)reply;
-    struct { uint64_t flags, mode, resolve; } how = {O_WRONLY | O_CREAT, 04755, 0};
     REFUSED(mknod("/work/c", S_IFCHR | 0666, makedev(1, 3)), EPERM);
     REFUSED(mknod("/work/w", S_IFCHR | 0666, makedev(0, 0)), EPERM);
     REFUSED(mknod("/work/b", S_IFBLK | 0666, makedev(254, 0)), EPERM);
@@ -168,7 +193,6 @@ static enum err special_files(struct slice args, struct buf *reply, struct error
     REFUSED(syscall(SYS_openat, AT_FDCWD, "/work/s", O_WRONLY | O_CREAT, 02755), EPERM);
     REFUSED(open("/work", O_WRONLY | O_TMPFILE, 04755), EPERM);
     REFUSED(creat("/work/s", 04755), EPERM);
-    REFUSED(syscall(NR_openat2, AT_FDCWD, "/work/s", &how, sizeof how), ENOSYS);
     int fd = open("/work/plain", O_RDWR | O_CREAT, 0755);
     MUST(fd >= 0, "an ordinary file can be made");
     REFUSED(fchmod(fd, 04755), EPERM);
@@ -176,6 +200,7 @@ static enum err special_files(struct slice args, struct buf *reply, struct error
     REFUSED(fchmodat(AT_FDCWD, "/work/plain", 02755, 0), EPERM);
     REFUSED(syscall(452, AT_FDCWD, "/work/plain", 04755, 0), EPERM);
     MUST(chmod("/work/plain", 0700) == 0, "an ordinary mode can be set");
+    MUST(syscall(SYS_openat, AT_FDCWD, "/work/plain", O_RDONLY, 04755) >= 0, "the mode is nothing where no file is made");
     FAILS(chown("/work/plain", 4321, 4321));
     FAILS(setxattr("/work/plain", "security.capability", "\1\0\0\2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20, 0));
     FAILS(setxattr("/work/plain", "trusted.x", "y", 1, 0));
@@ -350,6 +375,7 @@ static enum err rights(struct slice args, struct buf *reply, struct error *e)
     MUST(prctl(PR_GET_SECUREBITS, 0, 0, 0, 0) & 1, "root is nobody");
     MUST(prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == 2, "a filter");
     MUST(getrlimit(RLIMIT_CORE, &core) == 0 && core.rlim_max == 0, "no core file");
+    MUST(getenv("A") && strcmp(getenv("A"), "1") == 0 && environ[2] == NULL, "just the plan's environment");
     MUST(getsid(0) == getpid(), "a session of its own");
     MUST(getuid() == 0 || setuid(0) < 0, "not root");
     MUST(getgid() == 0 || setgid(0) < 0, "not the group of root");
@@ -391,10 +417,11 @@ static enum err fork_many(struct slice args, struct buf *reply, struct error *e)
 /* Leaves a process behind in a session of its own that would write a file a little later. */
 static enum err daemonise(struct slice args, struct buf *reply, struct error *e)
 {
-    (void)args, (void)reply, (void)e;
-    if (fork() == 0) {
+    (void)args, (void)reply;
+    pid_t between = fork();
+    if (between == 0) {
         setsid();
-        if (fork() == 0) {
+        if (fork() == 0) { /* the one in between ends at once */
             signal(SIGTERM, SIG_IGN);
             usleep(300000);
             close(open("/work/late", O_WRONLY | O_CREAT, 0600));
@@ -403,7 +430,8 @@ static enum err daemonise(struct slice args, struct buf *reply, struct error *e)
         }
         _exit(0);
     }
-    usleep(20000);
+    int status;
+    MUST(waitpid(between, &status, 0) == between, "the one in between");
     return OK;
 }
 
@@ -459,6 +487,16 @@ static enum err bad_answer(struct slice args, struct buf *reply, struct error *e
     _exit(0);
 }
 
+/* Says an error but ends as if there were none. */
+static enum err two_tongues(struct slice args, struct buf *reply, struct error *e)
+{
+    (void)args, (void)reply, (void)e;
+    static const char lie[8] = {ERR_MISSING};
+    if (write(3, lie, sizeof lie) < 0)
+        _exit(1);
+    _exit(0);
+}
+
 static enum err crash(struct slice args, struct buf *reply, struct error *e)
 {
     (void)args, (void)reply;
@@ -467,15 +505,23 @@ static enum err crash(struct slice args, struct buf *reply, struct error *e)
 }
 
 static const struct jail_applet attacks[] = {
-    {"outside_files", outside_files}, {"visible", visible}, {"read_only", read_only}, {"write_file", write_file},
+    {"outside_files", outside_files}, {"visible", visible}, {"mounts", mounts}, {"read_only", read_only}, {"write_file", write_file},
     {"read_file", read_file}, {"special_files", special_files}, {"mounting", mounting}, {"namespaces", namespaces},
     {"processes", processes}, {"kernel", kernel}, {"foreign_call", foreign_call}, {"network", network},
     {"rights", rights}, {"id_map", id_map}, {"fork_many", fork_many}, {"daemonise", daemonise}, {"allocate", allocate},
-    {"big_answer", big_answer}, {"fail", fail_applet}, {"no_answer", no_answer}, {"bad_answer", bad_answer},
+    {"big_answer", big_answer}, {"fail", fail_applet}, {"no_answer", no_answer}, {"bad_answer", bad_answer}, {"two_tongues", two_tongues},
     {"crash", crash},
 };
 
-int main(void)
+/* Run as a program inside, not as an applet: 0 if openat2, whose mode no filter sees, is refused. */
+static int as_program(void)
 {
-    return jail_main(attacks, sizeof attacks / sizeof *attacks);
+    struct { uint64_t flags, mode, resolve; } how = {O_WRONLY | O_CREAT, 04755, 0};
+    return !(syscall(NR_openat2, AT_FDCWD, "/work/s", &how, sizeof how) == -1 && errno == ENOSYS);
+}
+
+int main(int argc, char **argv)
+{
+    (void)argv;
+    return argc > 1 ? as_program() : jail_main(attacks, sizeof attacks / sizeof *attacks);
 }

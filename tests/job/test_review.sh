@@ -22,4 +22,5 @@ refuses "every reference resolves" 0 '^3 statements, 6 references, all resolve$'
 state >"$T/before"
 check "the same plan again is done" "$BIN/crannog" run "$T/review/PLAN.md"
 state >"$T/after"
+check "and something had been written" grep -q briefing.md "$T/before"
 check "and nothing was written anew" cmp "$T/before" "$T/after"

@@ -56,7 +56,7 @@ static enum err show(struct buf *out, struct error *e)
     return err;
 }
 
-#define RULES "system You are a careful reader. Answer only from the text you are given, in plain sentences, without a preface.\n"
+#define RULES "system You are a helpful assistant who gives short, faithful answers from the text at hand.\n"
 
 static void test_a_prompt_goes_from_stable_to_fast(void **state)
 {
@@ -105,9 +105,9 @@ static void test_parts_and_their_join(void **state)
     }
     buf_reset(&b); /* twelve of the twenty answers fit: the first six and the last six */
     assert_int_equal(show(&b, NULL), OK);
-    const char *notes = strstr(buf_str(&b), "user The text is long");
+    const char *notes = strstr(buf_str(&b), "user What the parts");
     assert_non_null(notes);
-    assert_string_equal(notes, "user The text is long. Notes on its parts, in order:\nuser <00 0 0>\nuser <01 0 0>\nuser <02 0 0>\n"
+    assert_string_equal(notes, "user What the parts of a document say, in order:\nuser <00 0 0>\nuser <01 0 0>\nuser <02 0 0>\n"
                                "user <03 0 0>\nuser <04 0 0>\nuser <05 0 0>\nuser <0e 0 0>\nuser <0f 0 0>\nuser <10 0 0>\nuser <11 0 0>\n"
                                "user <12 0 0>\nuser <13 0 0>\nuser Say what a.txt is about.\n");
 }

@@ -181,7 +181,7 @@ static void test_counts(void **state)
         continue;
     assert_int_equal(p.nmounts, JAIL_MOUNTS_MAX);
     assert_int_equal(decode_plan(&p), OK);
-    BUF_CLEANUP struct buf b = BUF_INIT(JAIL_PLAN_MAX), one = BUF_INIT(4096), two = BUF_INIT(JAIL_PLAN_MAX);
+    BUF_CLEANUP struct buf b = BUF_INIT(JAIL_PLAN_MAX), two = BUF_INIT(JAIL_PLAN_MAX);
     jail_plan_encode(&p, &b); /* one more mount than fits, put before the plan */
     struct field f;
     struct message_reader r = message_read(buf_slice(&b));

@@ -190,10 +190,11 @@ static void test_what_is_right_is_taken(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        ITEM WRITES "  verify: awk '{print $1}' n/{SRC.stem}.md\n", ITEM WRITES "  verify: test \"${HOME}\" != x && test -s {SRC}\n",
-        ITEM WRITES "  verify: test $(wc -l < {SRC}) -gt 0\n", "- [ ] a: say {this}, as JSON {\"X\": 1}\n  writes: x\n",
-        ITEM WRITES "  verify: grep '#' {SRC}\n", ITEM WRITES "  verify: test \"a\\\"b\" != {SRC}\n",
-        "- [ ] a: for each chapter, a line\n  writes: x\n", "- [ ] a: For each  `s/*` as SRC,x\n" WRITES,
+        (ITEM WRITES "  verify: awk '{print $1}' n/{SRC.stem}.md\n"),
+        (ITEM WRITES "  verify: test \"${HOME}\" != x && test -s {SRC}\n"),
+        (ITEM WRITES "  verify: test $(wc -l < {SRC}) -gt 0\n"), "- [ ] a: say {this}, as JSON {\"X\": 1}\n  writes: x\n",
+        (ITEM WRITES "  verify: grep '#' {SRC}\n"), (ITEM WRITES "  verify: test \"a\\\"b\" != {SRC}\n"),
+        "- [ ] a: for each chapter, a line\n  writes: x\n", ("- [ ] a: For each  `s/*` as SRC,x\n" WRITES),
         "---\n---\n- [ ] a: b\n  writes: x\n", "---\nbudget: 1.5\n---\n- [ ] a: b\n  writes: x\n",
         "    writes code as an example\n- [ ] a: b\n  writes: x\n",
     };

@@ -140,6 +140,31 @@ static void test_a_child_that_dies_is_told(void **state)
     sim_world_free(w);
 }
 
+static int fail_then_write(struct sim_world *w, void *arg)
+{
+    (void)arg;
+    if (sim_mkdir(w, AT_FDCWD, "/d", 0755) != -1 || errno != ENOSPC)
+        return 1;
+    sim_open(w, AT_FDCWD, "/after", O_RDWR | O_CREAT, 0600);
+    return 0;
+}
+
+/* A change that was to die and fails by itself instead: nothing is changed any more. */
+static void test_a_failing_change_crashes_too(void **state)
+{
+    (void)state;
+    for (int when = SIM_ANYWHERE; when <= SIM_AFTER; when++) {
+        struct sim_world *w = world_new(1);
+        struct stat st;
+        put_text(w, "/f", "x");
+        sim_capacity(w, SIM_PAGE);
+        sim_world_when(w, when);
+        assert_int_equal(sim_run(w, 1, SIM_KILL, fail_then_write, NULL).how, SIM_CRASHED);
+        assert_int_equal(sim_stat(w, AT_FDCWD, "/after", &st, 0), -1);
+        sim_world_free(w);
+    }
+}
+
 /* ---- replacing a file ---- */
 
 enum how { WITH_ALL, WITHOUT_FILE_SYNC, WITHOUT_FOLDER_SYNC };
@@ -282,6 +307,7 @@ int main(void)
         cmocka_unit_test(test_locks_go_with_their_process),
         cmocka_unit_test(test_clocks_and_randomness_go_on),
         cmocka_unit_test(test_a_child_that_dies_is_told),
+        cmocka_unit_test(test_a_failing_change_crashes_too),
         cmocka_unit_test(test_replace_file_is_old_or_new),
         cmocka_unit_test(test_the_same_seed_gives_the_same_world),
     };

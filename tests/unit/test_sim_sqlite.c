@@ -309,7 +309,7 @@ static struct tally sweep(struct job *job, enum sim_crash mode, enum sim_when wh
     if (r.how != SIM_FINISHED || r.status != FINE)
         fail_msg("seed %llu without a crash: %d %d: %s", (unsigned long long)job->seed, r.how, r.status,
                  outside_of(w)->why);
-    for (uint64_t k = 1; k <= r.changes; k += (uint64_t)stride * SLOWER) {
+    for (uint64_t k = 1; k <= r.changes; k += (uint64_t)stride * (expect_fine ? SLOWER : 1)) {
         sim_world_restore(w, start);
         enum verdict v = crash_thrice(w, job, k, mode, &t);
         if (v && expect_fine)
@@ -341,7 +341,7 @@ static void test_wal_full_survives_every_crash(void **state)
         struct job job = job_of(7);
         crashes += sweep(&job, SIM_POWER, when, 0, 1, true).crashes;
     }
-    print_message("%d crashes\n", crashes);
+    print_message("%d crashes, each recovered and compared\n", crashes);
     assert_true(crashes > 1000 / SLOWER);
 }
 
@@ -366,7 +366,7 @@ static struct tally power_sweeps(const char *journal, const char *sync, unsigned
         struct job job = job_of(seed);
         job.journal = journal;
         job.sync = sync;
-        struct tally t = sweep(&job, mode, SIM_ANYWHERE, bugs, 2, false);
+        struct tally t = sweep(&job, mode, SIM_ANYWHERE, bugs, 3, false);
         for (int i = 0; i < 5; i++)
             all.verdicts[i] += t.verdicts[i];
     }
@@ -541,14 +541,14 @@ static void test_what_a_kill_leaves_is_not_durable(void **state)
 {
     (void)state;
     int taken_back = 0;
-    for (uint64_t seed = 61; seed < 66; seed++) {
+    for (uint64_t seed = 61; seed < 65; seed++) {
         struct job job = job_of(seed), only_look = job_of(seed);
         only_look.only_look = true;
         struct sim_world *w = sim_world_new(seed);
         settle_start(w);
         struct sim_snapshot *start = sim_world_snapshot(w);
         uint64_t changes = sim_run(w, 0, SIM_KILL, work, &job).changes;
-        for (uint64_t k = 1; k <= changes; k += SLOWER > 1 ? 3 : 1) {
+        for (uint64_t k = 1; k <= changes; k++) {
             sim_world_restore(w, start);
             sim_run(w, k, SIM_KILL, work, &job);
             sim_run(w, 0, SIM_KILL, work, &only_look);
@@ -563,6 +563,7 @@ static void test_what_a_kill_leaves_is_not_durable(void **state)
         sim_snapshot_free(start);
         sim_world_free(w);
     }
+    print_message("%d commits were seen after a kill and gone after a power cut\n", taken_back);
     assert_true(taken_back > 0);
 }
 
