@@ -274,8 +274,8 @@ static enum err apply_outcome(struct run_state *r, const struct open_step *o, co
     case OUTCOME_CONFLICT:
         if (l->stage != STAGE_LOOK && l->stage != STAGE_LAND)
             return error_set(e, ERR_CORRUPT, "a conflict where nothing is written");
-        line_stick(l, QUESTION_CONFLICT, STAGE_LOOK, why);
-        return OK;
+        line_stick(l, QUESTION_CONFLICT, STAGE_LOOK, why); /* `replace` is for what lies there now, nothing newer */
+        return fold_keep(r, json_text(json_get(json_get(p, "result"), "stamp")), &l->base, e);
     case OUTCOME_UNCONFIRMED: /* nobody knows whether it happened: never again by itself */
         line_stick(l, QUESTION_FAILED, l->stage, why);
         return OK;
