@@ -36,7 +36,7 @@ static void add_line(const struct json *l, struct buf *out)
     if (!over && !stuck)
         buf_addf(out, "  (%s)", cli_stage_words(stage));
     if (json_get(l, "replaced"))
-        buf_addf(out, "\n      what you had there: crannog show --blob %.*s", SLICE_ARG(json_text(json_get(l, "replaced"))));
+        buf_addf(out, "\n      what lay there before: crannog show --blob %.*s", SLICE_ARG(json_text(json_get(l, "replaced"))));
     if (stuck) {
         buf_add_text(out, "\n      ");
         cli_print_safe(json_text(json_get(l, "why")), out);
