@@ -98,9 +98,9 @@ static void usurps(struct stage_set *t)
         snprintf(name, sizeof name, PLAY_CRANNOG "/.crannog/holders/%u", i);
         sys->unlinkat(AT_FDCWD, name, 0);
     }
+    t->usurped = true;
     if (lease_take(s, r->state.id, &l, NULL))
         return;
-    t->usurped = true;
     t->p->seen.fenced++;
     for (size_t i = 0; i < t->g.nruns; i++) /* a dead holder's leases all come free at once */
         t->p->fenced[t->g.runs[i]->state.id] = true;

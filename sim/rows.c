@@ -93,7 +93,7 @@ static enum outcome land(struct stage_set *t, struct job *j)
           "r%u step %u lands over %s, version %u, which a person wrote and did not allow to be replaced", log->run, log->step,
           f->path, f->version);
     if (f->there && f->person && p->nreplaced < CHANGES_MAX)
-        p->replaced[p->nreplaced++] = f->hash;
+        p->replaced[p->nreplaced++] = f->hash, p->seen.replaced++;
     f->there = true;
     f->person = false;
     f->hash = j->content;
@@ -188,7 +188,7 @@ static enum err compose(struct stage_set *t, struct run *r, const struct want *w
             continue;
         err = blob_get(t->s, &l->answer.blob, out, e);
         if (err == ERR_MISSING || err == ERR_CORRUPT)
-            play_fail(t->p, "I1", "an answer of r%llu is gone: %s", (unsigned long long)r->state.id, e ? e->text : "");
+            must(t, err, e, "reading an answer");
     }
     return err;
 }
@@ -406,8 +406,12 @@ static void result_look(struct stage_set *t, const struct job *j, const struct r
         return;
     if (f->person)
         person_bytes(f, &c->blob);
-    else if (blob_get(t->s, &f->hash, &c->blob, NULL))
+    else if (blob_get(t->s, &f->hash, &c->blob, NULL) && excused(t))
+        c->outcome = OUTCOME_FAILED;
+    else if (!c->blob.n)
         play_fail(t->p, "I1", "the bytes that lie at %s are not in the journal", f->path);
+    if (c->outcome == OUTCOME_FAILED)
+        return;
     c->blob_key = "content";
     bool allowed = l->replace && slice_is(l->base, now);
     bool mine = landed_last(t->s, r->state.work_dev, r->state.work_ino, l->target, &ours) && hash_eq(&ours, &f->hash);
@@ -427,6 +431,10 @@ static void result_of(struct stage_set *t, struct job *j, struct completion *c)
         give_text(t, sim_mix(play_draw(t->p, "source", 0, 0, 0), hash_of(l->source).b[0]), c);
         struct hash h = hash_of(buf_slice(&c->blob));
         put_hash(c->result, "hash", &h);
+        if (!c->blob.n) { /* a document without text is refused, as in act_tool.c */
+            c->outcome = OUTCOME_FAILED;
+            c->final = true;
+        }
         break;
     case STAGE_MEASURE: result_measure(t, j, l, c); break;
     case STAGE_ASK:
@@ -455,7 +463,7 @@ static void end(struct stage_set *t, struct job *j)
         if (j->outcome != OUTCOME_OK && c.outcome == OUTCOME_OK)
             c.outcome = j->outcome; /* it did what it was to do, and says that it failed */
     }
-    c.final = j->final && c.outcome == OUTCOME_FAILED;
+    c.final |= j->final && c.outcome == OUTCOME_FAILED;
     if (c.outcome == OUTCOME_LOST) {
         struct run *r = engine_find(&t->g, j->key.run);
         const struct open_step *o = r ? engine_step(r, &j->key) : NULL;

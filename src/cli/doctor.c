@@ -15,12 +15,13 @@ static int doctor_run(struct cli *c, int argc, char **argv);
 
 const struct command cmd_doctor = {
     .name = "doctor",
-    .usage = "[--audit] [--rebuild] [--json]",
+    .usage = "[--audit] [--rebuild] [--adopt] [--json]",
     .summary = "check that everything a run needs is there and works",
     .help =
         "Tries each wall of the jail and the model for real, and says what mends what is missing.\n\n"
         "  --audit    also reads the whole journal: every chain, every blob, every list that follows from it\n"
-        "  --rebuild  makes those lists anew from the journal's events\n\n"
+        "  --rebuild  makes those lists anew from the journal's events\n"
+        "  --adopt    says that this machine is the crannog's from now on (after it was moved here; the other must stop)\n\n"
         "examples:\n  crannog doctor\n  crannog doctor --audit\n",
     .run = doctor_run,
 };
@@ -159,6 +160,18 @@ static void check_model(struct findings *f, struct cli *c)
     found(f, true, "model", buf_str(&file));
 }
 
+/* Two machines must not go on with the same runs, so a crannog that was moved waits for a person's word. */
+static void adopt_here(struct findings *f, struct cli *c)
+{
+    struct store *s;
+    struct error e;
+    struct store_options o = {.adopt = true};
+    enum err err = store_open(buf_str(&c->crannog), false, &o, &s, &e);
+    found(f, !err, "adopt", err ? e.text : "this machine is the crannog's from now on");
+    if (!err)
+        store_close(s);
+}
+
 static void check_journal(struct findings *f, struct cli *c, bool audit, bool rebuild)
 {
     struct store *s;
@@ -195,14 +208,17 @@ static void check_journal(struct findings *f, struct cli *c, bool audit, bool re
 
 static int doctor_run(struct cli *c, int argc, char **argv)
 {
-    static const struct option options[] = {CLI_COMMON_OPTIONS, {"audit", no_argument, NULL, 'a'}, {"rebuild", no_argument, NULL, 'r'}, {0}};
-    bool audit = false, rebuild = false;
+    static const struct option options[] = {CLI_COMMON_OPTIONS, {"audit", no_argument, NULL, 'a'}, {"rebuild", no_argument, NULL, 'r'},
+                                            {"adopt", no_argument, NULL, 'A'}, {0}};
+    bool audit = false, rebuild = false, adopt = false;
     int status;
     for (int o; (o = getopt_long(argc, argv, "hj", options, NULL)) != -1;) {
         if (o == 'a')
             audit = true;
         else if (o == 'r')
             rebuild = true;
+        else if (o == 'A')
+            adopt = true;
         else if (!cli_common(c, &cmd_doctor, o, &status) || status >= 0)
             return status;
     }
@@ -211,6 +227,8 @@ static int doctor_run(struct cli *c, int argc, char **argv)
     struct findings f = {.list = json_array(), .json = c->json};
     check_jail(&f);
     check_model(&f, c);
+    if (adopt)
+        adopt_here(&f, c);
     check_journal(&f, c, audit, rebuild);
     if (c->json)
         cli_print_json(f.list);

@@ -51,13 +51,34 @@ struct job {
     char model[128];
 };
 
+/* The grammar knows keys whose meaning is not built yet. A plan that relies on one is refused, not half kept. */
+static enum err refuse_unbuilt(const struct job *j, struct error *e)
+{
+    if (j->plan.land.n && !slice_is(j->plan.land, "step"))
+        return error_set(e, ERR_USAGE, "%s: this version lands each file as soon as it is written; leave `land: %.*s` out",
+                         j->o.plan, SLICE_ARG(j->plan.land));
+    for (size_t i = 0; i < j->plan.nitems; i++) {
+        const struct plan_item *it = &j->plan.items[i];
+        bool budget = false;
+        for (int u = 0; u < UNITS; u++)
+            budget |= it->budget.n[u] != AMOUNT_UNLIMITED;
+        const char *key = it->agent.n ? "agent" : it->model.n ? "model" : it->ask.n ? "ask" : budget ? "budget" : NULL;
+        if (key)
+            return error_set(e, ERR_USAGE, "%s:%u: this version does not keep `%s:` of a single item; leave it out%s", j->o.plan,
+                             it->line, key, budget ? " (a budget for the whole run stands in the front matter)" : "");
+    }
+    return OK;
+}
+
 static enum err load_plan(struct job *j, struct error *e)
 {
     if (!realpath(j->o.plan, j->file))
         return errno == ENOENT ? error_set(e, ERR_USAGE, "there is no plan at %s", j->o.plan)
                                : error_errno(e, errno, "cannot open the plan %s", j->o.plan);
     enum err err = cli_read_file(j->o.plan, "the plan", PLAN_BYTES_MAX, &j->text, e);
-    return err ? err : plan_parse(buf_slice(&j->text), j->o.plan, &j->arena, &j->plan, e);
+    if (!err)
+        err = plan_parse(buf_slice(&j->text), j->o.plan, &j->arena, &j->plan, e);
+    return err ? err : refuse_unbuilt(j, e);
 }
 
 static enum err find_work(struct job *j, struct error *e)

@@ -58,7 +58,7 @@ struct line {
     unsigned failures;        /* since the document was read, and of the answer since it was asked for */
     unsigned deaths;          /* in a row */
     int64_t wake_ms;          /* not before (backoff); 0: at once */
-    bool replace;             /* a person allowed what lies there to be replaced, once */
+    bool replace;             /* a person allowed what lay there (`base`) to be replaced, once */
     /* what is known so far */
     struct slice source;      /* path; empty without a file */
     struct hash source_hash;

@@ -35,6 +35,7 @@ static enum err tool_prepare(struct engine *g, struct run *r, const struct want 
     int64_t seconds = 5;
     (void)g;
     ret->args = json_object();
+    json_put_text(ret->args, "root", SLICE("work")); /* every path is (root, path); version 0 knows one root */
     switch (w->stage) {
     case STAGE_LIST:
         json_put_text(ret->args, "pattern", it->plan->glob);
@@ -265,6 +266,7 @@ static void done_list(struct completion *c, const struct plan_item *item, struct
         }
         json_push(list, json_new_text(paths[i]));
     }
+    json_put_text(c->result, "root", SLICE("work"));
     json_put(c->result, "paths", list);
 }
 
@@ -305,11 +307,13 @@ static void done_look(struct completion *c, struct engine *g, const struct run *
         c->blob_key = "content";
     }
     const char *what = NULL;
+    struct stamp asked; /* the answer `replace` was about this version; a newer one is asked about anew */
+    bool replace = l->replace && stamp_from_hex(l->base, &asked) && stamp_same(&asked, &look.stamp);
     if (look.stamp.type == STAMP_OTHER)
         what = "is a folder, a link or a device, which is never replaced; move it away, then answer replace, or keep it and go on";
     else if (look.stamp.type == STAMP_FILE && look.stamp.links > 1)
         what = "has several names (hard links) and is never replaced; move it away, then answer replace, or keep it and go on";
-    else if (look.stamp.type == STAMP_FILE && !l->replace &&
+    else if (look.stamp.type == STAMP_FILE && !replace &&
              !(landed_last(g->store, r->state.work_dev, r->state.work_ino, l->target, &ours) && hash_eq(&ours, &look.stamp.hash)))
         what = "was there before or was edited since; keep it and go on, or replace it";
     if (what) {

@@ -123,7 +123,9 @@ static enum err intend(struct engine *g, struct run *r, const struct want *w, st
     if (in.clamp)
         in.clamp(in.args, &granted, &in.floor);
     JSON_CLEANUP struct json *p = payload_new();
+    const struct plan_item *item = r->state.items[w->item].plan;
     json_put_int(p, "item", w->item);
+    json_put_text(p, "name", item ? item->name : SLICE(""));
     json_put_int(p, "piece", w->piece);
     json_put_text(p, "stage", slice_of(stage_name(w->stage)));
     json_put_text(p, "act", slice_of(act_name(w->act)));

@@ -203,9 +203,18 @@ static const char *conflict_words(const struct landing *l, const struct stamp *n
     return l->base->type == STAMP_ABSENT ? "exists already" : "was changed by somebody else";
 }
 
+/* The end of a long path, so that the message fits with the name of a kept file. */
+static struct slice shown_tail(struct slice path)
+{
+    size_t from = path.n > 100 ? path.n - 100 : 0;
+    while (from && from < path.n && ((unsigned char)path.p[from] & 0xc0) == 0x80)
+        from++;
+    return slice_sub(path, from, path.n);
+}
+
 static void say_conflict(const struct landing *l, const struct stamp *now, bool kept)
 {
-    struct slice path = slice_sub(l->path, l->path.n > 160 ? l->path.n - 160 : 0, 160);
+    struct slice path = shown_tail(l->path);
     error_set(l->e, ERR_CONFLICT, "%.*s %s; it was left as it is%s%s%s", SLICE_ARG(path), conflict_words(l, now),
               kept ? "; another version of it is beside it as " : "", kept ? l->kept : "",
               kept ? ": look at both, then remove that one" : "");
@@ -395,8 +404,9 @@ static void name_files(struct landing *l, struct slice name)
     snprintf(l->part, sizeof l->part, ".crannog-%.32s.part", hex);
     snprintf(l->slot, sizeof l->slot, ".crannog-%.32s.slot", hex);
     size_t n = strlen(l->target);
-    for (n = n < 200 ? n : 200; n && n == 200 && (l->target[n] & 0xc0) == 0x80;)
-        n--; /* not in the middle of a character */
+    if (n > 120)
+        for (n = 120; n > 100 && ((unsigned char)l->target[n] & 0xc0) == 0x80;)
+            n--; /* not in the middle of a character */
     snprintf(l->kept, sizeof l->kept, "%.*s.kept-%.12s", (int)n, l->target, hex);
 }
 

@@ -29,12 +29,6 @@ enum err store_writes(struct store *s, struct error *e)
     return s->read_only ? error_set(e, ERR_DENIED, "%s was opened for reading only", s->path) : OK;
 }
 
-/* After these nobody knows what is durable: a commit's record may be on the disk, seen only by the next recovery. */
-static bool is_fatal(int code)
-{
-    return code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC || code == SQLITE_IOERR_TRUNCATE;
-}
-
 static enum err io_failed(struct store *s, int code, struct error *e)
 {
     int why = sqlite3_system_errno(s->db);
@@ -77,9 +71,7 @@ static enum err translate(struct store *s, int code, struct error *e)
 enum err store_failed(struct store *s, struct error *e)
 {
     struct error mine = {0}, *to = e ? e : &mine;
-    int code = sqlite3_extended_errcode(s->db);
-    enum err err = translate(s, code, to);
-    s->dead |= is_fatal(code);
+    enum err err = translate(s, sqlite3_extended_errcode(s->db), to);
     if (s->open && sqlite3_get_autocommit(s->db) && !s->lost.code)
         s->lost = *to;
     return err;
