@@ -169,6 +169,8 @@ enum err config_model(struct cli *c, const struct config *cfg, const char *name,
         return err;
     DIR *d = opendir(buf_str(&folder));
     size_t found = 0;
+    if (!d && errno != ENOENT)
+        return error_errno(e, errno, "cannot look for models in %s", buf_str(&folder));
     for (struct dirent *entry; d && (entry = readdir(d));) {
         struct slice file = slice_of(entry->d_name), stem = slice_sub(file, 0, file.n > 5 ? file.n - 5 : 0);
         if (!slice_ends(file, SLICE(".gguf")) || entry->d_name[0] == '.' || (wanted.n && !slice_eq(stem, wanted)))

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 
 #include "base/sys.h"
 #include "cli/session.h"
@@ -185,12 +186,30 @@ static void find_status(void *ctx, const struct run_row *r)
         f->status = r->status;
 }
 
+/* Two terminals that call the same new plan at once must not both begin it: who looks for its run holds this lock until
+   the run is there. Released when *ret_fd is closed. */
+static enum err lock_starts(struct session *s, int *ret_fd, struct error *e)
+{
+    BUF_CLEANUP struct buf path = BUF_INIT(PATH_MAX);
+    buf_addf(&path, "%s/.crannog/starting", buf_str(&s->cli->crannog));
+    *ret_fd = sys->openat(AT_FDCWD, buf_str(&path), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (*ret_fd < 0)
+        return error_errno(e, errno, "cannot open %s", buf_str(&path));
+    while (sys->flock(*ret_fd, LOCK_EX) < 0)
+        if (errno != EINTR)
+            return error_errno(e, errno, "cannot lock %s", buf_str(&path));
+    return OK;
+}
+
 /* The run to work on: the unfinished one of this plan, or a new one. *ret_over: it is finished and nothing changed. */
 static enum err find_run(struct session *s, struct job *j, bool *ret_over, struct error *e)
 {
     struct found f = {0};
+    FD_CLEANUP int starting = -1;
     *ret_over = false;
-    enum err err = run_of_plan(s->store, (uint64_t)j->st.st_dev, (uint64_t)j->st.st_ino, slice_of(j->in_work), &f.id, e);
+    enum err err = lock_starts(s, &starting, e);
+    if (!err)
+        err = run_of_plan(s->store, (uint64_t)j->st.st_dev, (uint64_t)j->st.st_ino, slice_of(j->in_work), &f.id, e);
     if (!err && f.id)
         err = run_each(s->store, find_status, &f, e);
     if (err)
@@ -198,6 +217,10 @@ static enum err find_run(struct session *s, struct job *j, bool *ret_over, struc
     if (f.id && f.status == RUN_BROKEN && !j->o.again)
         return error_set(e, ERR_CORRUPT, "run r%llu of this plan is broken (`crannog doctor --audit` says where); start anew with --again",
                          (unsigned long long)f.id);
+    int64_t holder = f.id ? lease_holder(s->store, f.id) : 0;
+    if (holder && j->o.again)
+        return error_set(e, ERR_BUSY, "run r%llu of this plan is being worked on by process %lld; end it with `crannog stop r%llu` first",
+                         (unsigned long long)f.id, (long long)holder, (unsigned long long)f.id);
     if (!f.id || j->o.again)
         return engine_start_run(&s->engine, started_payload, j, &s->run, e);
     err = engine_resume_run(&s->engine, f.id, &s->run, e);

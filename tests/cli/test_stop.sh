@@ -31,6 +31,7 @@ ended() {
 
 begin
 refuses "a second terminal is told who works" 1 "worked on by process $pid.*crannog stop r1" crannog run long/PLAN.md
+refuses "also with --again" 1 "worked on by process $pid.*crannog stop r1. first" crannog run long/PLAN.md --again
 check "ls says running" sh -c 'crannog ls | grep -q "running  *long/PLAN.md"'
 check "show says what is under way" sh -c 'crannog show | grep -q "> sources/cat.txt.*(asking the model)"'
 check "stop asks it" sh -c "crannog stop | grep -q 'asked process $pid to stop r1'"
@@ -74,3 +75,13 @@ for e in json.load(sys.stdin)["events"]:
     if e["type"] == "step.intended" and p["stage"] == "land": land.add(e["step"])
 print(len(land))')" = 2; }
 check "each note was written once" done_once
+
+# Two terminals begin the same new plan at once: one run, and nobody writes twice.
+for n in 1 2 3; do
+  work "both$n" cat
+  crannog run "both$n/PLAN.md" 2>first &
+  crannog run "both$n/PLAN.md" 2>second
+  wait
+done
+check "begun twice at once, a plan has one run" sh -c 'test "$(crannog ls | grep -c both)" = 3'
+check "and each was done" test -s both1/notes/cat.md -a -s both2/notes/cat.md -a -s both3/notes/cat.md
