@@ -28,11 +28,13 @@ static void add_line(const struct json *l, struct buf *out)
     struct slice stage = json_text(json_get(l, "stage")), source = json_text(json_get(l, "source"));
     bool stuck = slice_is(stage, "stuck"), over = slice_is(stage, "done") || slice_is(stage, "skipped");
     buf_addf(out, "    %s ", stuck ? "!" : slice_is(stage, "done") ? "+" : slice_is(stage, "skipped") ? "-" : json_get(l, "open") ? ">" : ".");
-    cli_print_safe(source.n ? source : SLICE("(its answer)"), out);
+    cli_print_safe(source.n ? source : json_get(l, "writes") ? SLICE("(its answer)") : SLICE("(the check)"), out);
     if (json_get(l, "writes")) {
         buf_add_text(out, " -> ");
         cli_print_safe(json_text(json_get(l, "writes")), out);
     }
+    if (slice_is(stage, "skipped"))
+        buf_add_text(out, "  (left as it is)");
     if (!over && !stuck)
         buf_addf(out, "  (%s)", cli_stage_words(stage));
     if (json_get(l, "replaced"))
