@@ -62,7 +62,9 @@ enum err commit_finish(struct engine *g, struct run *r, struct completion *c, st
     if (c->blob_key) {
         struct hash h;
         char hex[HASH_HEX + 1];
-        err = blob_put(g->store, buf_slice(&c->blob), &h, e);
+        err = buf_check(&c->blob, "what a step made", e);
+        if (!err)
+            err = blob_put(g->store, buf_slice(&c->blob), &h, e);
         if (!err) {
             hash_hex(&h, hex);
             json_put_text(result, c->blob_key, slice_of(hex));
