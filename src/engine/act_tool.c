@@ -382,7 +382,7 @@ static void done(struct engine *g, struct run *r, const struct open_step *o, con
     } else if (o->stage == STAGE_VERIFY || o->stage == STAGE_EXEC) {
         done_command(c, o->stage, res);
     } else if (res->how != JAIL_EXITED || res->status != 0) {
-        fail(c, res->status == ERR_MISSING || res->status == ERR_UNSUPPORTED || res->status == ERR_DENIED,
+        fail(c, res->how == JAIL_EXITED && (res->status == ERR_MISSING || res->status == ERR_UNSUPPORTED || res->status == ERR_DENIED),
              *res->why ? res->why : "the file tool was ended by a signal");
     } else if (o->stage == STAGE_LIST) {
         done_list(c, r->state.items[o->item].plan, buf_slice(&res->reply), &a);
