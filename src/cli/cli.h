@@ -65,6 +65,13 @@ enum err MUST_USE cli_open_file(const char *path, const char *what, int *ret_fd,
 /* Appends a plain file of at most `max` bytes. */
 enum err MUST_USE cli_read_file(const char *path, const char *what, size_t max, struct buf *ret, struct error *e);
 
+/* Lets crannog-infer load a model, which nobody else parses. ERR_CORRUPT with what it says against it. */
+struct model_facts {
+    char arch[32], kernel[32];
+    uint64_t layers, width, vocab;
+};
+enum err MUST_USE cli_try_model(int fd, const char *name, struct model_facts *ret, struct error *e);
+
 /* The columns of the terminal at a descriptor; very many where there is none. */
 size_t cli_columns(int fd);
 /* Cuts a line to columns. Colours count nothing, a UTF-8 character one; wide ones are not known. */
