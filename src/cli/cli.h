@@ -14,7 +14,6 @@ enum exit_code { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_REFUSED = 
 
 struct cli {
     struct buf crannog;     /* absolute path of the crannog's folder */
-    bool crannog_is_default; /* ~/.crannog: made at a first run */
     bool json;
 };
 

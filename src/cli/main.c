@@ -95,7 +95,6 @@ static enum err find_crannog(struct cli *c, const char *named, struct error *e)
     const char *env = getenv("CRANNOG"), *home = getenv("HOME");
     if (!named && env && *env)
         named = env;
-    c->crannog_is_default = !named;
     if (!named && (!home || *home != '/'))
         return error_set(e, ERR_USAGE, "no HOME is set; name your crannog with -C DIR");
     if (!named) {
