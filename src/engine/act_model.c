@@ -35,10 +35,7 @@ static void meter_key(const struct step_key *k, uint8_t ret[METER_KEY_BYTES])
 static struct slice meter_name(const struct machine *m)
 {
     struct slice path = buf_slice(&m->meter_path);
-    size_t at = path.n;
-    while (at && path.p[at - 1] != '/')
-        at--;
-    return slice_sub(path, at, path.n);
+    return slice_sub(path, slice_last_part(path), path.n);
 }
 
 /* Makes this engine's meter; without one (a full disk) calls that die are settled as assumed. */
@@ -71,12 +68,10 @@ static bool meter_read(const char *path, const struct step_key *k, struct amount
 static enum err store_part(struct engine *g, const struct prompt_part *part, struct json *parts, struct error *e)
 {
     struct hash h = part->blob;
-    char hex[HASH_HEX + 1];
     enum err err = part->stored ? OK : blob_put(g->store, part->text, &h, e);
-    hash_hex(&h, hex);
     struct json *o = json_object();
     json_put_text(o, "role", slice_of(role_name(part->role)));
-    json_put_text(o, "blob", slice_of(hex));
+    json_put_hash(o, "blob", &h);
     if (part->to) {
         json_put_int(o, "from", (int64_t)part->from);
         json_put_int(o, "to", (int64_t)part->to);
@@ -142,13 +137,11 @@ static enum err model_prepare(struct engine *g, struct run *r, const struct want
 static enum err measure_prepare(struct engine *g, struct run *r, const struct want *w, struct intent *ret, struct error *e)
 {
     const struct line *l = run_line(&r->state, w->item, w->piece);
-    char hex[HASH_HEX + 1];
     (void)e;
-    hash_hex(&l->text.blob, hex);
     ret->args = json_object();
     meter_make(g->acts.ctx);
     json_put_text(ret->args, "meter", meter_name(g->acts.ctx));
-    json_put_text(ret->args, "text", slice_of(hex));
+    json_put_hash(ret->args, "text", &l->text.blob);
     json_put_int(ret->args, "window", (int64_t)r->state.window);
     ret->worst.n[UNIT_CPU_NS] = MEASURE_CPU_SECONDS * SECOND_NS;
     ret->floor.n[UNIT_CPU_NS] = SECOND_NS / 10;

@@ -100,11 +100,8 @@ static void put_kept(struct json *o, const struct line *l)
 {
     bool asked = l->stage == STAGE_STUCK && l->question == QUESTION_CONFLICT;
     struct stamp had;
-    char hex[HASH_HEX + 1];
-    if (!stamp_from_hex(asked ? l->base : l->replaced, &had) || had.type != STAMP_FILE)
-        return;
-    hash_hex(&had.hash, hex);
-    json_put_text(o, asked ? "there" : "replaced", slice_of(hex));
+    if (stamp_from_hex(asked ? l->base : l->replaced, &had) && had.type == STAMP_FILE)
+        json_put_hash(o, asked ? "there" : "replaced", &had.hash);
 }
 
 static struct json *line_json(const struct run_state *r, const struct line *l)
