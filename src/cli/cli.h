@@ -31,8 +31,6 @@ extern const struct command cmd_run, cmd_ls, cmd_show, cmd_spend, cmd_stop, cmd_
 int cli_fail(const struct error *e);
 /* The same for wrong usage: adds how to see the help. */
 int cli_usage(const struct command *cmd, const char *fmt, ...) PRINTF_LIKE(2, 3);
-/* --help of a command. */
-void cli_print_help(const struct command *cmd);
 /* Standard options of every command (--help, --json); returns false if `option` is none of them. */
 bool cli_common(struct cli *c, const struct command *cmd, int option, int *ret_exit);
 #define CLI_COMMON_OPTIONS {"help", no_argument, NULL, 'h'}, {"json", no_argument, NULL, 'j'}
