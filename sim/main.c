@@ -35,7 +35,8 @@ static struct {
     double seconds;
     enum mode mode;
     unsigned bugs;
-    bool one, quiet;
+    bool one, quiet, peace;
+    enum mode only;
 } opt = {.seed = 1, .seeds = 10};
 
 static struct {
@@ -225,7 +226,9 @@ static bool sweep(struct world *x)
     sim_rand_init(&rand, x->seed, "sweep");
     for (enum mode m = MODE_KILL; m < MODES; m++) {
         uint64_t n = count(x, m), points = opt.points ? opt.points : SAMPLE;
-        if (m == MODE_EIO || m == MODE_FULL)
+        if (opt.only && m != opt.only)
+            continue;
+        if (!opt.only && (m == MODE_EIO || m == MODE_FULL))
             points = (points + 3) / 4;
         bool all = n <= SMALL || points >= n;
         for (uint64_t i = 1; i <= (all ? n : points) && !time_is_up(); i++)
@@ -269,7 +272,7 @@ static bool play_seed(uint64_t seed)
     else if (opt.one)
         fine = !opt.crash || try_fault(&x, opt.crash, opt.mode);
     else
-        fine = (seed % 8 || same_again(&x)) && sweep(&x);
+        fine = (seed % 8 || same_again(&x)) && (opt.peace || sweep(&x));
     world_end(&x);
     return fine;
 }
@@ -293,10 +296,11 @@ static void tell_total(void)
 static _Noreturn void usage(void)
 {
     fprintf(stderr, "crannog-sim [--seed N] [--seeds N] [--seconds S] [--points N] [--crash K --mode kill|power|eio|full]\n"
-                    "            [--bug vfs-sync|sys-sync|folder-sync] [--trace] [--quiet]\n"
+                    "            [--only MODE | --peace] [--bug vfs-sync|sys-sync|folder-sync] [--trace] [--quiet]\n"
                     "  plays N seeds (10) from the first (1), or as many as fit in S seconds; exit 1 at the first violation\n"
                     "  --points N  crash points a seed and mode (40; small plays are crashed at every change)\n"
                     "  --crash K   only this one, as it was printed; --trace tells what happens, on standard error\n"
+                    "  --only M    faults of this mode only; --peace: none\n"
                     "  --bug B     the machine lies: its syncs do nothing. Must be caught\n");
     exit(2);
 }
@@ -322,7 +326,7 @@ static void read_options(int argc, char **argv)
     static const struct option options[] = {
         {"seed", required_argument, NULL, 's'}, {"seeds", required_argument, NULL, 'n'}, {"seconds", required_argument, NULL, 't'},
         {"points", required_argument, NULL, 'p'}, {"crash", required_argument, NULL, 'c'}, {"mode", required_argument, NULL, 'm'},
-        {"bug", required_argument, NULL, 'b'}, {"trace", no_argument, NULL, 'v'}, {"quiet", no_argument, NULL, 'q'}, {0}};
+        {"only", required_argument, NULL, 'o'}, {"peace", no_argument, NULL, 'e'}, {"bug", required_argument, NULL, 'b'}, {"trace", no_argument, NULL, 'v'}, {"quiet", no_argument, NULL, 'q'}, {0}};
     bool seeds = false;
     opt.mode = MODE_KILL;
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;)
@@ -333,6 +337,8 @@ static void read_options(int argc, char **argv)
         case 'p': opt.points = strtoull(optarg, NULL, 10); break;
         case 'c': opt.crash = strtoull(optarg, NULL, 10), opt.one = true; break;
         case 'm': opt.mode = mode_of(optarg); break;
+        case 'o': opt.only = mode_of(optarg); break;
+        case 'e': opt.peace = true; break;
         case 'b': opt.bugs |= bug_of(optarg); break;
         case 'v': play_trace = true; break;
         case 'q': opt.quiet = true; break;
@@ -342,7 +348,7 @@ static void read_options(int argc, char **argv)
         usage();
     if (opt.one)
         opt.seeds = 1;
-    else if (opt.seconds > 0 && !seeds)
+    else if (opt.seconds > 0 && !seeds) /* both: whichever ends first */
         opt.seeds = UINT64_MAX;
 }
 

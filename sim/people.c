@@ -168,12 +168,15 @@ static const char *answer_to(struct stage_set *t, const struct line *l)
     return impatient || dice(t, 2) ? "skip" : "retry";
 }
 
-/* What lies there now is what the person looks at when saying `replace`. */
+/* What lies there now is what the person looks at when saying `replace`; some go on writing. */
 static void allow(struct stage_set *t, const struct line *l)
 {
     struct file *f = file_find(t->p, l->target, false);
-    if (f && f->there)
-        f->allowed = f->version;
+    if (!f || !f->there)
+        return;
+    f->allowed = f->version;
+    if (dice(t, 4) == 0)
+        person_edits(t, f, false);
 }
 
 static void remember(struct play *p, uint64_t run, uint32_t question)

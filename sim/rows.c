@@ -169,7 +169,7 @@ static enum err maybe_refuse(struct stage_set *t, const struct run *r, const str
 {
     const struct play *p = t->p;
     uint64_t n = play_below(p, 10000, "refuse to prepare", sim_mix(r->state.id, p->sessions), w->step, w->attempt);
-    if (p->calm || n >= p->work.trouble)
+    if (p->calm || n >= 2u * p->work.trouble)
         return OK;
     t->provoked[r->state.id] = true;
     play_tell("  r%llu step %u cannot be prepared", (unsigned long long)r->state.id, w->step);

@@ -14,7 +14,6 @@ enum exit_code { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_REFUSED = 
 
 struct cli {
     struct buf crannog;     /* absolute path of the crannog's folder */
-    bool crannog_is_default; /* ~/.crannog: made at a first run */
     bool json;
 };
 
@@ -32,8 +31,6 @@ extern const struct command cmd_run, cmd_ls, cmd_show, cmd_spend, cmd_stop, cmd_
 int cli_fail(const struct error *e);
 /* The same for wrong usage: adds how to see the help. */
 int cli_usage(const struct command *cmd, const char *fmt, ...) PRINTF_LIKE(2, 3);
-/* --help of a command. */
-void cli_print_help(const struct command *cmd);
 /* Standard options of every command (--help, --json); returns false if `option` is none of them. */
 bool cli_common(struct cli *c, const struct command *cmd, int option, int *ret_exit);
 #define CLI_COMMON_OPTIONS {"help", no_argument, NULL, 'h'}, {"json", no_argument, NULL, 'j'}
@@ -64,6 +61,13 @@ enum err MUST_USE cli_work_folder(const char *named, char ret_path[static 4096],
 enum err MUST_USE cli_open_file(const char *path, const char *what, int *ret_fd, struct error *e);
 /* Appends a plain file of at most `max` bytes. */
 enum err MUST_USE cli_read_file(const char *path, const char *what, size_t max, struct buf *ret, struct error *e);
+
+/* Lets crannog-infer load a model, which nobody else parses. ERR_CORRUPT with what it says against it. */
+struct model_facts {
+    char arch[32], kernel[32];
+    uint64_t layers, width, vocab;
+};
+enum err MUST_USE cli_try_model(int fd, const char *name, struct model_facts *ret, struct error *e);
 
 /* The columns of the terminal at a descriptor; very many where there is none. */
 size_t cli_columns(int fd);

@@ -10,7 +10,9 @@
 
 #include "base/sys.h"
 #include "cli/cli.h"
+#include "infer/protocol.h"
 #include "text/yaml.h"
+#include "wire/peer.h"
 
 static const char first_config[] =
     "# Your crannog's settings. Nothing that an agent can write is read from here on its word.\n"
@@ -234,6 +236,47 @@ enum err cli_read_file(const char *path, const char *what, size_t max, struct bu
         at += n;
     }
     return err ? err : buf_check(ret, what, e);
+}
+
+static void take_facts(struct slice m, struct model_facts *ret)
+{
+    *ret = (struct model_facts){.layers = message_get_u64(m, INFER_LAYERS, 0), .width = message_get_u64(m, INFER_WIDTH, 0),
+                                .vocab = message_get_u64(m, INFER_VOCAB, 0)};
+    snprintf(ret->arch, sizeof ret->arch, "%.*s", SLICE_ARG(message_get(m, INFER_ARCH)));
+    snprintf(ret->kernel, sizeof ret->kernel, "%.*s", SLICE_ARG(message_get(m, INFER_KERNEL)));
+}
+
+enum err cli_try_model(int fd, const char *name, struct model_facts *ret, struct error *e)
+{
+    static char program[] = "crannog-infer", lang[] = "LANG=C.UTF-8";
+    char *argv[] = {program, NULL}, *env[] = {lang, NULL};
+    BUF_CLEANUP struct buf path = BUF_INIT(4096), why = BUF_INIT(1024);
+    struct peer p = PEER_INIT;
+    struct frame f;
+    enum err err = peer_find(program, &path, e);
+    if (!err)
+        err = peer_start(buf_str(&path), argv, env, NULL, 0, false, &p, e);
+    if (err)
+        return err;
+    OUTGOING_CLEANUP struct outgoing out = outgoing_new();
+    outgoing_put_fd(&out, INFER_FD, fd);
+    message_put_u64(&out.message, INFER_THREADS, 1);
+    message_put_u64(&out.message, INFER_CONTEXT, 256);
+    err = frame_send(p.socket, INFER_LOAD, 1, &out, e);
+    if (!err)
+        err = frame_receive(p.socket, &f, e);
+    peer_kill(&p);
+    if (err)
+        return e ? error_wrap(e, "%.200s could not be checked", name) : err;
+    if (f.type == INFER_LOADED) {
+        take_facts(f.message, ret);
+    } else {
+        if (frame_large(&f, INFER_TEXT, &why, NULL))
+            buf_add_text(&why, "crannog-infer refused it");
+        err = error_set(e, ERR_CORRUPT, "%.200s cannot be used: %s", name, buf_str(&why));
+    }
+    frame_release(&f);
+    return err;
 }
 
 size_t cli_columns(int fd)

@@ -7,7 +7,6 @@
 
 #include "base/sys.h"
 #include "cli/cli.h"
-#include "infer/protocol.h"
 #include "jail/client.h"
 #include "tools/place.h"
 
@@ -97,8 +96,8 @@ static void check_jail(struct findings *f)
     BUF_CLEANUP struct buf text = BUF_INIT(8192);
     if (run_jail(words, 5, &res, &e)) {
         found(f, false, "jail", e.text);
-    } else if (res.how != JAIL_EXITED) {
-        found(f, false, "jail", res.how == JAIL_REFUSED ? res.why : "the jail's program was ended");
+    } else if (res.how != JAIL_EXITED || res.status != 0) { /* probes that did not all run prove nothing */
+        found(f, false, "jail", *res.why ? res.why : "the jail's program did not come to its end");
     } else if (res.out.n) {
         struct slice rest = buf_slice(&res.out), line;
         while (slice_line(&rest, &line))
@@ -110,41 +109,12 @@ static void check_jail(struct findings *f)
     jail_result_release(&res);
 }
 
-static enum err try_model(const char *file, struct buf *ret_about, struct error *e)
-{
-    static char name[] = "crannog-infer", lang[] = "LANG=C.UTF-8";
-    char *argv[] = {name, NULL}, *env[] = {lang, NULL};
-    BUF_CLEANUP struct buf path = BUF_INIT(4096), why = BUF_INIT(1024);
-    struct peer p = PEER_INIT;
-    struct frame f;
-    FD_CLEANUP int fd = sys->openat(-100, file, 0, 0);
-    enum err err = fd < 0 ? error_set(e, ERR_IO, "cannot open %s", file) : peer_find("crannog-infer", &path, e);
-    if (!err)
-        err = peer_start(buf_str(&path), argv, env, NULL, 0, false, &p, e);
-    if (err)
-        return err;
-    OUTGOING_CLEANUP struct outgoing out = outgoing_new();
-    outgoing_put_fd(&out, INFER_FD, fd);
-    message_put_u64(&out.message, INFER_THREADS, 1);
-    message_put_u64(&out.message, INFER_CONTEXT, 256);
-    err = frame_send(p.socket, INFER_LOAD, 1, &out, e);
-    if (!err)
-        err = frame_receive(p.socket, &f, e);
-    peer_kill(&p);
-    if (err)
-        return err;
-    if (f.type == INFER_LOADED)
-        buf_addf(ret_about, "loads with the %.*s kernels", SLICE_ARG(message_get(f.message, INFER_KERNEL)));
-    else if (frame_large(&f, INFER_TEXT, &why, NULL) == OK)
-        err = error_set(e, ERR_CORRUPT, "%s", buf_str(&why));
-    frame_release(&f);
-    return err;
-}
-
 static void check_model(struct findings *f, struct cli *c)
 {
     ARENA_CLEANUP struct arena a = ARENA_INIT(1 << 20);
-    BUF_CLEANUP struct buf file = BUF_INIT(4096), about = BUF_INIT(512);
+    BUF_CLEANUP struct buf file = BUF_INIT(4096);
+    FD_CLEANUP int fd = -1;
+    struct model_facts facts;
     struct config cfg;
     struct error e;
     if (config_read(c, &a, &cfg, &e)) {
@@ -152,11 +122,12 @@ static void check_model(struct findings *f, struct cli *c)
         return;
     }
     found(f, true, "settings", "crannog.yaml reads well");
-    if (config_model(c, &cfg, NULL, &file, &e) || try_model(buf_str(&file), &about, &e)) {
+    if (config_model(c, &cfg, NULL, &file, &e) || cli_open_file(buf_str(&file), "the model", &fd, &e) ||
+        cli_try_model(fd, buf_str(&file), &facts, &e)) {
         found(f, false, "model", e.text);
         return;
     }
-    buf_addf(&file, " %s", buf_str(&about));
+    buf_addf(&file, " loads with the %s kernels", facts.kernel);
     found(f, true, "model", buf_str(&file));
 }
 
@@ -177,8 +148,7 @@ static void check_journal(struct findings *f, struct cli *c, bool audit, bool re
     struct store *s;
     struct error e;
     BUF_CLEANUP struct buf text = BUF_INIT(1 << 20);
-    /* The audit compares the lists with new ones made in a transaction that is undone, so it opens for writing. */
-    if (cli_open(c, false, !rebuild && !audit, &s, &e)) {
+    if (cli_open(c, false, !rebuild, &s, &e)) {
         found(f, false, "journal", e.text);
         return;
     }

@@ -23,7 +23,7 @@ static void erase(struct bar *b)
 {
     if (b->shown)
         fputs("\r\033[K", stderr);
-    b->shown = 0;
+    b->shown = false;
 }
 
 static void say(struct bar *b, const char *color, const struct buf *text)
@@ -224,7 +224,7 @@ static void draw(struct bar *b, const struct engine *g, const struct run_state *
     }
     fprintf(stderr, "\r\033[K%s", buf_str(&out));
     fflush(stderr);
-    b->shown = 1;
+    b->shown = true;
     b->drawn_ms = sys->now_ms();
 }
 

@@ -11,11 +11,11 @@ enum { BAR_ITEMS_MAX = PLAN_ITEMS_MAX + 1 }; /* the plan's own check is the last
 struct bar {
     bool live;          /* standard error is a terminal */
     bool color;
-    size_t shown;       /* columns of the bar on the screen */
+    bool shown;         /* it is on the screen */
     int64_t drawn_ms;
     uint32_t *told[BAR_ITEMS_MAX]; /* of each line of an item, what was reported */
     size_t ntold[BAR_ITEMS_MAX];
-    size_t done_at_start, questions;
+    size_t done_at_start;
     int64_t started_ms;
     struct amounts budget; /* what the run may have used at most, by its own cap or one above it */
 };

@@ -204,6 +204,8 @@ static enum err apply_result(struct run_state *r, const struct open_step *o, str
         return err ? err : fold_keep(r, stamp, &l->base, e);
     case STAGE_LAND:
         l->landed = o->content;
+        if (l->replace)
+            l->replaced = l->base;
         l->replace = false; /* it was allowed for what lay there then */
         return OK;
     default: return OK;

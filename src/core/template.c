@@ -52,9 +52,7 @@ static struct slice stem_of(struct slice name)
 
 static bool variable_value(struct slice field, struct slice path, struct slice *ret)
 {
-    size_t slash = path.n;
-    while (slash && path.p[slash - 1] != '/')
-        slash--;
+    size_t slash = slice_last_part(path);
     struct slice name = slice_sub(path, slash, path.n);
     if (field.n == 0)
         *ret = path;

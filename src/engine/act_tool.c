@@ -229,13 +229,6 @@ static void fail(struct completion *c, bool final, const char *why)
     snprintf(c->why, sizeof c->why, "%.239s", why);
 }
 
-static void put_hash(struct json *o, const char *key, const struct hash *h)
-{
-    char hex[HASH_HEX + 1];
-    hash_hex(h, hex);
-    json_put_text(o, key, slice_of(hex));
-}
-
 static void done_list(struct completion *c, const struct plan_item *item, struct slice reply, struct arena *a)
 {
     struct slice *paths;
@@ -280,7 +273,7 @@ static void done_read(struct completion *c, const struct run *r, const struct li
     }
     const struct line *writer = run_writer_of(&r->state, l->source);
     struct slice text = writer && hash_eq(&writer->landed, &t.hash) ? document_body(t.text) : t.text;
-    put_hash(c->result, "hash", &t.hash);
+    json_put_hash(c->result, "hash", &t.hash);
     json_put_int(c->result, "size", (int64_t)t.size);
     json_put_int(c->result, "bytes", (int64_t)text.n);
     buf_add(&c->blob, text);
@@ -382,7 +375,7 @@ static void done(struct engine *g, struct run *r, const struct open_step *o, con
     } else if (o->stage == STAGE_VERIFY || o->stage == STAGE_EXEC) {
         done_command(c, o->stage, res);
     } else if (res->how != JAIL_EXITED || res->status != 0) {
-        fail(c, res->status == ERR_MISSING || res->status == ERR_UNSUPPORTED || res->status == ERR_DENIED,
+        fail(c, res->how == JAIL_EXITED && (res->status == ERR_MISSING || res->status == ERR_UNSUPPORTED || res->status == ERR_DENIED),
              *res->why ? res->why : "the file tool was ended by a signal");
     } else if (o->stage == STAGE_LIST) {
         done_list(c, r->state.items[o->item].plan, buf_slice(&res->reply), &a);

@@ -61,12 +61,11 @@ enum err commit_finish(struct engine *g, struct run *r, struct completion *c, st
     enum err err = OK;
     if (c->blob_key) {
         struct hash h;
-        char hex[HASH_HEX + 1];
-        err = blob_put(g->store, buf_slice(&c->blob), &h, e);
-        if (!err) {
-            hash_hex(&h, hex);
-            json_put_text(result, c->blob_key, slice_of(hex));
-        }
+        err = buf_check(&c->blob, "what a step made", e);
+        if (!err)
+            err = blob_put(g->store, buf_slice(&c->blob), &h, e);
+        if (!err)
+            json_put_hash(result, c->blob_key, &h);
     }
     json_put(p, "result", result);
     json_put(p, "layer", NULL);

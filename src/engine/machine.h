@@ -41,7 +41,6 @@ struct machine {
     enum infer_stage infer_stage;
     struct infer_job calls[MACHINE_JOBS_MAX];
     uint64_t next_id;
-    char kernel[32], model_name[96]; /* as crannog-infer said */
 };
 
 /* Finds the sibling programs. *m and both paths are borrowed by the table as long as the engine lives. */

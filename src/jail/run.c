@@ -313,11 +313,6 @@ static void drain(struct outer *o)
     } while (left && before != o->kept_out.total + o->kept_err.total + o->answer.n);
 }
 
-static uint64_t time_ns(struct timeval t)
-{
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_usec * 1000u;
-}
-
 /* pid 1 has ended, or is about to; where it did not say how, the kernel's count is what there is. */
 static void bury(struct outer *o)
 {

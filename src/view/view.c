@@ -95,18 +95,13 @@ enum err view_runs(struct store *s, struct json **ret, struct error *e)
 
 /* ---- one run ---- */
 
-/* What lay at the target is kept by its hash: as `there` while a person is asked about it, as `replaced` afterwards. */
+/* What a person had at the target is kept by its hash: as `there` while it is asked about, as `replaced` afterwards. */
 static void put_kept(struct json *o, const struct line *l)
 {
-    struct stamp base;
-    char hex[HASH_HEX + 1];
-    bool asked = l->stage == STAGE_STUCK && l->question == QUESTION_CONFLICT, replaced = l->stage == STAGE_DONE;
-    if ((!asked && !replaced) || !stamp_from_hex(l->base, &base) || base.type != STAMP_FILE)
-        return;
-    if (replaced && hash_eq(&base.hash, &l->landed))
-        return;
-    hash_hex(&base.hash, hex);
-    json_put_text(o, asked ? "there" : "replaced", slice_of(hex));
+    bool asked = l->stage == STAGE_STUCK && l->question == QUESTION_CONFLICT;
+    struct stamp had;
+    if (stamp_from_hex(asked ? l->base : l->replaced, &had) && had.type == STAMP_FILE)
+        json_put_hash(o, asked ? "there" : "replaced", &had.hash);
 }
 
 static struct json *line_json(const struct run_state *r, const struct line *l)

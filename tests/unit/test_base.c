@@ -14,6 +14,15 @@
 #include "base/hash.h"
 #include "base/sys.h"
 
+static void test_last_part(void **state)
+{
+    (void)state;
+    static const struct { const char *path; size_t at; } table[] = {{"", 0}, {"a", 0}, {"/", 1}, {"/a", 1}, {"a/b.md", 2}, {"a/b/", 4}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        assert_int_equal(slice_last_part(slice_of(table[i].path)), table[i].at);
+    assert_int_equal(slice_last_part(SLICE_NONE), 0);
+}
+
 static void test_slice_int(void **state)
 {
     (void)state;
@@ -166,6 +175,7 @@ static void test_mkdirs_says_why(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_last_part),
         cmocka_unit_test(test_slice_int),
         cmocka_unit_test(test_slice_utf8),
         cmocka_unit_test(test_slice_lines),
