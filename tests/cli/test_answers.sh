@@ -32,7 +32,10 @@ refuses "an answer counts once" 1 'asks no question' crannog answer "$cat" repla
 check "replace" sh -c "crannog answer $dog replace | grep -q 'how to get it back'"
 check "the file is still there" grep -q 'my own dog' one/notes/dog.md
 echo 'edited once more' >>one/notes/dog.md
-check "then the run ends" crannog run one/PLAN.md
+refuses "replace was said of what lay there then" 4 'notes/dog.md was .* edited since' crannog run one/PLAN.md
+check "the edit is still there" grep -q 'edited once more' one/notes/dog.md
+crannog answer r1 replace >/dev/null
+check "said again, the run ends" crannog run one/PLAN.md
 check "kept is kept" test "$(cat one/notes/cat.md)" = 'my own cat'
 check "replaced is replaced" grep -q 'sources/dog.txt' one/notes/dog.md
 hash=$(crannog show | sed -n 's/.*crannog show --blob \([0-9a-f]*\)$/\1/p')
