@@ -6,12 +6,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 static void one(struct slice bytes)
 {
     ARENA_CLEANUP struct arena a = ARENA_INIT(1 << 20);
-    BUF_CLEANUP struct buf again = BUF_INIT(JAIL_PLAN_MAX), text = BUF_INIT(1 << 24);
+    BUF_CLEANUP struct buf again = BUF_INIT(JAIL_PLAN_MAX);
     struct jail_plan p, q;
     struct error e;
     if (jail_plan_decode(bytes, &a, &p, &e))
         return;
-    jail_plan_print(&p, &text);
     jail_plan_encode(&p, &again);
     ARENA_CLEANUP struct arena b = ARENA_INIT(1 << 20);
     ASSERT(buf_ok(&again) && jail_plan_decode(buf_slice(&again), &b, &q, &e) == OK);

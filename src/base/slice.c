@@ -49,6 +49,14 @@ size_t slice_index(struct slice s, char c)
     return at ? (size_t)(at - s.p) : s.n;
 }
 
+size_t slice_last_part(struct slice path)
+{
+    size_t at = path.n;
+    while (at && path.p[at - 1] != '/')
+        at--;
+    return at;
+}
+
 size_t slice_find(struct slice s, struct slice needle, size_t from)
 {
     if (from > s.n || needle.n > s.n - from)

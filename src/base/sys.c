@@ -321,10 +321,8 @@ int sys_memfd(const char *name, struct slice bytes)
 static enum err sync_parent(struct slice path, struct error *e)
 {
     BUF_CLEANUP struct buf parent = BUF_INIT(4096);
-    size_t n = path.n;
-    while (n > 1 && path.p[n - 1] != '/')
-        n--;
-    buf_add(&parent, path.p[0] == '/' || n > 1 ? slice_sub(path, 0, n) : SLICE("."));
+    size_t n = slice_last_part(path);
+    buf_add(&parent, n ? slice_sub(path, 0, n) : SLICE("."));
     FD_CLEANUP int fd = sys->openat(AT_FDCWD, buf_str(&parent), O_RDONLY | O_DIRECTORY, 0);
     if (fd < 0 || sys->fsync(fd) < 0)
         return error_errno(e, errno, "cannot sync the folder %s", buf_str(&parent));

@@ -10,14 +10,16 @@ static int answer_run(struct cli *c, int argc, char **argv);
 
 const struct command cmd_answer = {
     .name = "answer",
-    .usage = "QUESTION retry|skip|keep|replace",
+    .usage = "QUESTION|RUN retry|skip|keep|replace",
     .summary = "answer what a run asks",
     .help =
-        "`crannog show` lists open questions with their names (r7.12).\n\n"
+        "`crannog show` lists open questions with their names (r7.12). With the name of a run (r7), all its open questions\n"
+        "that take the word are answered by it.\n\n"
         "  retry    try what failed again          skip     leave it out and go on\n"
-        "  keep     a file that you changed stays  replace  put the run's version there (yours is kept in the journal)\n\n"
+        "  keep     a file that you changed stays  replace  put the run's version there; what you had is kept in the\n"
+        "                                                    journal, and `crannog show` says how to get it\n\n"
         "A run that is not running takes the answer at once; go on with the same `crannog run`.\n\n"
-        "example:\n  crannog answer r7.12 keep\n",
+        "examples:\n  crannog answer r7.12 keep\n  crannog answer r7 retry\n",
     .run = answer_run,
 };
 
@@ -52,25 +54,79 @@ static enum err answer_now(struct store *s, uint64_t run, struct run_state *r, s
     return err;
 }
 
-static enum err answer(struct store *s, uint64_t run, uint32_t question, const char *answer_text, struct error *e)
+static bool word_ok(const char *answer)
+{
+    static const char *const words[] = {"retry", "skip", "keep", "replace"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(answer, words[i]) == 0)
+            return true;
+    return false;
+}
+
+/* The questions to answer: the one named, or all that take the word. */
+static enum err choose(const struct run_state *r, uint32_t question, const char *word, uint32_t *ret, size_t max, size_t *ret_n,
+                       struct error *e)
+{
+    size_t open = 0;
+    *ret_n = 0;
+    const struct line *l = question ? run_question(r, question, NULL) : NULL;
+    if (question && !l)
+        return error_set(e, ERR_MISSING, "r%llu asks no question %u; `crannog show r%llu` lists what it asks", (unsigned long long)r->id,
+                         question, (unsigned long long)r->id);
+    if (l && !fits(l, word))
+        return error_set(e, ERR_USAGE, "r%llu.%u takes %s", (unsigned long long)r->id, question,
+                         l->question == QUESTION_CONFLICT ? "keep or replace" : "retry or skip");
+    for (size_t i = 0; i < r->nitems; i++)
+        for (size_t k = 0; k <= r->items[i].npieces; k++) {
+            l = k < r->items[i].npieces ? &r->items[i].pieces[k] : &r->items[i].head;
+            if (l->stage != STAGE_STUCK || (question && l->question_step != question))
+                continue;
+            open++;
+            if (fits(l, word) && *ret_n < max)
+                ret[(*ret_n)++] = l->question_step;
+        }
+    if (*ret_n)
+        return OK;
+    return error_set(e, open ? ERR_USAGE : ERR_MISSING, open ? "no open question of r%llu takes %s; `crannog show r%llu` lists them"
+                                                             : "r%llu asks nothing (so it needs no %s); see `crannog show r%llu`",
+                     (unsigned long long)r->id, word, (unsigned long long)r->id);
+}
+
+static enum err answer_one(struct store *s, struct run_state *r, uint32_t question, const char *word, struct arena *a, int64_t holder,
+                           struct error *e)
+{
+    BUF_CLEANUP struct buf text = BUF_INIT(256);
+    buf_addf(&text, "{\"v\":0,\"question\":%u,\"answer\":\"%s\",\"by\":\"terminal\"}", question, word);
+    if (holder)
+        return request_put(s, r->id, "answer", buf_slice(&text), e);
+    return answer_now(s, r->id, r, a, buf_slice(&text), e);
+}
+
+static enum err answer(struct store *s, uint64_t run, uint32_t question, const char *word, struct error *e)
 {
     ARENA_CLEANUP struct arena a = ARENA_INIT(RUN_ARENA_BYTES);
+    static uint32_t chosen[RUN_PIECES_MAX];
     struct run_state r;
+    size_t n = 0;
     run_init(&r, run, &a);
     enum err err = journal_fold(s, run, &r, &a, e);
+    if (!err)
+        err = choose(&r, question, word, chosen, RUN_PIECES_MAX, &n, e);
+    int64_t holder = err ? 0 : lease_holder(s, run);
+    for (size_t i = 0; !err && i < n; i++) {
+        err = answer_one(s, &r, chosen[i], word, &a, holder, e);
+        if (!err)
+            printf("r%llu.%u: %s\n", (unsigned long long)run, chosen[i], word);
+    }
     if (err)
         return err;
-    const struct line *l = run_question(&r, question, NULL);
-    if (!l)
-        return error_set(e, ERR_MISSING, "r%llu asks no question %u; `crannog show r%llu` lists what it asks", (unsigned long long)run,
-                         question, (unsigned long long)run);
-    if (!fits(l, answer_text))
-        return error_set(e, ERR_USAGE, "this question takes %s", l->question == QUESTION_CONFLICT ? "keep or replace" : "retry or skip");
-    BUF_CLEANUP struct buf text = BUF_INIT(256);
-    buf_addf(&text, "{\"v\":0,\"question\":%u,\"answer\":\"%s\",\"by\":\"terminal\"}", question, answer_text);
-    if (lease_holder(s, run))
-        return request_put(s, run, "answer", buf_slice(&text), e);
-    return answer_now(s, run, &r, &a, buf_slice(&text), e);
+    if (holder)
+        printf("process %lld works on r%llu and takes it up\n", (long long)holder, (unsigned long long)run);
+    else
+        puts("go on with the same `crannog run`");
+    if (strcmp(word, "replace") == 0)
+        printf("what you have there is kept; afterwards `crannog show r%llu` says how to get it back\n", (unsigned long long)run);
+    return OK;
 }
 
 static int answer_run(struct cli *c, int argc, char **argv)
@@ -79,15 +135,17 @@ static int answer_run(struct cli *c, int argc, char **argv)
     struct store *s;
     struct error e;
     uint64_t run;
-    uint32_t question;
+    uint32_t question = 0;
     int status;
     for (int o; (o = getopt_long(argc, argv, "hj", options, NULL)) != -1;)
         if (!cli_common(c, &cmd_answer, o, &status) || status >= 0)
             return status;
     if (argc - optind != 2)
         return cli_usage(&cmd_answer, "say which question and the answer");
-    if (!cli_run_id(argv[optind], &run, &question) || !question)
+    if (!cli_run_id(argv[optind], &run, &question))
         return cli_usage(&cmd_answer, "'%.40s' is not a question; they look like r7.12 (`crannog show` lists them)", argv[optind]);
+    if (!word_ok(argv[optind + 1]))
+        return cli_usage(&cmd_answer, "'%.40s' is no answer", argv[optind + 1]);
     if (cli_open(c, false, false, &s, &e))
         return cli_fail(&e);
     enum err err = answer(s, run, question, argv[optind + 1], &e);

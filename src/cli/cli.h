@@ -6,13 +6,14 @@
 #ifndef CRANNOG_CLI_CLI_H
 #define CRANNOG_CLI_CLI_H
 
+#include <sys/stat.h>
+
 #include "store/store.h"
 
 enum exit_code { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_REFUSED = 3, EXIT_WAITING = 4, EXIT_UNCONFIRMED = 5 };
 
 struct cli {
     struct buf crannog;     /* absolute path of the crannog's folder */
-    bool crannog_is_default; /* ~/.crannog: made at a first run */
     bool json;
 };
 
@@ -30,8 +31,6 @@ extern const struct command cmd_run, cmd_ls, cmd_show, cmd_spend, cmd_stop, cmd_
 int cli_fail(const struct error *e);
 /* The same for wrong usage: adds how to see the help. */
 int cli_usage(const struct command *cmd, const char *fmt, ...) PRINTF_LIKE(2, 3);
-/* --help of a command. */
-void cli_print_help(const struct command *cmd);
 /* Standard options of every command (--help, --json); returns false if `option` is none of them. */
 bool cli_common(struct cli *c, const struct command *cmd, int option, int *ret_exit);
 #define CLI_COMMON_OPTIONS {"help", no_argument, NULL, 'h'}, {"json", no_argument, NULL, 'j'}
@@ -55,7 +54,32 @@ enum err MUST_USE config_read(struct cli *c, struct arena *a, struct config *ret
 /* The path of the model in use, or ERR_MISSING with what to do. `name` may be NULL. */
 enum err MUST_USE config_model(struct cli *c, const struct config *cfg, const char *name, struct buf *ret_path, struct error *e);
 
+/* The folder that a run or a command works in: its real path and what it is. Never the root folder, which a jail cannot
+   cover. */
+enum err MUST_USE cli_work_folder(const char *named, char ret_path[static 4096], struct stat *ret, struct error *e);
+/* Opens a plain file for reading; never waits for a FIFO's other end. `what` is for errors: "the plan". */
+enum err MUST_USE cli_open_file(const char *path, const char *what, int *ret_fd, struct error *e);
+/* Appends a plain file of at most `max` bytes. */
+enum err MUST_USE cli_read_file(const char *path, const char *what, size_t max, struct buf *ret, struct error *e);
+
+/* Lets crannog-infer load a model, which nobody else parses. ERR_CORRUPT with what it says against it. */
+struct model_facts {
+    char arch[32], kernel[32];
+    uint64_t layers, width, vocab;
+};
+enum err MUST_USE cli_try_model(int fd, const char *name, struct model_facts *ret, struct error *e);
+
+/* The columns of the terminal at a descriptor; very many where there is none. */
+size_t cli_columns(int fd);
+/* Cuts a line to columns. Colours count nothing, a UTF-8 character one; wide ones are not known. */
+void cli_fit(struct buf *line, size_t width);
+bool cli_fits(const struct buf *line, size_t width);
+/* Takes a line back to its first n bytes. */
+void cli_cut(struct buf *line, size_t n);
+
 void cli_print_json(const struct json *v);
+/* What a line does at a stage, in people's words: "asking the model". */
+const char *cli_stage_words(struct slice stage);
 /* Text of a file, a model or an event for a terminal: control characters become visible, nothing else is let through. */
 void cli_print_safe(struct slice s, struct buf *out);
 

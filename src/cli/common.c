@@ -5,10 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "base/sys.h"
 #include "cli/cli.h"
+#include "infer/protocol.h"
 #include "text/yaml.h"
+#include "wire/peer.h"
 
 static const char first_config[] =
     "# Your crannog's settings. Nothing that an agent can write is read from here on its word.\n"
@@ -18,6 +22,8 @@ static const char first_config[] =
 
 static const char first_agent[] = "# main\n\nThe agent that walks plans which name no other. What stands here is for agents with tools;\n"
                                   "items of a plan that only write an answer are not shown it.\n";
+
+enum { CONFIG_MAX = 1 << 20 };
 
 static enum err path_in(struct cli *c, const char *rest, struct buf *ret, struct error *e)
 {
@@ -58,7 +64,7 @@ enum err cli_open(struct cli *c, bool create, bool read_only, struct store **ret
     enum err err = create ? cli_make_crannog(c, e) : OK;
     if (!err)
         err = store_open(buf_str(&c->crannog), create, &o, ret, e);
-    if (err == ERR_MISSING)
+    if (err == ERR_MISSING && !create)
         return error_set(e, ERR_MISSING, "there is no crannog at %s yet; `crannog init` makes one, or the first `crannog run`",
                          buf_str(&c->crannog));
     return err;
@@ -112,20 +118,21 @@ enum err cli_pick_run(struct store *s, const char *text, uint64_t *ret, struct e
 static enum err config_value(struct config *cfg, struct arena *a, struct slice key, const struct json *v, struct error *e)
 {
     BUF_CLEANUP struct buf number = BUF_INIT(64);
-    if (slice_is(key, "model") && json_type(v) == JSON_TEXT) {
+    if (slice_is(key, "model")) {
         cfg->model = arena_copy(a, json_text(v));
-        return OK;
+        return cfg->model.n ? OK : error_set(e, ERR_USAGE, "model: wants the name of a model; `crannog model` lists them");
     }
-    if (slice_is(key, "window") && json_type(v) == JSON_INT) {
+    if (slice_is(key, "window")) {
         cfg->window = json_int(v, 0);
-        return cfg->window >= 256 && cfg->window <= 3072 ? OK : error_set(e, ERR_USAGE, "window is a number of tokens from 256 to 3072");
+        return cfg->window >= 256 && cfg->window <= 3072 ? OK : error_set(e, ERR_USAGE, "window: wants a number of tokens from 256 to 3072");
     }
     if (slice_is(key, "budget")) {
         if (json_type(v) == JSON_INT)
             buf_addf(&number, "%lld", (long long)json_int(v, 0));
-        return budget_parse(number.n ? buf_slice(&number) : json_text(v), &cfg->budget, e);
+        enum err err = budget_parse(number.n ? buf_slice(&number) : json_text(v), &cfg->budget, e);
+        return err && e ? error_wrap(e, "budget") : err;
     }
-    return error_set(e, ERR_USAGE, "'%.*s' is not a setting, or not of that form (model, window, budget are known)",
+    return error_set(e, ERR_USAGE, "there is no setting '%.*s' (model, window, budget are known)",
                      SLICE_ARG(slice_sub(key, 0, 40)));
 }
 
@@ -136,11 +143,13 @@ enum err config_read(struct cli *c, struct arena *a, struct config *ret, struct 
     JSON_CLEANUP struct json *root = NULL;
     enum err err = path_in(c, "/crannog.yaml", &path, e);
     if (!err)
-        err = sys_read_file(AT_FDCWD, buf_str(&path), &text, e);
-    if (err == ERR_MISSING)
-        return OK;
-    if (!err)
+        err = cli_read_file(buf_str(&path), "the settings file", CONFIG_MAX, &text, e);
+    if (err)
+        return err == ERR_MISSING ? OK : err;
+    if (slice_trim(buf_slice(&text)).n)
         err = yaml_parse(buf_slice(&text), &root, e);
+    if (!err && root && json_type(root) != JSON_OBJECT && json_type(root) != JSON_NULL)
+        err = error_set(e, ERR_USAGE, "settings are lines like `window: 2048`, not a list or a text");
     for (size_t i = 0; !err && i < json_count(root); i++) {
         struct slice key;
         const struct json *v = json_member(root, i, &key);
@@ -162,6 +171,8 @@ enum err config_model(struct cli *c, const struct config *cfg, const char *name,
         return err;
     DIR *d = opendir(buf_str(&folder));
     size_t found = 0;
+    if (!d && errno != ENOENT)
+        return error_errno(e, errno, "cannot look for models in %s", buf_str(&folder));
     for (struct dirent *entry; d && (entry = readdir(d));) {
         struct slice file = slice_of(entry->d_name), stem = slice_sub(file, 0, file.n > 5 ? file.n - 5 : 0);
         if (!slice_ends(file, SLICE(".gguf")) || entry->d_name[0] == '.' || (wanted.n && !slice_eq(stem, wanted)))
@@ -180,11 +191,162 @@ enum err config_model(struct cli *c, const struct config *cfg, const char *name,
     return buf_check(ret, "the model's path", e);
 }
 
+enum err cli_work_folder(const char *named, char ret_path[static 4096], struct stat *ret, struct error *e)
+{
+    if (!realpath(named, ret_path))
+        return errno == ENOENT ? error_set(e, ERR_USAGE, "there is no folder %.300s", named)
+                               : error_errno(e, errno, "cannot use the folder %.300s", named);
+    if (sys->fstatat(AT_FDCWD, ret_path, ret, 0) < 0 || !S_ISDIR(ret->st_mode))
+        return error_set(e, ERR_USAGE, "%.300s is not a folder", named);
+    return strcmp(ret_path, "/") ? OK : error_set(e, ERR_USAGE, "the root folder cannot be worked in; name one below it with --in DIR");
+}
+
+enum err cli_open_file(const char *path, const char *what, int *ret_fd, struct error *e)
+{
+    struct stat st;
+    FD_CLEANUP int fd = sys->openat(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0);
+    if (fd < 0 && errno == ENOENT)
+        return error_set(e, ERR_MISSING, "%s %.300s is not there", what, path);
+    if (fd < 0 || sys->fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
+        return error_errno(e, errno, "cannot open %s %.300s", what, path);
+    if (S_ISDIR(st.st_mode))
+        return error_set(e, ERR_USAGE, "%s %.300s is a folder; name the file in it", what, path);
+    if (!S_ISREG(st.st_mode))
+        return error_set(e, ERR_USAGE, "%s %.300s is not a plain file", what, path);
+    *ret_fd = fd;
+    fd = -1;
+    return OK;
+}
+
+/* Reads a whole small file, which may be gone: ERR_MISSING. */
+enum err cli_read_file(const char *path, const char *what, size_t max, struct buf *ret, struct error *e)
+{
+    FD_CLEANUP int fd = -1;
+    enum err err = cli_open_file(path, what, &fd, e);
+    for (off_t at = 0; !err;) {
+        char chunk[16384];
+        ssize_t n = sys->pread(fd, chunk, sizeof chunk, at);
+        if (n < 0)
+            return error_errno(e, errno, "cannot read %s %.300s", what, path);
+        if (n == 0)
+            break;
+        if (ret->n + (size_t)n > max)
+            return error_set(e, ERR_USAGE, "%s %.300s is larger than %zu KiB", what, path, max / 1024);
+        buf_add(ret, (struct slice){chunk, (size_t)n});
+        at += n;
+    }
+    return err ? err : buf_check(ret, what, e);
+}
+
+static void take_facts(struct slice m, struct model_facts *ret)
+{
+    *ret = (struct model_facts){.layers = message_get_u64(m, INFER_LAYERS, 0), .width = message_get_u64(m, INFER_WIDTH, 0),
+                                .vocab = message_get_u64(m, INFER_VOCAB, 0)};
+    snprintf(ret->arch, sizeof ret->arch, "%.*s", SLICE_ARG(message_get(m, INFER_ARCH)));
+    snprintf(ret->kernel, sizeof ret->kernel, "%.*s", SLICE_ARG(message_get(m, INFER_KERNEL)));
+}
+
+enum err cli_try_model(int fd, const char *name, struct model_facts *ret, struct error *e)
+{
+    static char program[] = "crannog-infer", lang[] = "LANG=C.UTF-8";
+    char *argv[] = {program, NULL}, *env[] = {lang, NULL};
+    BUF_CLEANUP struct buf path = BUF_INIT(4096), why = BUF_INIT(1024);
+    struct peer p = PEER_INIT;
+    struct frame f;
+    enum err err = peer_find(program, &path, e);
+    if (!err)
+        err = peer_start(buf_str(&path), argv, env, NULL, 0, false, &p, e);
+    if (err)
+        return err;
+    OUTGOING_CLEANUP struct outgoing out = outgoing_new();
+    outgoing_put_fd(&out, INFER_FD, fd);
+    message_put_u64(&out.message, INFER_THREADS, 1);
+    message_put_u64(&out.message, INFER_CONTEXT, 256);
+    err = frame_send(p.socket, INFER_LOAD, 1, &out, e);
+    if (!err)
+        err = frame_receive(p.socket, &f, e);
+    peer_kill(&p);
+    if (err)
+        return e ? error_wrap(e, "%.200s could not be checked", name) : err;
+    if (f.type == INFER_LOADED) {
+        take_facts(f.message, ret);
+    } else {
+        if (frame_large(&f, INFER_TEXT, &why, NULL))
+            buf_add_text(&why, "crannog-infer refused it");
+        err = error_set(e, ERR_CORRUPT, "%.200s cannot be used: %s", name, buf_str(&why));
+    }
+    frame_release(&f);
+    return err;
+}
+
+size_t cli_columns(int fd)
+{
+    struct winsize w;
+    if (!isatty(fd))
+        return SIZE_MAX;
+    return ioctl(fd, TIOCGWINSZ, &w) == 0 && w.ws_col > 20 ? w.ws_col : 80;
+}
+
+/* The bytes of a line that fit into `width` columns. */
+static size_t fitting(struct slice s, size_t width, bool *ret_color)
+{
+    size_t col = 0, i = 0;
+    *ret_color = false;
+    while (i < s.n) {
+        if (s.p[i] == '\033') {
+            *ret_color = true;
+            while (i < s.n && s.p[i] != 'm')
+                i++;
+            i++;
+            continue;
+        }
+        if (((unsigned char)s.p[i] & 0xc0) != 0x80 && ++col > width)
+            return i;
+        i++;
+    }
+    return s.n;
+}
+
+void cli_cut(struct buf *line, size_t n)
+{
+    if (n >= line->n)
+        return;
+    line->n = n;
+    line->p[n] = '\0';
+}
+
+bool cli_fits(const struct buf *line, size_t width)
+{
+    bool color;
+    return fitting(buf_slice(line), width, &color) == line->n;
+}
+
+void cli_fit(struct buf *line, size_t width)
+{
+    bool color;
+    size_t n = fitting(buf_slice(line), width, &color);
+    if (n == line->n)
+        return;
+    cli_cut(line, n);
+    buf_add_text(line, color ? "\033[0m" : "");
+}
+
 void cli_print_json(const struct json *v)
 {
     BUF_CLEANUP struct buf out = BUF_INIT(64 << 20);
     json_print(v, &out);
     printf("%s\n", buf_str(&out));
+}
+
+const char *cli_stage_words(struct slice stage)
+{
+    static const struct { const char *stage, *words; } known[] = {
+        {"list", "listing files"}, {"read", "reading"}, {"measure", "counting"}, {"ask", "asking the model"},
+        {"join", "joining its parts"}, {"look", "looking"}, {"land", "writing"}, {"verify", "checking"}, {"exec", "running"}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (slice_is(stage, known[i].stage))
+            return known[i].words;
+    return "waiting";
 }
 
 void cli_print_safe(struct slice s, struct buf *out)

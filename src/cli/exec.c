@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -34,12 +35,21 @@ struct job {
     int argc;
 };
 
+/* For lists; not for a shell. */
+static struct slice command_line(const struct job *j, struct buf *out)
+{
+    for (int i = 0; i < j->argc && out->n < 256; i++)
+        buf_addf(out, "%s%.200s", i ? " " : "", j->argv[i]);
+    return buf_slice(out);
+}
+
 static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
 {
     struct job *j = ctx;
     char account[64];
     JSON_CLEANUP struct json *p = json_object();
     struct json *words = json_array();
+    BUF_CLEANUP struct buf line = BUF_INIT(1024);
     snprintf(account, sizeof account, "crannog/main/r%llu", (unsigned long long)run);
     for (int i = 0; i < j->argc; i++)
         json_push(words, json_new_text(slice_of(j->argv[i])));
@@ -49,7 +59,7 @@ static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
     json_put_text(p, "work", slice_of(j->work));
     json_put_int(p, "work_dev", (int64_t)j->st.st_dev);
     json_put_int(p, "work_ino", (int64_t)j->st.st_ino);
-    json_put_text(p, "goal", slice_of(j->argv[0]));
+    json_put_text(p, "goal", command_line(j, &line));
     json_put_text(p, "account", slice_of(account));
     json_put_text(p, "agent", SLICE("main"));
     json_put_text(p, "model", SLICE(""));
@@ -61,6 +71,7 @@ static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
 /* The command's own status, from the result of its step. */
 struct result {
     int64_t status;
+    char why[240]; /* where it could not even be started */
 };
 
 static enum err find_result(void *ctx, const struct event *ev, struct error *e)
@@ -70,9 +81,11 @@ static enum err find_result(void *ctx, const struct event *ev, struct error *e)
     if (ev->type != EVENT_STEP_FINISHED)
         return OK;
     enum err err = json_parse(ev->payload, &p, e);
-    if (!err)
-        r->status = json_int(json_get(json_get(p, "result"), "status"), EXIT_FAILED);
-    return err;
+    if (err)
+        return err;
+    r->status = json_int(json_get(json_get(p, "result"), "status"), EXIT_FAILED);
+    snprintf(r->why, sizeof r->why, "%.*s", SLICE_ARG(json_text(json_get(json_get(p, "result"), "why"))));
+    return OK;
 }
 
 static int work(struct cli *c, struct job *j)
@@ -80,7 +93,7 @@ static int work(struct cli *c, struct job *j)
     static const int terminal[3] = {0, 1, 2};
     struct session s;
     struct error e = {0};
-    struct result result = {EXIT_FAILED};
+    struct result result = {.status = EXIT_FAILED};
     enum err err = session_open(&s, c, NULL, &e);
     if (err)
         return cli_fail(&e);
@@ -96,6 +109,12 @@ static int work(struct cli *c, struct job *j)
     if (!err)
         err = journal_read(s.store, s.run->state.id, find_result, &result, &e);
     int status = err ? cli_fail(&e) : (int)result.status;
+    if (!err && *result.why) {
+        error_set(&e, ERR_MISSING, "%s", result.why);
+        (void)cli_fail(&e);
+    }
+    if (err && session_interrupted())
+        status = 128 + SIGINT;
     session_close(&s);
     return status;
 }
@@ -104,6 +123,7 @@ static int exec_run(struct cli *c, int argc, char **argv)
 {
     static const struct option options[] = {CLI_COMMON_OPTIONS, {"in", required_argument, NULL, 'i'}, {0}};
     struct job j = {0};
+    struct error e;
     const char *in = ".";
     int status;
     for (int o; (o = getopt_long(argc, argv, "+h", options, NULL)) != -1;) {
@@ -114,9 +134,10 @@ static int exec_run(struct cli *c, int argc, char **argv)
     }
     if (optind == argc)
         return cli_usage(&cmd_exec, "which command? write it behind --");
+    if (!*argv[optind])
+        return cli_usage(&cmd_exec, "the command is empty");
     j.argv = argv + optind;
     j.argc = argc - optind;
-    if (!realpath(in, j.work) || sys->fstatat(AT_FDCWD, j.work, &j.st, 0) < 0)
-        return cli_usage(&cmd_exec, "there is no folder %s", in);
-    return work(c, &j);
+    enum err err = cli_work_folder(in, j.work, &j.st, &e);
+    return err ? cli_fail(&e) : work(c, &j);
 }

@@ -59,7 +59,7 @@ int cli_usage(const struct command *cmd, const char *fmt, ...)
     return EXIT_USAGE;
 }
 
-void cli_print_help(const struct command *cmd)
+static void print_help(const struct command *cmd)
 {
     printf("usage: crannog %s%s%s\n\n%c%s.\n\n%s", cmd->name, *cmd->usage ? " " : "", cmd->usage, cmd->summary[0] - 'a' + 'A',
            cmd->summary + 1, cmd->help);
@@ -75,7 +75,7 @@ bool cli_common(struct cli *c, const struct command *cmd, int option, int *ret_e
         return true;
     }
     if (option == 'h') {
-        cli_print_help(cmd);
+        print_help(cmd);
         *ret_exit = EXIT_DONE;
         return true;
     }
@@ -95,7 +95,6 @@ static enum err find_crannog(struct cli *c, const char *named, struct error *e)
     const char *env = getenv("CRANNOG"), *home = getenv("HOME");
     if (!named && env && *env)
         named = env;
-    c->crannog_is_default = !named;
     if (!named && (!home || *home != '/'))
         return error_set(e, ERR_USAGE, "no HOME is set; name your crannog with -C DIR");
     if (!named) {
@@ -127,7 +126,7 @@ static int help(const char *name)
 {
     const struct command *cmd = name ? find_command(name) : NULL;
     if (cmd)
-        cli_print_help(cmd);
+        print_help(cmd);
     else if (!name)
         print_overview(stdout);
     return cmd || !name ? EXIT_DONE : EXIT_USAGE;

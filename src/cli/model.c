@@ -9,8 +9,6 @@
 
 #include "base/sys.h"
 #include "cli/cli.h"
-#include "infer/protocol.h"
-#include "wire/peer.h"
 
 static int model_run(struct cli *c, int argc, char **argv);
 
@@ -50,49 +48,14 @@ static int list(struct cli *c)
         cli_print_json(v);
         return EXIT_DONE;
     }
-    for (size_t i = 0; i < json_count(models); i++)
-        printf("%.*s  %lld MB\n", SLICE_ARG(json_text(json_get(json_at(models, i), "name"))),
-               (long long)json_int(json_get(json_at(models, i), "bytes"), 0) / 1000000);
+    for (size_t i = 0; i < json_count(models); i++) {
+        BUF_CLEANUP struct buf line = BUF_INIT(1024);
+        cli_print_safe(json_text(json_get(json_at(models, i), "name")), &line);
+        printf("%s  %lld MB\n", buf_str(&line), (long long)json_int(json_get(json_at(models, i), "bytes"), 0) / 1000000);
+    }
     if (json_count(models) == 0)
         puts("no models yet; take one in with `crannog model get FILE.gguf`");
     return EXIT_DONE;
-}
-
-/* Lets crannog-infer load it: the engine never parses model files itself. */
-static enum err check(int fd, const char *name, struct buf *ret_about, struct error *e)
-{
-    static char program[] = "crannog-infer", lang[] = "LANG=C.UTF-8";
-    char *argv[] = {program, NULL}, *env[] = {lang, NULL};
-    BUF_CLEANUP struct buf path = BUF_INIT(4096), why = BUF_INIT(1024);
-    struct peer p = PEER_INIT;
-    struct frame f;
-    enum err err = peer_find("crannog-infer", &path, e);
-    if (!err)
-        err = peer_start(buf_str(&path), argv, env, NULL, 0, false, &p, e);
-    if (err)
-        return err;
-    OUTGOING_CLEANUP struct outgoing out = outgoing_new();
-    outgoing_put_fd(&out, INFER_FD, fd);
-    message_put_u64(&out.message, INFER_THREADS, 1);
-    message_put_u64(&out.message, INFER_CONTEXT, 256);
-    err = frame_send(p.socket, INFER_LOAD, 1, &out, e);
-    if (!err)
-        err = frame_receive(p.socket, &f, e);
-    peer_kill(&p);
-    if (err)
-        return error_wrap(e, "%s could not be checked", name);
-    if (f.type == INFER_LOADED) {
-        buf_addf(ret_about, "%.*s, %llu layers, %llu wide, %llu tokens in its vocabulary", SLICE_ARG(message_get(f.message, INFER_ARCH)),
-                 (unsigned long long)message_get_u64(f.message, INFER_LAYERS, 0),
-                 (unsigned long long)message_get_u64(f.message, INFER_WIDTH, 0),
-                 (unsigned long long)message_get_u64(f.message, INFER_VOCAB, 0));
-    } else {
-        if (frame_large(&f, INFER_TEXT, &why, NULL))
-            buf_add_text(&why, "crannog-infer refused it");
-        err = error_set(e, ERR_CORRUPT, "%s cannot be used: %s", name, buf_str(&why));
-    }
-    frame_release(&f);
-    return err;
 }
 
 static enum err copy(int from, const char *to, struct error *e)
@@ -123,14 +86,15 @@ static enum err copy(int from, const char *to, struct error *e)
 static int get(struct cli *c, const char *file)
 {
     struct error e;
+    struct model_facts facts;
     BUF_CLEANUP struct buf to = BUF_INIT(4096), about = BUF_INIT(1024);
     const char *name = strrchr(file, '/') ? strrchr(file, '/') + 1 : file;
     if (!slice_ends(slice_of(name), SLICE(".gguf")) || name[0] == '.')
         return cli_usage(&cmd_model, "a model is a file with a name like smollm2.gguf, not %.80s", name);
-    FD_CLEANUP int fd = sys->openat(AT_FDCWD, file, O_RDONLY, 0);
-    enum err err = fd < 0 ? error_errno(&e, errno, "cannot open %s", file) : OK;
+    FD_CLEANUP int fd = -1;
+    enum err err = cli_open_file(file, "the model", &fd, &e);
     if (!err)
-        err = check(fd, name, &about, &e);
+        err = cli_try_model(fd, name, &facts, &e);
     if (!err)
         err = cli_make_crannog(c, &e);
     if (err)
@@ -139,7 +103,9 @@ static int get(struct cli *c, const char *file)
     err = copy(fd, buf_str(&to), &e);
     if (err)
         return cli_fail(&e);
-    printf("%.*s: %s\n", (int)(strlen(name) - 5), name, buf_str(&about));
+    cli_print_safe(slice_sub(slice_of(name), 0, strlen(name) - 5), &about);
+    printf("%s: %s, %llu layers, %llu wide, %llu tokens in its vocabulary\n", buf_str(&about), facts.arch,
+           (unsigned long long)facts.layers, (unsigned long long)facts.width, (unsigned long long)facts.vocab);
     return EXIT_DONE;
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 
 #include "base/sys.h"
 #include "cli/session.h"
@@ -47,16 +48,38 @@ struct job {
     const char *in_work; /* the plan's path in the work folder, or its whole path where it lies elsewhere */
     struct stat st;
     struct amounts budget;
+    struct amounts asked; /* by --budget alone */
     char model[128];
 };
+
+/* The grammar knows keys whose meaning is not built yet. A plan that relies on one is refused, not half kept. */
+static enum err refuse_unbuilt(const struct job *j, struct error *e)
+{
+    if (j->plan.land.n && !slice_is(j->plan.land, "step"))
+        return error_set(e, ERR_USAGE, "%s: this version lands each file as soon as it is written; leave `land: %.*s` out",
+                         j->o.plan, SLICE_ARG(j->plan.land));
+    for (size_t i = 0; i < j->plan.nitems; i++) {
+        const struct plan_item *it = &j->plan.items[i];
+        bool budget = false;
+        for (int u = 0; u < UNITS; u++)
+            budget |= it->budget.n[u] != AMOUNT_UNLIMITED;
+        const char *key = it->agent.n ? "agent" : it->model.n ? "model" : it->ask.n ? "ask" : budget ? "budget" : NULL;
+        if (key)
+            return error_set(e, ERR_USAGE, "%s:%u: this version does not keep `%s:` of a single item; leave it out%s", j->o.plan,
+                             it->line, key, budget ? " (a budget for the whole run stands in the front matter)" : "");
+    }
+    return OK;
+}
 
 static enum err load_plan(struct job *j, struct error *e)
 {
     if (!realpath(j->o.plan, j->file))
         return errno == ENOENT ? error_set(e, ERR_USAGE, "there is no plan at %s", j->o.plan)
                                : error_errno(e, errno, "cannot open the plan %s", j->o.plan);
-    enum err err = sys_read_file(AT_FDCWD, j->file, &j->text, e);
-    return err ? err : plan_parse(buf_slice(&j->text), j->o.plan, &j->arena, &j->plan, e);
+    enum err err = cli_read_file(j->o.plan, "the plan", PLAN_BYTES_MAX, &j->text, e);
+    if (!err)
+        err = plan_parse(buf_slice(&j->text), j->o.plan, &j->arena, &j->plan, e);
+    return err ? err : refuse_unbuilt(j, e);
 }
 
 static enum err find_work(struct job *j, struct error *e)
@@ -65,11 +88,9 @@ static enum err find_work(struct job *j, struct error *e)
     snprintf(dir, sizeof dir, "%s", j->file);
     *strrchr(dir, '/') = '\0';
     const char *wanted = j->o.in ? j->o.in : *dir ? dir : "/";
-    if (!realpath(wanted, j->work))
-        return errno == ENOENT ? error_set(e, ERR_USAGE, "there is no folder %s", wanted)
-                               : error_errno(e, errno, "cannot use the folder %s", wanted);
-    if (sys->fstatat(AT_FDCWD, j->work, &j->st, 0) < 0 || !S_ISDIR(j->st.st_mode))
-        return error_set(e, ERR_USAGE, "%s is not a folder", j->work);
+    enum err err = cli_work_folder(wanted, j->work, &j->st, e);
+    if (err)
+        return err;
     size_t n = strlen(j->work);
     bool below = strncmp(j->file, j->work, n) == 0 && j->file[n] == '/';
     j->in_work = below ? j->file + n + 1 : j->file;
@@ -82,7 +103,23 @@ static enum err find_budget(struct job *j, struct error *e)
     for (int u = 0; u < UNITS; u++)
         if (j->plan.budget.n[u] != AMOUNT_UNLIMITED)
             j->budget.n[u] = j->plan.budget.n[u];
-    return j->o.budget ? budget_parse(slice_of(j->o.budget), &j->budget, e) : OK;
+    j->asked = amounts_unlimited();
+    enum err err = j->o.budget ? budget_parse(slice_of(j->o.budget), &j->asked, e) : OK;
+    for (int u = 0; u < UNITS; u++)
+        if (j->asked.n[u] != AMOUNT_UNLIMITED)
+            j->budget.n[u] = j->asked.n[u];
+    return err;
+}
+
+/* --budget for a run that goes on: what it may use from now on, as `spend set` would say it. */
+static enum err change_budget(struct session *s, struct job *j, struct error *e)
+{
+    const struct run_state *r = &s->run->state;
+    enum err err = OK;
+    for (int u = 0; !err && u < UNITS; u++)
+        if (j->asked.n[u] != AMOUNT_UNLIMITED)
+            err = ledger_set_cap(s->store, r->account, (enum unit)u, "total", j->asked.n[u], e);
+    return err;
 }
 
 static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
@@ -149,12 +186,30 @@ static void find_status(void *ctx, const struct run_row *r)
         f->status = r->status;
 }
 
+/* Two terminals that call the same new plan at once must not both begin it: who looks for its run holds this lock until
+   the run is there. Released when *ret_fd is closed. */
+static enum err lock_starts(struct session *s, int *ret_fd, struct error *e)
+{
+    BUF_CLEANUP struct buf path = BUF_INIT(PATH_MAX);
+    buf_addf(&path, "%s/.crannog/starting", buf_str(&s->cli->crannog));
+    *ret_fd = sys->openat(AT_FDCWD, buf_str(&path), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (*ret_fd < 0)
+        return error_errno(e, errno, "cannot open %s", buf_str(&path));
+    while (sys->flock(*ret_fd, LOCK_EX) < 0)
+        if (errno != EINTR)
+            return error_errno(e, errno, "cannot lock %s", buf_str(&path));
+    return OK;
+}
+
 /* The run to work on: the unfinished one of this plan, or a new one. *ret_over: it is finished and nothing changed. */
 static enum err find_run(struct session *s, struct job *j, bool *ret_over, struct error *e)
 {
     struct found f = {0};
+    FD_CLEANUP int starting = -1;
     *ret_over = false;
-    enum err err = run_of_plan(s->store, (uint64_t)j->st.st_dev, (uint64_t)j->st.st_ino, slice_of(j->in_work), &f.id, e);
+    enum err err = lock_starts(s, &starting, e);
+    if (!err)
+        err = run_of_plan(s->store, (uint64_t)j->st.st_dev, (uint64_t)j->st.st_ino, slice_of(j->in_work), &f.id, e);
     if (!err && f.id)
         err = run_each(s->store, find_status, &f, e);
     if (err)
@@ -162,14 +217,22 @@ static enum err find_run(struct session *s, struct job *j, bool *ret_over, struc
     if (f.id && f.status == RUN_BROKEN && !j->o.again)
         return error_set(e, ERR_CORRUPT, "run r%llu of this plan is broken (`crannog doctor --audit` says where); start anew with --again",
                          (unsigned long long)f.id);
+    int64_t holder = f.id ? lease_holder(s->store, f.id) : 0;
+    if (holder && j->o.again)
+        return error_set(e, ERR_BUSY, "run r%llu of this plan is being worked on by process %lld; end it with `crannog stop r%llu` first",
+                         (unsigned long long)f.id, (long long)holder, (unsigned long long)f.id);
     if (!f.id || j->o.again)
         return engine_start_run(&s->engine, started_payload, j, &s->run, e);
     err = engine_resume_run(&s->engine, f.id, &s->run, e);
+    if ((err == ERR_CORRUPT || err == ERR_VERSION) && e)
+        return error_wrap(e, "this plan's run cannot go on; bring the journal back from a backup, or start anew with --again");
     if (err)
         return err;
     *ret_over = is_over(s->run->state.status);
-    if (!*ret_over)
-        return take_changes(s, j, e);
+    if (!*ret_over) {
+        err = take_changes(s, j, e);
+        return err ? err : change_budget(s, j, e);
+    }
     if (hash_eq(&s->run->state.plan.hash, &j->plan.hash))
         return OK;
     err = run_plan_may_change(&s->run->state, &j->plan, e);
@@ -204,7 +267,8 @@ static void print_summary(const struct session *s)
     }
     fprintf(stderr, "%s\n", buf_str(&b));
     if (r->status == RUN_WAITING)
-        fprintf(stderr, "  it waits for your answer: crannog show r%llu\n", (unsigned long long)r->id);
+        fprintf(stderr, "  it waits for your answers (`crannog show r%llu` lists the questions); then run it again\n",
+                (unsigned long long)r->id);
 }
 
 static int work(struct cli *c, struct job *j, const char *model_file)
@@ -217,6 +281,8 @@ static int work(struct cli *c, struct job *j, const char *model_file)
         return cli_fail(&e);
     err = find_run(&s, j, &over, &e);
     s.engine.model = slice_of(j->model);
+    if (!err && !over)
+        err = model_warm(&s.engine, &e);
     if (!err && over)
         fprintf(stderr, "r%llu has walked this plan already and nothing in it changed; --again starts anew\n",
                 (unsigned long long)s.run->state.id);

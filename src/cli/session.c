@@ -7,15 +7,23 @@
 #include "base/sys.h"
 
 static volatile int interrupts;
+static volatile bool bar_drawn; /* there is a bar to take off the line */
 
 /* Only what is safe in a handler: the second signal ends at once, and the journal makes that harmless. */
 static void on_signal(int sig)
 {
-    static const char note[] = "\nstopping after what is under way; Ctrl-C again ends at once (nothing is lost)\n";
+    static const char note[] = "stopping; Ctrl-C again ends at once (nothing is lost)\n";
     if (++interrupts > 1)
         _exit(128 + sig);
+    if (bar_drawn && write(STDERR_FILENO, "\r\033[K", 4) < 0)
+        return;
     if (write(STDERR_FILENO, note, sizeof note - 1) < 0)
         return;
+}
+
+bool session_interrupted(void)
+{
+    return interrupts > 0;
 }
 
 static void catch_signals(void)
@@ -24,7 +32,37 @@ static void catch_signals(void)
     sigemptyset(&a.sa_mask);
     sigaction(SIGINT, &a, NULL);
     sigaction(SIGTERM, &a, NULL);
+    sigaction(SIGHUP, &a, NULL); /* a terminal that was closed */
     signal(SIGPIPE, SIG_IGN);
+}
+
+/* Runs of a command whose crannog died: nobody calls them again, so what they hold is settled by whoever comes next. */
+enum { DEAD_MAX = 8 };
+
+struct dead {
+    uint64_t runs[DEAD_MAX];
+    size_t n;
+};
+
+static void find_dead(void *ctx, const struct run_row *r)
+{
+    struct dead *d = ctx;
+    if (r->plan_path.n == 0 && r->status == RUN_ACTIVE && d->n < DEAD_MAX)
+        d->runs[d->n++] = r->id;
+}
+
+static enum err settle_dead(struct session *s, struct error *e)
+{
+    struct dead d = {.n = 0};
+    enum err err = run_each(s->store, find_dead, &d, e);
+    for (size_t i = 0; !err && i < d.n; i++) {
+        struct run *r;
+        struct error mine;
+        if (lease_holder(s->store, d.runs[i]) || engine_resume_run(&s->engine, d.runs[i], &r, &mine))
+            continue; /* it lives, or is broken: not ours to mend */
+        err = engine_append(&s->engine, r, EVENT_RUN_STOPPED, SLICE("{\"v\":0,\"why\":\"its crannog died\"}"), e);
+    }
+    return err;
 }
 
 enum err session_open(struct session *s, struct cli *c, const char *model_file, struct error *e)
@@ -38,7 +76,11 @@ enum err session_open(struct session *s, struct cli *c, const char *model_file, 
     if (!err)
         err = engine_open(&s->engine, s->store, &acts, e);
     s->open = !err;
-    if (err)
+    if (!err)
+        err = settle_dead(s, e);
+    if (err && s->open)
+        session_close(s);
+    else if (err)
         store_close(s->store);
     return err;
 }
@@ -52,15 +94,21 @@ static void watch(void *ctx, struct engine *g)
 
 enum err session_work(struct session *s, struct error *e)
 {
+    struct amounts left;
+    enum err err = ledger_left(s->store, s->run->state.account, &left, e);
+    if (err)
+        return err;
     catch_signals();
     if (!s->quiet)
-        bar_begin(&s->bar, &s->run->state);
+        bar_begin(&s->bar, &s->run->state, &left);
+    bar_drawn = !s->quiet && s->bar.live;
     s->engine.watch = watch;
     s->engine.watch_ctx = s;
     s->engine.stop_wanted = &interrupts;
-    enum err err = engine_run(&s->engine, e);
+    err = engine_run(&s->engine, e);
     if (!s->quiet)
-        bar_end(&s->bar);
+        bar_end(&s->bar, &s->run->state);
+    bar_drawn = false;
     if (!err && s->engine.full)
         err = error_set(e, ERR_NO_SPACE, "the disk is full; what was under way was finished and nothing is lost: free some space "
                                          "and run it again");

@@ -24,6 +24,8 @@ struct session {
 enum err MUST_USE session_open(struct session *s, struct cli *c, const char *model_file, struct error *e);
 /* Turns until the run rests, with the bar and Ctrl-C: the first stops gracefully, the second ends the process. */
 enum err MUST_USE session_work(struct session *s, struct error *e);
+/* Whether Ctrl-C or a polite kill asked for the end. */
+bool session_interrupted(void);
 void session_close(struct session *s);
 /* The exit code that fits a run's state. */
 int session_exit(const struct run_state *r);

@@ -11,12 +11,15 @@ static int show_run(struct cli *c, int argc, char **argv);
 
 const struct command cmd_show = {
     .name = "show",
-    .usage = "[RUN] [--history] [--json]",
+    .usage = "[RUN] [--history] [--json] | --blob HASH",
     .summary = "one run: its items, open questions, what it used",
     .help =
         "RUN is a name from `crannog ls` (r7); without it, the latest one.\n\n"
-        "  --history  every event of its journal, one a line\n\n"
-        "examples:\n  crannog show\n  crannog show r3 --history\n  crannog show r3 --json | jq .items\n",
+        "  --history    every event of its journal, one a line\n"
+        "  --blob HASH  the bytes that the journal keeps under a hash, as they are: a file of yours that was replaced, a source's\n"
+        "               text, a model's answer\n\n"
+        "examples:\n  crannog show\n  crannog show r3 --history\n  crannog show r3 --json | jq .items\n"
+        "  crannog show --blob ca1cd4043ba332886732e4af78cadd3b85805ba5ba98ce63e5f59808f39cd94b > mine.md\n",
     .run = show_run,
 };
 
@@ -25,13 +28,17 @@ static void add_line(const struct json *l, struct buf *out)
     struct slice stage = json_text(json_get(l, "stage")), source = json_text(json_get(l, "source"));
     bool stuck = slice_is(stage, "stuck"), over = slice_is(stage, "done") || slice_is(stage, "skipped");
     buf_addf(out, "    %s ", stuck ? "!" : slice_is(stage, "done") ? "+" : slice_is(stage, "skipped") ? "-" : json_get(l, "open") ? ">" : ".");
-    cli_print_safe(source.n ? source : SLICE("(its answer)"), out);
+    cli_print_safe(source.n ? source : json_get(l, "writes") ? SLICE("(its answer)") : SLICE("(the check)"), out);
     if (json_get(l, "writes")) {
         buf_add_text(out, " -> ");
         cli_print_safe(json_text(json_get(l, "writes")), out);
     }
+    if (slice_is(stage, "skipped"))
+        buf_add_text(out, "  (left as it is)");
     if (!over && !stuck)
-        buf_addf(out, "  (%.*s)", SLICE_ARG(stage));
+        buf_addf(out, "  (%s)", cli_stage_words(stage));
+    if (json_get(l, "replaced"))
+        buf_addf(out, "\n      what lay there before: crannog show --blob %.*s", SLICE_ARG(json_text(json_get(l, "replaced"))));
     if (stuck) {
         buf_add_text(out, "\n      ");
         cli_print_safe(json_text(json_get(l, "why")), out);
@@ -65,12 +72,24 @@ static void add_amounts(const char *what, const struct json *v, struct buf *out)
 {
     if (json_count(v) == 0)
         return;
-    buf_addf(out, "  %s", what);
+    buf_addf(out, "  %-8s", what);
+    bool any = false;
     for (int u = 0; u < UNITS; u++)
         if (json_get(v, unit_name(u))) {
-            buf_add_text(out, "  ");
+            buf_add_text(out, any ? ", " : " ");
+            any = true;
             amount_print(u, json_int(json_get(v, unit_name(u)), 0), out);
         }
+    buf_add_text(out, "\n");
+}
+
+/* "  what     text", with the text made safe; nothing for an empty one. */
+static void add_field(const char *what, struct slice text, struct buf *out)
+{
+    if (!text.n)
+        return;
+    buf_addf(out, "  %-8s ", what);
+    cli_print_safe(text, out);
     buf_add_text(out, "\n");
 }
 
@@ -78,23 +97,23 @@ static void print_run(const struct json *v)
 {
     BUF_CLEANUP struct buf out = BUF_INIT(16 << 20);
     const struct json *items = json_get(v, "items");
-    buf_addf(&out, "%.*s  %.*s  ", SLICE_ARG(json_text(json_get(v, "id"))), SLICE_ARG(json_text(json_get(v, "status"))));
-    cli_print_safe(json_text(json_get(v, "goal")), &out);
-    buf_add_text(&out, "\n  ");
-    cli_print_safe(json_text(json_get(v, "plan")), &out);
-    buf_add_text(&out, " in ");
-    cli_print_safe(json_text(json_get(v, "work")), &out);
+    bool is_exec = json_bool(json_get(v, "exec"), false);
+    enum run_status status = run_status_from(json_text(json_get(v, "status")));
+    buf_addf(&out, "%.*s  %s", SLICE_ARG(json_text(json_get(v, "id"))),
+             view_status_words(status, json_int(json_get(v, "holder"), 0) > 0, is_exec));
+    if (!is_exec)
+        buf_addf(&out, ", %" PRId64 " of %" PRId64 " done", json_int(json_get(v, "done"), 0), json_int(json_get(v, "total"), 0));
     buf_add_text(&out, "\n");
-    if (json_text(json_get(v, "why")).n) {
-        buf_add_text(&out, "  ");
-        cli_print_safe(json_text(json_get(v, "why")), &out);
-        buf_add_text(&out, "\n");
-    }
-    add_amounts("used   ", json_get(v, "used"), &out);
+    add_field("why", json_text(json_get(v, "why")), &out);
+    add_field(is_exec ? "command" : "goal", json_text(json_get(v, "goal")), &out);
+    add_field("plan", json_text(json_get(v, "plan")), &out);
+    add_field("in", json_text(json_get(v, "work")), &out);
+    add_amounts("used", json_get(v, "used"), &out);
     add_amounts("assumed", json_get(v, "assumed"), &out);
-    add_amounts("budget ", json_get(v, "budget"), &out);
-    buf_add_text(&out, "\n");
-    for (size_t i = 0; i < json_count(items); i++)
+    add_amounts("budget", json_get(v, "budget"), &out);
+    if (!is_exec)
+        buf_add_text(&out, "\n");
+    for (size_t i = 0; i < json_count(items) && !is_exec; i++)
         add_item(json_at(items, i), &out);
     fwrite(buf_str(&out), 1, out.n, stdout);
 }
@@ -122,22 +141,46 @@ static void print_history(const struct json *v)
     }
 }
 
+static int print_blob(struct cli *c, const char *name)
+{
+    struct store *s;
+    struct error e;
+    struct hash h;
+    BUF_CLEANUP struct buf bytes = BUF_INIT(BLOB_BYTES_MAX);
+    if (!hash_from_hex(slice_of(name), &h))
+        return cli_usage(&cmd_show, "'%.80s' is not a hash; they have 64 digits and letters from a to f", name);
+    if (cli_open(c, false, true, &s, &e))
+        return cli_fail(&e);
+    enum err err = blob_get(s, &h, &bytes, &e);
+    store_close(s);
+    if (err)
+        return cli_fail(&e);
+    fwrite(bytes.p, 1, bytes.n, stdout);
+    return EXIT_DONE;
+}
+
 static int show_run(struct cli *c, int argc, char **argv)
 {
-    static const struct option options[] = {CLI_COMMON_OPTIONS, {"history", no_argument, NULL, 'H'}, {0}};
+    static const struct option options[] = {CLI_COMMON_OPTIONS, {"history", no_argument, NULL, 'H'}, {"blob", required_argument, NULL, 'b'},
+                                            {0}};
     struct store *s;
     struct error e;
     uint64_t run = 0;
     bool history = false;
+    const char *blob = NULL;
     int status;
     for (int o; (o = getopt_long(argc, argv, "hj", options, NULL)) != -1;) {
         if (o == 'H')
             history = true;
+        else if (o == 'b')
+            blob = optarg;
         else if (!cli_common(c, &cmd_show, o, &status) || status >= 0)
             return status;
     }
-    if (optind + 1 < argc)
-        return cli_usage(&cmd_show, "one run at a time");
+    if (optind + 1 < argc || (blob && optind < argc))
+        return cli_usage(&cmd_show, blob ? "--blob wants nothing but a hash" : "one run at a time");
+    if (blob)
+        return print_blob(c, blob);
     if (cli_open(c, false, true, &s, &e))
         return cli_fail(&e);
     JSON_CLEANUP struct json *v = NULL;

@@ -41,35 +41,84 @@ void document_without_invented_links(struct slice answer, struct slice source, s
     }
 }
 
+/* A path on one line, as sha256sum writes it: with a backslash in front of the line where one of these is in it. */
+static bool needs_escape(struct slice path)
+{
+    for (size_t i = 0; i < path.n; i++)
+        if (strchr("\\\n\r", path.p[i]))
+            return true;
+    return false;
+}
+
+static void add_path(struct slice path, struct buf *out)
+{
+    for (size_t i = 0; i < path.n; i++)
+        if (path.p[i] == '\\')
+            buf_add_text(out, "\\\\");
+        else if (path.p[i] == '\n')
+            buf_add_text(out, "\\n");
+        else if (path.p[i] == '\r')
+            buf_add_text(out, "\\r");
+        else
+            buf_add_char(out, path.p[i]);
+}
+
 static void add_reference(const struct hash *h, struct slice path, struct buf *out)
 {
     char hex[HASH_HEX + 1];
     hash_hex(h, hex);
-    buf_addf(out, "    %s  %.*s\n", hex, SLICE_ARG(path));
+    buf_addf(out, "    %s%s  ", needs_escape(path) ? "\\" : "", hex);
+    add_path(path, out);
+    buf_add_char(out, '\n');
+}
+
+/* The answer, but no line of it is a heading "Source": only the runtime says what a text was made from. */
+static void add_answer(struct slice answer, struct buf *out)
+{
+    struct slice line;
+    while (slice_line(&answer, &line)) {
+        if (slice_is(slice_trim(line), "## Source"))
+            line = SLICE("Source");
+        buf_add(out, line);
+        buf_add_char(out, '\n');
+    }
 }
 
 void document_note(struct slice answer, const struct line *l, struct buf *out)
 {
-    buf_add(out, slice_trim(answer));
-    buf_add_text(out, "\n");
+    add_answer(slice_trim(answer), out);
     if (l->source.n) {
         buf_addf(out, "%s\n", SOURCE_HEADING);
         add_reference(&l->source_hash, l->source, out);
     }
 }
 
-/* On one line: a statement is a list item, so line breaks and list marks of the model's become blanks. */
+/* How many bytes at the start of a line are a mark of a list or heading and the blanks behind it. */
+static size_t mark_length(struct slice s)
+{
+    size_t n = 0;
+    while (n < s.n && strchr("-*+#>", s.p[n]))
+        n++;
+    return n == 0 || (n < s.n && s.p[n] != ' ') ? 0 : n;
+}
+
+/* On one line: a statement is a list item, so line breaks and marks of the model's become blanks. */
 static void add_statement(struct slice text, struct buf *out)
 {
     bool blank = true;
-    for (size_t i = 0; i < text.n; i++) {
-        char c = text.p[i] == '\n' || text.p[i] == '\t' || text.p[i] == '\r' ? ' ' : text.p[i];
-        if (c == ' ' && blank)
-            continue;
-        if (c == '[' || c == ']') /* a reference is set by the runtime only */
-            c = c == '[' ? '(' : ')';
-        buf_add_char(out, c);
-        blank = c == ' ';
+    for (struct slice rest = slice_trim(text), line; slice_line(&rest, &line);) {
+        line = slice_trim(line);
+        for (size_t i = mark_length(line); i < line.n; i++) {
+            char c = (unsigned char)line.p[i] < 0x20 || line.p[i] == 0x7f ? ' ' : line.p[i];
+            if (c == '[' || c == ']') /* a reference is set by the runtime only */
+                c = c == '[' ? '(' : ')';
+            if (c != ' ' || !blank)
+                buf_add_char(out, c);
+            blank = c == ' ';
+        }
+        if (!blank && rest.n)
+            buf_add_char(out, ' ');
+        blank = true;
     }
 }
 
@@ -77,13 +126,16 @@ void document_gathered(const struct run_state *r, uint32_t item, const struct sl
 {
     const struct item_state *it = &r->items[item];
     size_t n = 0;
-    if (r->plan.goal.n)
-        buf_addf(out, "# %.*s\n\n", SLICE_ARG(r->plan.goal));
+    if (r->plan.goal.n) {
+        buf_add_text(out, "# ");
+        add_statement(r->plan.goal, out);
+        buf_add_text(out, "\n\n");
+    }
     for (size_t i = 0; i < it->npieces; i++) {
         if (it->pieces[i].stage != STAGE_DONE)
             continue;
         buf_add_text(out, "- ");
-        add_statement(slice_trim(answers[i]), out);
+        add_statement(answers[i], out);
         if (it->pieces[i].source.n)
             buf_addf(out, " [%zu]", ++n);
         buf_add_text(out, "\n");
@@ -96,9 +148,12 @@ void document_gathered(const struct run_state *r, uint32_t item, const struct sl
         const struct line *l = &it->pieces[i], *writer = run_writer_of(r, l->source);
         if (l->stage != STAGE_DONE || !l->source.n)
             continue;
-        buf_addf(out, "\n[%zu] from %.*s", ++n, SLICE_ARG(l->source));
-        if (writer && writer->source.n)
-            buf_addf(out, ", made from %.*s", SLICE_ARG(writer->source));
+        buf_addf(out, "\n[%zu] from ", ++n);
+        add_path(l->source, out);
+        if (writer && writer->source.n) {
+            buf_add_text(out, ", made from ");
+            add_path(writer->source, out);
+        }
         buf_add_text(out, "\n\n");
         add_reference(&l->source_hash, l->source, out);
         if (writer && writer->source.n)
@@ -109,6 +164,8 @@ void document_gathered(const struct run_state *r, uint32_t item, const struct sl
 struct slice document_body(struct slice text)
 {
     struct slice mark = slice_of(SOURCE_HEADING);
-    size_t at = slice_find(text, mark, 0);
-    return at < text.n ? slice_trim(slice_sub(text, 0, at)) : text;
+    size_t last = text.n;
+    for (size_t at = slice_find(text, mark, 0); at < text.n; at = slice_find(text, mark, at + 1))
+        last = at;
+    return last < text.n ? slice_trim(slice_sub(text, 0, last)) : text;
 }

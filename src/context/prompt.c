@@ -1,5 +1,7 @@
 #include "context/prompt.h"
 
+#include <string.h>
+
 static const char *const role_names[] = {NULL, "system", "user", "assistant"};
 
 const char *role_name(enum prompt_role r)
@@ -34,14 +36,14 @@ static bool add_blob(struct prompt *p, const struct hash *blob, uint64_t from, u
 /* "note (this step), briefing": the goal and what is open are put before the model anew at each item. */
 static char *goal_and_items(const struct run_state *r, uint32_t item, struct arena *a)
 {
-    BUF_CLEANUP struct buf b = BUF_INIT(8192);
+    BUF_CLEANUP struct buf b = BUF_INIT(2 * PLAN_TEXT_MAX + PLAN_ITEMS_MAX * 80);
     if (r->plan.goal.n)
         buf_addf(&b, "The goal of the whole work: %.*s\n", SLICE_ARG(r->plan.goal));
     buf_add_text(&b, "Steps that are still open:");
     for (uint32_t i = 0; i < r->plan.nitems; i++)
         if (r->items[i].phase != ITEM_DONE)
             buf_addf(&b, " %.*s%s", SLICE_ARG(r->plan.items[i].name), i == item ? " (this one);" : ";");
-    return buf_ok(&b) ? arena_printf(a, "%.*s", (int)b.n - 1, b.p) : NULL;
+    return buf_ok(&b) ? arena_str(a, slice_sub(buf_slice(&b), 0, b.n - 1)) : NULL; /* without the last mark */
 }
 
 static bool add_document(struct prompt *p, const struct line *l, const struct want *w)
@@ -70,14 +72,15 @@ enum err prompt_make(const struct run_state *r, const struct want *w, struct are
     const struct line *l = run_line_const(r, w->item, w->piece);
     const struct plan_item *it = &r->plan.items[w->item];
     *ret = (struct prompt){0};
-    BUF_CLEANUP struct buf ask = BUF_INIT(16384);
+    BUF_CLEANUP struct buf ask = BUF_INIT(PLAN_EXPANDED_MAX + 1);
     struct slice text = it->text;
     if (text.n && text.p[0] >= 'a' && text.p[0] <= 'z') { /* an item's text begins small after its "name:" */
         buf_add_char(&ask, (char)(text.p[0] - 'a' + 'A'));
         text = slice_sub(text, 1, text.n);
     }
     plan_expand(text, it->var, l->source, false, &ask);
-    buf_add_text(&ask, ".");
+    if (ask.n && !strchr(".?!:", ask.p[ask.n - 1]))
+        buf_add_text(&ask, ".");
     bool ok = add_text(ret, ROLE_SYSTEM, "You are a helpful assistant who gives short, faithful answers from the text "
                                          "at hand.") &&
               add_text(ret, ROLE_SYSTEM, goal_and_items(r, w->item, a));
@@ -87,21 +90,30 @@ enum err prompt_make(const struct run_state *r, const struct want *w, struct are
     return ok ? OK : error_set(e, ERR_LIMIT, "the question of item '%.*s' does not fit in a prompt", SLICE_ARG(it->name));
 }
 
+static void release(struct prompt_message *messages, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        buf_release(&messages[i].text);
+}
+
 size_t prompt_render(unsigned version, const enum prompt_role *roles, const struct slice *texts, size_t n,
                      struct prompt_message *ret, size_t max)
 {
     size_t got = 0;
-    if (version != PROMPT_RENDER)
-        return 0;
-    for (size_t i = 0; i < n; i++) {
-        if (got == 0 || ret[got - 1].role != roles[i]) {
-            if (got == max)
-                return 0;
+    bool ok = version == PROMPT_RENDER;
+    for (size_t i = 0; ok && i < n; i++) {
+        bool anew = got == 0 || ret[got - 1].role != roles[i];
+        ok = !anew || got < max;
+        if (ok && anew)
             ret[got++] = (struct prompt_message){.role = roles[i], .text = BUF_INIT(PROMPT_BYTES_MAX)};
-        } else {
+        else if (ok)
             buf_add_text(&ret[got - 1].text, "\n\n");
-        }
-        buf_add(&ret[got - 1].text, slice_trim(texts[i]));
+        if (ok)
+            buf_add(&ret[got - 1].text, slice_trim(texts[i]));
+        ok = ok && buf_ok(&ret[got - 1].text);
     }
-    return got;
+    if (ok)
+        return got;
+    release(ret, got);
+    return 0;
 }

@@ -39,7 +39,8 @@ struct prompt_message {
     struct buf text;
 };
 /* Render 1: neighbouring parts of one role become one message, joined by an empty line. `texts[i]` are the bytes of
-   part i. Returns the number of messages put into ret (at most max); the caller releases them. 0 if it does not fit. */
+   part i. Returns the number of messages put into ret (at most max); the caller releases them. 0, and nothing to release,
+   if it does not fit or the version is unknown. */
 size_t prompt_render(unsigned version, const enum prompt_role *roles, const struct slice *texts, size_t n,
                      struct prompt_message *ret, size_t max);
 

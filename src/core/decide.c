@@ -57,7 +57,8 @@ static void consider(struct deciding *k, uint32_t item, int32_t piece, const str
         return;
     }
     struct want *w = &d->wants[d->nwants++];
-    *w = (struct want){.item = item, .piece = piece, .stage = l->stage, .part = line_in_parts(l) ? (uint32_t)l->nparts : 0};
+    *w = (struct want){.item = item, .piece = piece, .stage = l->stage};
+    w->part = line_in_parts(l) ? (uint32_t)l->nparts : 0;
     act_of(l->stage, &w->act, &w->class);
     w->step = l->again ? l->step : k->next_step++;
     w->attempt = l->again ? l->attempt + 1 : 1;

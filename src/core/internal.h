@@ -4,6 +4,17 @@
 
 #include "core/state.h"
 
+/* As much of s as fits, cut between characters, on one line and without what moves a terminal's cursor. NUL-terminated. */
+static inline void one_line(char *ret, size_t max, struct slice s)
+{
+    size_t n = s.n < max - 1 ? s.n : max - 1;
+    while (n && n < s.n && ((unsigned char)s.p[n] & 0xc0) == 0x80)
+        n--;
+    for (size_t i = 0; i < n; i++)
+        ret[i] = (unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f ? ' ' : s.p[i];
+    ret[n] = '\0';
+}
+
 enum template_kind {
     TEMPLATE_PATH,  /* every "{" must begin a variable: a typo would become a file name */
     TEMPLATE_SHELL, /* what looks like a variable must be one, and stand where its quotes hold */
@@ -41,7 +52,23 @@ bool line_of_question(const struct run_state *r, uint32_t question_step, uint32_
 /* Not done, and all that it needs is. */
 bool item_may_move(const struct run_state *r, size_t item);
 
-enum act_kind act_from(struct slice name);
+/* ---- the fold ---- */
+
+enum stage piece_first_stage(const struct plan_item *p);
+/* What comes after a stage of this line that went well. */
+enum stage line_stage_after(const struct item_state *it, const struct line *l, bool is_head);
+/* An item's counts follow its lines: a line is taken out before it changes and put in again after. */
+void line_out(struct item_state *it, const struct line *l);
+void line_in(struct item_state *it, const struct line *l);
+/* A person must say what happens. */
+void line_stick(struct line *l, enum question q, enum stage resume, struct slice why);
+/* A copy in the run's arena. */
+enum err MUST_USE fold_keep(struct run_state *r, struct slice s, struct slice *ret, struct error *e);
+enum err fold_no_memory(struct error *e);
+enum err MUST_USE fold_intended(struct run_state *r, const struct event *ev, const struct json *p, struct error *e);
+enum err MUST_USE fold_finished(struct run_state *r, const struct event *ev, const struct json *p, struct error *e);
+
+enum act_kind act_from(struct slice name); /* 0 if it is none */
 enum act_class class_from(struct slice name);
 
 #endif

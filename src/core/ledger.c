@@ -1,4 +1,4 @@
-#include "core/ledger.h"
+#include "core/internal.h"
 
 #include <inttypes.h>
 
@@ -158,14 +158,15 @@ enum err budget_parse(struct slice text, struct amounts *ret, struct error *e)
         if (n == 0)
             continue;
         struct slice word = slice_sub(text, i, n);
+        char clean[61];
         enum unit unit;
         int64_t v;
+        one_line(clean, sizeof clean, word);
         if (!parse_one(word, &unit, &v))
-            return error_set(e, ERR_USAGE, "'%.*s' is not a budget; write 5 (dollars), 200000tok, 90cpu-s or 30calls",
-                             SLICE_ARG(slice_sub(word, 0, 60)));
+            return error_set(e, ERR_USAGE, "'%s' is not a budget; write 5 (dollars), 200000tok, 90cpu-s or 30calls", clean);
         if (named[unit]) /* "5,50" would be fifty dollars */
-            return error_set(e, ERR_USAGE, "'%.*s' is the second amount of its unit in the budget; a fraction is written 5.50",
-                             SLICE_ARG(slice_sub(word, 0, 60)));
+            return error_set(e, ERR_USAGE, "'%s' is the second amount of its unit in the budget; a fraction is written 5.50",
+                             clean);
         named[unit] = true;
         got.n[unit] = v;
         words++;

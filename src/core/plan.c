@@ -21,11 +21,9 @@ struct parser {
 static enum err bad(struct parser *p, unsigned line, const char *what, struct slice about)
 {
     char clean[80];
-    size_t n = about.n < sizeof clean - 1 ? about.n : sizeof clean - 1;
-    for (size_t i = 0; i < n; i++)
-        clean[i] = (unsigned char)about.p[i] < 0x20 || about.p[i] == 0x7f ? '?' : about.p[i];
-    clean[n] = '\0';
-    return error_set(p->e, ERR_USAGE, "%s:%u: %s%s%s%s", p->name, line, what, n ? " '" : "", clean, n ? "'" : "");
+    one_line(clean, sizeof clean, about);
+    return error_set(p->e, ERR_USAGE, "%s:%u: %s%s%s%s", p->name, line, what, *clean ? " '" : "", clean,
+                     *clean ? "'" : "");
 }
 
 static bool next_line(struct parser *p, struct slice *ret)

@@ -71,6 +71,7 @@ struct line {
     struct answer_ref answer;
     struct slice target;      /* path it writes */
     struct slice base;        /* stamp of what lay there, encoded (layers/stamp.h) */
+    struct slice replaced;    /* the same of a person's version that was replaced with permission; empty: none was */
     struct hash landed;       /* hash of what was written last; zero before */
 };
 
@@ -136,7 +137,7 @@ void run_init(struct run_state *r, uint64_t id, struct arena *a);
 
 /* Folds one event whose place in the chain was checked (event_check). ERR_CORRUPT, ERR_LIMIT or ERR_MEMORY: the run is
    broken at this event, its state is not to be used further. */
-enum err MUST_USE run_apply(struct run_state *r, const struct event *e, struct error *err);
+enum err MUST_USE run_apply(struct run_state *r, const struct event *ev, struct error *e);
 
 struct want {
     uint32_t item;

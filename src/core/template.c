@@ -52,9 +52,7 @@ static struct slice stem_of(struct slice name)
 
 static bool variable_value(struct slice field, struct slice path, struct slice *ret)
 {
-    size_t slash = path.n;
-    while (slash && path.p[slash - 1] != '/')
-        slash--;
+    size_t slash = slice_last_part(path);
     struct slice name = slice_sub(path, slash, path.n);
     if (field.n == 0)
         *ret = path;
@@ -193,6 +191,24 @@ static int target_order(const void *a, const void *b)
     return order ? order : (x->index > y->index) - (x->index < y->index);
 }
 
+static enum err bad_target(struct slice path, struct slice target, struct error *e)
+{
+    char a[81], b[81];
+    one_line(a, sizeof a, path);
+    one_line(b, sizeof b, target);
+    return error_set(e, ERR_USAGE, "for %s the item would write %s, which is not a path that can be used", a, b);
+}
+
+static enum err same_target(const struct plan_item *it, struct slice one, struct slice other, struct slice target, struct error *e)
+{
+    char a[61], b[61], c[61];
+    one_line(a, sizeof a, one);
+    one_line(b, sizeof b, other);
+    one_line(c, sizeof c, target);
+    return error_set(e, ERR_CONFLICT, "%s and %s would both be written to %s; use {%.*s.name}, or rename one", a, b, c,
+                     SLICE_ARG(it->var));
+}
+
 enum err plan_targets_check(const struct plan_item *it, const struct slice *paths, size_t n, struct error *e)
 {
     ARENA_CLEANUP struct arena a = ARENA_INIT(64 << 20);
@@ -201,8 +217,7 @@ enum err plan_targets_check(const struct plan_item *it, const struct slice *path
         BUF_CLEANUP struct buf path = BUF_INIT(64 * 1024);
         plan_expand(it->writes, it->var, paths[i], false, &path);
         if (!buf_ok(&path) || !plan_path_ok(buf_slice(&path)))
-            return error_set(e, ERR_USAGE, "for %.*s the item would write %.*s, which is not a path that can be used",
-                             SLICE_ARG(slice_sub(paths[i], 0, 80)), SLICE_ARG(slice_sub(buf_slice(&path), 0, 80)));
+            return bad_target(paths[i], buf_slice(&path), e);
         targets[i] = (struct target){arena_copy(&a, buf_slice(&path)), i};
         if (!targets[i].path.p)
             targets = NULL;
@@ -214,9 +229,6 @@ enum err plan_targets_check(const struct plan_item *it, const struct slice *path
     qsort(targets, n, sizeof *targets, target_order);
     for (size_t i = 1; i < n; i++)
         if (slice_eq(targets[i].path, targets[i - 1].path))
-            return error_set(e, ERR_CONFLICT, "%.*s and %.*s would both be written to %.*s; use {%.*s.name}, or rename one",
-                             SLICE_ARG(slice_sub(paths[targets[i - 1].index], 0, 60)),
-                             SLICE_ARG(slice_sub(paths[targets[i].index], 0, 60)), SLICE_ARG(slice_sub(targets[i].path, 0, 60)),
-                             SLICE_ARG(it->var));
+            return same_target(it, paths[targets[i - 1].index], paths[targets[i].index], targets[i].path, e);
     return OK;
 }

@@ -52,7 +52,6 @@ static enum err landing_prepare(struct engine *g, struct run *r, const struct wa
     const struct line *l = run_line(&r->state, w->item, w->piece);
     BUF_CLEANUP struct buf text = BUF_INIT(DOCUMENT_BYTES_MAX);
     struct hash content;
-    char hex[HASH_HEX + 1];
     enum err err = compose(g, r, w, &text, e);
     if (!err)
         err = buf_check(&text, "what the item writes", e);
@@ -60,12 +59,11 @@ static enum err landing_prepare(struct engine *g, struct run *r, const struct wa
         err = blob_put(g->store, buf_slice(&text), &content, e);
     if (err)
         return err;
-    hash_hex(&content, hex);
     ret->args = json_object();
     json_put_text(ret->args, "root", SLICE("work"));
     json_put_text(ret->args, "path", l->target);
     json_put_text(ret->args, "base", l->base);
-    json_put_text(ret->args, "content", slice_of(hex));
+    json_put_hash(ret->args, "content", &content);
     ret->worst.n[UNIT_CPU_NS] = 5000000000;
     ret->floor.n[UNIT_CPU_NS] = 100000000;
     ret->clamp = tool_clamp;

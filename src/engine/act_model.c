@@ -35,10 +35,7 @@ static void meter_key(const struct step_key *k, uint8_t ret[METER_KEY_BYTES])
 static struct slice meter_name(const struct machine *m)
 {
     struct slice path = buf_slice(&m->meter_path);
-    size_t at = path.n;
-    while (at && path.p[at - 1] != '/')
-        at--;
-    return slice_sub(path, at, path.n);
+    return slice_sub(path, slice_last_part(path), path.n);
 }
 
 /* Makes this engine's meter; without one (a full disk) calls that die are settled as assumed. */
@@ -71,12 +68,10 @@ static bool meter_read(const char *path, const struct step_key *k, struct amount
 static enum err store_part(struct engine *g, const struct prompt_part *part, struct json *parts, struct error *e)
 {
     struct hash h = part->blob;
-    char hex[HASH_HEX + 1];
     enum err err = part->stored ? OK : blob_put(g->store, part->text, &h, e);
-    hash_hex(&h, hex);
     struct json *o = json_object();
     json_put_text(o, "role", slice_of(role_name(part->role)));
-    json_put_text(o, "blob", slice_of(hex));
+    json_put_hash(o, "blob", &h);
     if (part->to) {
         json_put_int(o, "from", (int64_t)part->from);
         json_put_int(o, "to", (int64_t)part->to);
@@ -139,25 +134,17 @@ static enum err model_prepare(struct engine *g, struct run *r, const struct want
     return OK;
 }
 
-static void measure_clamp(struct json *args, const struct amounts *granted, const struct amounts *floor)
-{
-    (void)args, (void)granted, (void)floor;
-}
-
 static enum err measure_prepare(struct engine *g, struct run *r, const struct want *w, struct intent *ret, struct error *e)
 {
     const struct line *l = run_line(&r->state, w->item, w->piece);
-    char hex[HASH_HEX + 1];
     (void)e;
-    hash_hex(&l->text.blob, hex);
     ret->args = json_object();
     meter_make(g->acts.ctx);
     json_put_text(ret->args, "meter", meter_name(g->acts.ctx));
-    json_put_text(ret->args, "text", slice_of(hex));
+    json_put_hash(ret->args, "text", &l->text.blob);
     json_put_int(ret->args, "window", (int64_t)r->state.window);
     ret->worst.n[UNIT_CPU_NS] = MEASURE_CPU_SECONDS * SECOND_NS;
     ret->floor.n[UNIT_CPU_NS] = SECOND_NS / 10;
-    ret->clamp = measure_clamp;
     return OK;
 }
 
@@ -187,15 +174,31 @@ static enum err infer_start(struct machine *m, struct error *e)
     return err;
 }
 
+/* A call that was not sent ends here. */
+static void give_up(struct engine *g, struct infer_job *job, enum outcome outcome, const char *why)
+{
+    struct completion c = {.key = job->key, .outcome = outcome};
+    outgoing_release(&job->out);
+    job->id = 0;
+    snprintf(c.why, sizeof c.why, "%.239s", why);
+    engine_complete(g, &c);
+}
+
 static void send_waiting(struct engine *g)
 {
     struct machine *m = g->acts.ctx;
     for (size_t i = 0; m->infer_stage == INFER_READY && i < MACHINE_JOBS_MAX; i++) {
         struct infer_job *job = &m->calls[i];
+        struct error e;
         if (!job->id || job->sent)
             continue;
-        if (frame_send(m->infer.socket, job->stage == STAGE_MEASURE ? INFER_MEASURE : INFER_GENERATE, job->id, &job->out, NULL))
+        enum err err = frame_send(m->infer.socket, job->stage == STAGE_MEASURE ? INFER_MEASURE : INFER_GENERATE, job->id, &job->out, &e);
+        if (err == ERR_BUSY || err == ERR_GONE)
             return; /* full: when it has read; dead: the receive will say so */
+        if (err) {
+            give_up(g, job, OUTCOME_FAILED, e.text);
+            continue;
+        }
         outgoing_release(&job->out);
         job->sent = true;
         if (job->stage != STAGE_MEASURE)
@@ -316,15 +319,11 @@ static void model_cancel(struct engine *g, struct run *r, const struct open_step
         if (!job->id || job->key.run != o->key.run || job->key.step != o->key.step)
             continue;
         job->cancelled = true;
-        OUTGOING_CLEANUP struct outgoing none = outgoing_new();
-        if (job->sent && frame_send(m->infer.socket, INFER_CANCEL, job->id, &none, NULL) == OK)
-            return; /* it answers with what was used */
         if (!job->sent)
-            outgoing_release(&job->out);
-        job->id = 0;
-        struct completion c = {.key = o->key, .outcome = OUTCOME_CANCELLED};
-        snprintf(c.why, sizeof c.why, "stopped before it began");
-        engine_complete(g, &c);
+            give_up(g, job, OUTCOME_CANCELLED, "stopped before it began");
+        else /* it answers with what was used; if it cannot hear, its end or its death says that */
+            (void)!frame_send(m->infer.socket, INFER_CANCEL, job->id, NULL, NULL);
+        return;
     }
 }
 
@@ -357,7 +356,8 @@ static struct slice whole_sentences(struct slice s)
     return s;
 }
 
-static void generated(struct engine *g, struct frame *f, const struct infer_job *job, struct completion *c)
+/* What came whole is taken, also where somebody had asked to stop meanwhile: it is there, and paid for. */
+static void generated(struct engine *g, struct frame *f, struct completion *c)
 {
     struct error e;
     BUF_CLEANUP struct buf text = BUF_INIT(ANSWER_BYTES_MAX);
@@ -387,10 +387,10 @@ static void generated(struct engine *g, struct frame *f, const struct infer_job 
     json_put_int(c->result, "bytes", (int64_t)answer.n);
     buf_add(&c->blob, answer);
     c->blob_key = "text";
-    const char *why = job->cancelled || stop == INFER_STOP_CANCELLED ? "stopped"
-                      : stop == INFER_STOP_CPU                       ? "the CPU seconds of the budget ended in the middle of the answer"
-                      : answer.n == 0                                ? "the model answered nothing"
-                                                                     : NULL;
+    const char *why = stop == INFER_STOP_CANCELLED ? "stopped"
+                      : stop == INFER_STOP_CPU     ? "the CPU seconds of the budget ended in the middle of the answer"
+                      : answer.n == 0              ? "the model answered nothing"
+                                                   : NULL;
     if (why) {
         c->outcome = stop == INFER_STOP_CANCELLED ? OUTCOME_CANCELLED : OUTCOME_FAILED;
         snprintf(c->why, sizeof c->why, "%s", why);
@@ -417,12 +417,15 @@ static void measured(struct frame *f, struct completion *c)
     c->used.n[UNIT_CPU_NS] = (int64_t)message_get_u64(f->message, INFER_CPU_NS, 0);
 }
 
+/* Its code says what it means: what was stopped is done again, what there was no memory for is tried again, and the
+   rest is for a person. */
 static void failed(struct frame *f, struct completion *c)
 {
     BUF_CLEANUP struct buf text = BUF_INIT(4096);
     enum err err = frame_large(f, INFER_TEXT, &text, NULL);
-    c->outcome = OUTCOME_FAILED;
-    c->final = true;
+    uint64_t code = message_get_u64(f->message, INFER_CODE, 0);
+    c->outcome = code == ERR_CANCELLED ? OUTCOME_CANCELLED : OUTCOME_FAILED;
+    c->final = code != ERR_CANCELLED && code != ERR_MEMORY && code != ERR_BUSY;
     snprintf(c->why, sizeof c->why, "%.239s", err ? "crannog-infer failed without saying why" : buf_str(&text));
 }
 
@@ -464,11 +467,9 @@ static void infer_died(struct engine *g, const char *why)
     complete_all(g, OUTCOME_LOST, buf_str(&text));
 }
 
-static void loaded(struct engine *g, struct frame *f)
+static void loaded(struct engine *g)
 {
     struct machine *m = g->acts.ctx;
-    snprintf(m->kernel, sizeof m->kernel, "%.*s", SLICE_ARG(message_get(f->message, INFER_KERNEL)));
-    snprintf(m->model_name, sizeof m->model_name, "%.*s", SLICE_ARG(message_get(f->message, INFER_NAME)));
     m->infer_stage = INFER_READY;
     send_waiting(g);
 }
@@ -484,7 +485,7 @@ static void answered(struct engine *g, struct frame *f)
     struct machine *m = g->acts.ctx;
     struct infer_job *job = NULL;
     for (size_t i = 0; i < MACHINE_JOBS_MAX; i++)
-        if (m->calls[i].id == f->id && m->calls[i].sent)
+        if (m->calls[i].id && m->calls[i].id == f->id && m->calls[i].sent)
             job = &m->calls[i];
     if (!job) {
         if (f->type == INFER_FAILED && m->infer_stage == INFER_STARTING) {
@@ -498,13 +499,46 @@ static void answered(struct engine *g, struct frame *f)
     }
     struct completion c = {.key = job->key, .outcome = OUTCOME_OK, .blob = BUF_INIT(ANSWER_BYTES_MAX)};
     if (f->type == INFER_GENERATED)
-        generated(g, f, job, &c);
+        generated(g, f, &c);
     else if (f->type == INFER_MEASURED)
         measured(f, &c);
     else
         failed(f, &c);
     job->id = 0;
     engine_complete(g, &c);
+}
+
+enum err model_warm(struct engine *g, struct error *e)
+{
+    struct machine *m = g->acts.ctx;
+    struct frame f;
+    meter_make(m);
+    enum err err = m->infer.pid ? OK : infer_start(m, e);
+    while (!err && m->infer_stage == INFER_STARTING) {
+        struct pollfd p = {.fd = m->infer.socket, .events = POLLIN};
+        if (sys->poll(&p, 1, -1) < 0 && errno != EINTR)
+            return error_errno(e, errno, "cannot wait for crannog-infer");
+        err = frame_receive(m->infer.socket, &f, e);
+        if (err == ERR_BUSY) {
+            err = OK;
+            continue;
+        }
+        if (err) { /* a death is nothing that a person can mend; the first call starts another one */
+            infer_died(g, "");
+            return OK;
+        }
+        if (f.type == INFER_LOADED) {
+            loaded(g);
+        } else {
+            struct completion c = {.blob = BUF_INIT(0)};
+            failed(&f, &c);
+            peer_kill(&m->infer);
+            m->infer_stage = INFER_OFF;
+            err = error_set(e, ERR_CORRUPT, "the model %.200s cannot be used: %.230s", m->model_file, c.why);
+        }
+        frame_release(&f);
+    }
+    return err;
 }
 
 void model_collect(struct engine *g)
@@ -521,7 +555,7 @@ void model_collect(struct engine *g)
             return;
         }
         if (f.type == INFER_LOADED)
-            loaded(g, &f);
+            loaded(g);
         else if (f.type == INFER_PROGRESS)
             progress(g, &f);
         else

@@ -6,6 +6,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/sys.h"
 #include "context/document.h"
@@ -34,6 +35,7 @@ static enum err tool_prepare(struct engine *g, struct run *r, const struct want 
     int64_t seconds = 5;
     (void)g;
     ret->args = json_object();
+    json_put_text(ret->args, "root", SLICE("work")); /* every path is (root, path); version 0 knows one root */
     switch (w->stage) {
     case STAGE_LIST:
         json_put_text(ret->args, "pattern", it->plan->glob);
@@ -170,11 +172,27 @@ enum err tool_start(struct engine *g, struct run *r, const struct open_step *o, 
     if (!err)
         err = jail_start(buf_str(&m->jail_path), &plan, plan.terminal ? m->terminal : NULL, true, &job->peer, e);
     if (!err) {
+        job->began_ns = sys->boottime_ns();
         job->key = o->key;
         job->stage = o->stage;
         job->cancelled = false;
     }
     return err;
+}
+
+/* A jail that was killed says nothing, but it cannot have used more than all processors in its time. */
+static struct amounts at_most(const struct amounts *held, int64_t ns)
+{
+    struct amounts used = *held;
+    int64_t most, cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    if (ns >= 0 && cpus > 0 && !__builtin_mul_overflow(ns, cpus, &most) && most < used.n[UNIT_CPU_NS])
+        used.n[UNIT_CPU_NS] = most;
+    return used;
+}
+
+static struct amounts at_most_now(const struct jail_job *job, const struct open_step *o)
+{
+    return at_most(&o->held, sys->boottime_ns() - job->began_ns);
 }
 
 void tool_cancel(struct engine *g, struct run *r, const struct open_step *o)
@@ -188,7 +206,7 @@ void tool_cancel(struct engine *g, struct run *r, const struct open_step *o)
         if (job->stage == STAGE_LAND)
             return; /* milliseconds; let it end */
         peer_kill(&job->peer);
-        struct completion c = {.key = o->key, .outcome = OUTCOME_CANCELLED, .used = o->held, .assumed = true};
+        struct completion c = {.key = o->key, .outcome = OUTCOME_CANCELLED, .used = at_most_now(job, o), .assumed = true};
         snprintf(c.why, sizeof c.why, "stopped");
         engine_complete(g, &c);
     }
@@ -196,8 +214,10 @@ void tool_cancel(struct engine *g, struct run *r, const struct open_step *o)
 
 enum recovery tool_recover(struct engine *g, struct run *r, const struct open_step *o, struct amounts *ret_used, bool *ret_exact)
 {
-    (void)g, (void)r, (void)o, (void)ret_used, (void)ret_exact;
-    return RECOVER_AGAIN; /* at its reservation, assumed: nobody knows what a dead jail used */
+    (void)g, (void)ret_exact; /* assumed: nobody knows what a dead jail used */
+    if (o->stage == STAGE_EXEC && r->state.started_ms > 0) /* its reservation is an hour */
+        *ret_used = at_most(&o->held, (sys->now_ms() - r->state.started_ms) * 1000000);
+    return RECOVER_AGAIN;
 }
 
 /* ---- collect ---- */
@@ -207,13 +227,6 @@ static void fail(struct completion *c, bool final, const char *why)
     c->outcome = OUTCOME_FAILED;
     c->final = final;
     snprintf(c->why, sizeof c->why, "%.239s", why);
-}
-
-static void put_hash(struct json *o, const char *key, const struct hash *h)
-{
-    char hex[HASH_HEX + 1];
-    hash_hex(h, hex);
-    json_put_text(o, key, slice_of(hex));
 }
 
 static void done_list(struct completion *c, const struct plan_item *item, struct slice reply, struct arena *a)
@@ -236,8 +249,17 @@ static void done_list(struct completion *c, const struct plan_item *item, struct
         return;
     }
     struct json *list = json_array();
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        if (!slice_is_utf8(paths[i])) { /* JSON could not carry it, and the file would not be found by another name */
+            char why[240];
+            snprintf(why, sizeof why, "the name of %.*s is not UTF-8; rename it", SLICE_ARG(slice_sub(paths[i], 0, 150)));
+            json_free(list);
+            fail(c, true, why);
+            return;
+        }
         json_push(list, json_new_text(paths[i]));
+    }
+    json_put_text(c->result, "root", SLICE("work"));
     json_put(c->result, "paths", list);
 }
 
@@ -251,7 +273,7 @@ static void done_read(struct completion *c, const struct run *r, const struct li
     }
     const struct line *writer = run_writer_of(&r->state, l->source);
     struct slice text = writer && hash_eq(&writer->landed, &t.hash) ? document_body(t.text) : t.text;
-    put_hash(c->result, "hash", &t.hash);
+    json_put_hash(c->result, "hash", &t.hash);
     json_put_int(c->result, "size", (int64_t)t.size);
     json_put_int(c->result, "bytes", (int64_t)text.n);
     buf_add(&c->blob, text);
@@ -281,13 +303,15 @@ static void done_look(struct completion *c, struct engine *g, const struct run *
     struct stamp asked; /* the answer `replace` was about this version; a newer one is asked about anew */
     bool replace = l->replace && stamp_from_hex(l->base, &asked) && stamp_same(&asked, &look.stamp);
     if (look.stamp.type == STAMP_OTHER)
-        what = "is not a plain file and is left alone";
+        what = "is a folder, a link or a device, which is never replaced; move it away, then answer replace, or keep it and go on";
+    else if (look.stamp.type == STAMP_FILE && look.stamp.links > 1)
+        what = "has several names (hard links) and is never replaced; move it away, then answer replace, or keep it and go on";
     else if (look.stamp.type == STAMP_FILE && !replace &&
              !(landed_last(g->store, r->state.work_dev, r->state.work_ino, l->target, &ours) && hash_eq(&ours, &look.stamp.hash)))
-        what = "was there before or was edited since, and is kept as it is";
+        what = "was there before or was edited since; keep it and go on, or replace it";
     if (what) {
         c->outcome = OUTCOME_CONFLICT;
-        snprintf(c->why, sizeof c->why, "%.*s %s; answer keep (go on with it as it is) or replace",
+        snprintf(c->why, sizeof c->why, "%.*s %s",
                  SLICE_ARG(slice_sub(l->target, 0, 100)), what);
     }
 }
@@ -327,6 +351,8 @@ static void done_command(struct completion *c, enum stage stage, const struct ja
     json_put_int(c->result, "leftover", (int64_t)res->leftover);
     tail_of(res->err.n ? &res->err : &res->out, tail, sizeof tail);
     json_put_text(c->result, "tail", slice_of(tail));
+    if (*res->why) /* the jail could not even start it */
+        json_put_text(c->result, "why", slice_of(res->why));
     if (stage == STAGE_EXEC || (res->how == JAIL_EXITED && res->status == 0))
         return;
     snprintf(why, sizeof why, "its check failed (%s %llu)%s%s", res->how == JAIL_EXITED ? "status" : "signal",
@@ -349,7 +375,7 @@ static void done(struct engine *g, struct run *r, const struct open_step *o, con
     } else if (o->stage == STAGE_VERIFY || o->stage == STAGE_EXEC) {
         done_command(c, o->stage, res);
     } else if (res->how != JAIL_EXITED || res->status != 0) {
-        fail(c, res->status == ERR_MISSING || res->status == ERR_UNSUPPORTED || res->status == ERR_DENIED,
+        fail(c, res->how == JAIL_EXITED && (res->status == ERR_MISSING || res->status == ERR_UNSUPPORTED || res->status == ERR_DENIED),
              *res->why ? res->why : "the file tool was ended by a signal");
     } else if (o->stage == STAGE_LIST) {
         done_list(c, r->state.items[o->item].plan, buf_slice(&res->reply), &a);
@@ -381,7 +407,7 @@ void tool_collect(struct engine *g, struct jail_job *job)
         c.outcome = OUTCOME_LOST;
         c.assumed = true;
         if (o)
-            c.used = o->held;
+            c.used = at_most_now(job, o);
         snprintf(c.why, sizeof c.why, "the jail died: %.200s", e.text);
     } else if (o) {
         done(g, r, o, &res, &c);

@@ -61,12 +61,11 @@ enum err commit_finish(struct engine *g, struct run *r, struct completion *c, st
     enum err err = OK;
     if (c->blob_key) {
         struct hash h;
-        char hex[HASH_HEX + 1];
-        err = blob_put(g->store, buf_slice(&c->blob), &h, e);
-        if (!err) {
-            hash_hex(&h, hex);
-            json_put_text(result, c->blob_key, slice_of(hex));
-        }
+        err = buf_check(&c->blob, "what a step made", e);
+        if (!err)
+            err = blob_put(g->store, buf_slice(&c->blob), &h, e);
+        if (!err)
+            json_put_hash(result, c->blob_key, &h);
     }
     json_put(p, "result", result);
     json_put(p, "layer", NULL);
@@ -123,7 +122,9 @@ static enum err intend(struct engine *g, struct run *r, const struct want *w, st
     if (in.clamp)
         in.clamp(in.args, &granted, &in.floor);
     JSON_CLEANUP struct json *p = payload_new();
+    const struct plan_item *item = r->state.items[w->item].plan;
     json_put_int(p, "item", w->item);
+    json_put_text(p, "name", item ? item->name : SLICE(""));
     json_put_int(p, "piece", w->piece);
     json_put_text(p, "stage", slice_of(stage_name(w->stage)));
     json_put_text(p, "act", slice_of(act_name(w->act)));

@@ -8,8 +8,8 @@
 #include "engine/engine.h"
 
 /* One commit for all runs that have something to say; none where there is nothing. On success each run's start[] names
-   the steps that may begin. A full disk: the reserve is freed, finishes are committed without new intents, and the
-   error says so. */
+   the steps that may begin. A full disk: the reserve is freed, finishes are committed without new intents, and g->full
+   says so from then on; only where that does not help either it is an error. */
 enum err MUST_USE commit_turn(struct engine *g, struct error *e);
 /* Appends the finish of one step in the open transaction. */
 enum err MUST_USE commit_finish(struct engine *g, struct run *r, struct completion *c, struct error *e);

@@ -89,8 +89,11 @@ enum err engine_start_run(struct engine *g, struct slice (*payload)(void *ctx, u
         return err ? err : ERR_LIMIT;
     err = lease_take(g->store, id, &r->lease, e);
     BUF_CLEANUP struct buf text = BUF_INIT(EVENT_PAYLOAD_MAX);
+    struct slice first = err ? SLICE_NONE : payload(ctx, id, &text);
     if (!err)
-        err = engine_append(g, r, EVENT_RUN_STARTED, payload(ctx, id, &text), e);
+        err = buf_check(&text, "the first event of a run", e);
+    if (!err)
+        err = engine_append(g, r, EVENT_RUN_STARTED, first, e);
     if (err) {
         run_free(g, r);
         return err;

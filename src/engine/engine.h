@@ -54,8 +54,8 @@ enum err MUST_USE engine_open(struct engine *g, struct store *s, const struct ac
 void engine_close(struct engine *g); /* ends acts, releases leases; the store stays open */
 
 /*
- * Begins a new run: `started` is the payload of its first event without account and budget filled in by the caller's
- * own means (cli/run.c makes it). Commits it and takes its lease. *ret is owned by the engine.
+ * Begins a new run: `payload` prints its first event (run.started) when the run's number is known, for that stands in
+ * its account. Takes its lease and commits it. *ret is owned by the engine.
  */
 enum err MUST_USE engine_start_run(struct engine *g, struct slice (*payload)(void *ctx, uint64_t run, struct buf *out),
                                    void *ctx, struct run **ret, struct error *e);

@@ -16,6 +16,7 @@ struct jail_job {
     enum stage stage;
     struct peer peer; /* pid 0: a free place */
     bool cancelled;
+    int64_t began_ns; /* sys->boottime_ns() */
 };
 
 enum infer_stage { INFER_OFF, INFER_STARTING, INFER_READY };
@@ -40,7 +41,6 @@ struct machine {
     enum infer_stage infer_stage;
     struct infer_job calls[MACHINE_JOBS_MAX];
     uint64_t next_id;
-    char kernel[32], model_name[96]; /* as crannog-infer said */
 };
 
 /* Finds the sibling programs. *m and both paths are borrowed by the table as long as the engine lives. */
@@ -56,6 +56,9 @@ void tool_cancel(struct engine *g, struct run *r, const struct open_step *o);
 enum recovery tool_recover(struct engine *g, struct run *r, const struct open_step *o, struct amounts *ret_used, bool *ret_exact);
 void tool_clamp(struct json *args, const struct amounts *granted, const struct amounts *floor);
 void tool_collect(struct engine *g, struct jail_job *job);
+/* Starts crannog-infer and waits until it has loaded the model, so that a model that cannot be used is an error before
+   anything is asked, not the failure of each item in turn. */
+enum err MUST_USE model_warm(struct engine *g, struct error *e);
 void model_collect(struct engine *g);
 
 #endif

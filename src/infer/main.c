@@ -3,6 +3,7 @@
  * it is a tool for those who work on it (infer/develop.h).
  */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -21,6 +22,9 @@ int main(int argc, char **argv)
         fputs("crannog-infer is started by crannog, which speaks to it over descriptor 3; see --help\n", stderr);
         return 2;
     }
+    /* A terminal's Ctrl-C reaches us too; the engine then cancels our calls and learns what they used. */
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
     const char *kernel = getenv("CRANNOG_KERNEL");
     enum err err = confine(&e);
     if (err && err != ERR_UNSUPPORTED) {

@@ -178,7 +178,8 @@ INLINE void add_group(enum weight_type type, const void *row, const struct input
         w[i] = unpack(type, row, block + i);
     for (size_t t = 0; t < tokens; t++, q += width, din += blocks, sin += blocks) {
         UNROLL for (size_t i = 0; i < 4; i++)
-            ab[i] = fold2(type, products(type, w[2 * i], q + 2 * i * BLOCK), products(type, w[2 * i + 1], q + (2 * i + 1) * BLOCK));
+            ab[i] = fold2(type, products(type, w[2 * i], q + 2 * i * BLOCK),
+                          products(type, w[2 * i + 1], q + (2 * i + 1) * BLOCK));
         __m256i all = fold8(type, fold4(type, ab[0], ab[1]), fold4(type, ab[2], ab[3]));
         sum[t] = _mm256_fmadd_ps(whole(type, all), _mm256_mul_ps(d, _mm256_loadu_ps(din)), sum[t]);
         if (type == WEIGHT_Q4_1)
@@ -357,36 +358,50 @@ INLINE __m256 exp8(__m256 x)
     return _mm256_mul_ps(p, _mm256_castsi256_ps(power));
 }
 
+/* The next n numbers, at most 8; lanes behind them are 0. Masked moves are slow, so only an end has them. */
+INLINE __m256 load_some(const float *p, size_t n)
+{
+    return n >= LANES ? _mm256_loadu_ps(p) : _mm256_maskload_ps(p, first(n));
+}
+
+INLINE void store_some(float *p, size_t n, __m256 v)
+{
+    if (n >= LANES)
+        _mm256_storeu_ps(p, v);
+    else
+        _mm256_maskstore_ps(p, first(n), v);
+}
+
+/* v in the first n lanes, `other` behind them. */
+INLINE __m256 some(size_t n, __m256 v, __m256 other)
+{
+    return n >= LANES ? v : _mm256_blendv_ps(other, v, _mm256_castsi256_ps(first(n)));
+}
+
 static void softmax(float *x, size_t n)
 {
     const __m256 least = _mm256_set1_ps(-INFINITY);
     __m256 most = least, sum = _mm256_setzero_ps();
-    for (size_t i = 0; i < n; i += LANES) {
-        __m256i in = first(n - i < LANES ? n - i : LANES);
-        most = _mm256_max_ps(_mm256_blendv_ps(least, _mm256_maskload_ps(x + i, in), _mm256_castsi256_ps(in)), most);
-    }
+    for (size_t i = 0; i < n; i += LANES)
+        most = _mm256_max_ps(some(n - i, load_some(x + i, n - i), least), most);
     most = _mm256_set1_ps(max8(most));
     for (size_t i = 0; i < n; i += LANES) {
-        __m256i in = first(n - i < LANES ? n - i : LANES);
-        __m256 v = exp8(_mm256_sub_ps(_mm256_maskload_ps(x + i, in), most));
-        _mm256_maskstore_ps(x + i, in, v);
-        sum = _mm256_add_ps(sum, _mm256_and_ps(v, _mm256_castsi256_ps(in)));
+        __m256 v = exp8(_mm256_sub_ps(load_some(x + i, n - i), most));
+        store_some(x + i, n - i, v);
+        sum = _mm256_add_ps(sum, some(n - i, v, _mm256_setzero_ps()));
     }
     __m256 scale = _mm256_set1_ps(1 / sum8(sum));
-    for (size_t i = 0; i < n; i += LANES) {
-        __m256i in = first(n - i < LANES ? n - i : LANES);
-        _mm256_maskstore_ps(x + i, in, _mm256_mul_ps(_mm256_maskload_ps(x + i, in), scale));
-    }
+    for (size_t i = 0; i < n; i += LANES)
+        store_some(x + i, n - i, _mm256_mul_ps(load_some(x + i, n - i), scale));
 }
 
 static void swiglu(float *x, const float *up, size_t n)
 {
     const __m256 one = _mm256_set1_ps(1);
     for (size_t i = 0; i < n; i += LANES) {
-        __m256i in = first(n - i < LANES ? n - i : LANES);
-        __m256 v = _mm256_maskload_ps(x + i, in), u = _mm256_maskload_ps(up + i, in);
+        __m256 v = load_some(x + i, n - i);
         __m256 below = _mm256_add_ps(one, exp8(_mm256_sub_ps(_mm256_setzero_ps(), v)));
-        _mm256_maskstore_ps(x + i, in, _mm256_mul_ps(_mm256_div_ps(v, below), u));
+        store_some(x + i, n - i, _mm256_mul_ps(_mm256_div_ps(v, below), load_some(up + i, n - i)));
     }
 }
 
@@ -394,14 +409,13 @@ static void rmsnorm(float *out, const float *x, const float *weight, size_t n, f
 {
     __m256 sum = _mm256_setzero_ps();
     for (size_t i = 0; i < n; i += LANES) {
-        __m256 v = _mm256_maskload_ps(x + i, first(n - i < LANES ? n - i : LANES));
+        __m256 v = load_some(x + i, n - i);
         sum = _mm256_fmadd_ps(v, v, sum);
     }
     __m256 scale = _mm256_set1_ps(1 / sqrtf(sum8(sum) / (float)n + epsilon));
     for (size_t i = 0; i < n; i += LANES) {
-        __m256i in = first(n - i < LANES ? n - i : LANES);
-        __m256 v = _mm256_mul_ps(_mm256_maskload_ps(x + i, in), scale);
-        _mm256_maskstore_ps(out + i, in, _mm256_mul_ps(v, _mm256_maskload_ps(weight + i, in)));
+        __m256 v = _mm256_mul_ps(load_some(x + i, n - i), scale);
+        store_some(out + i, n - i, _mm256_mul_ps(v, load_some(weight + i, n - i)));
     }
 }
 

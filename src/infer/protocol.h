@@ -3,6 +3,7 @@
  *
  * The engine asks, infer answers with the same frame id. One GENERATE or MEASURE is worked on at a time ("slots" in
  * LOADED says how many); more may be sent and wait in order. Any request can be answered by INFER_FAILED.
+ * IN counts the whole prompt, the template's tokens included, also where the cache had its beginning already.
  * Texts are "large" fields (wire/frame.h); numbers are u64. Times are nanoseconds of CPU (both threads added up).
  */
 #ifndef CRANNOG_INFER_PROTOCOL_H
@@ -16,7 +17,8 @@ enum infer_frame {
     INFER_GENERATE,  /* (ROLE TEXT)..., MAX_TOKENS, SEED, TEMPERATURE_MILLI, TOP_P_MILLI, REPEAT_MILLI, CPU_LIMIT_NS */
     INFER_PROGRESS,  /* IN, OUT, CPU_NS: so far; at most ten a second, no reply needed */
     INFER_GENERATED, /* TEXT, IN, OUT, CPU_NS, STOP, PREFILL_NS, DECODE_NS (wall) */
-    INFER_CANCEL,    /* no fields; the id of the request to stop; it is answered by GENERATED with STOP = cancelled */
+    INFER_CANCEL,    /* no fields; the id of the request to stop; a GENERATE is answered by GENERATED with STOP = cancelled,
+                        anything else by FAILED with CODE = ERR_CANCELLED; not heard while a LOAD is worked on */
     INFER_FAILED,    /* CODE (enum err), TEXT: one line for people */
 };
 

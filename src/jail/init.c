@@ -269,11 +269,6 @@ struct watch {
     struct report done;
 };
 
-static uint64_t time_ns(struct timeval t)
-{
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_usec * 1000u;
-}
-
 static uint64_t children_cpu_ns(uint64_t *ret_rss)
 {
     struct rusage u;

@@ -12,6 +12,7 @@
 #ifndef CRANNOG_JAIL_INTERNAL_H
 #define CRANNOG_JAIL_INTERNAL_H
 
+#include <sys/time.h>
 #include <sys/types.h>
 
 #include "jail/plan.h"
@@ -57,6 +58,11 @@ struct jail {
     int in, out, err;                 /* become 0, 1, 2 inside; `in` -1: empty */
     int reply;                        /* where an applet's answer goes, -1 without applet */
 };
+
+static inline uint64_t time_ns(struct timeval t)
+{
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_usec * 1000u;
+}
 
 /* idmap.c: writes uid_map, setgroups and gid_map of a child in a new user namespace. */
 enum err MUST_USE idmap_write(pid_t child, const struct jail_plan *p, bool root, struct error *e);

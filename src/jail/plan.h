@@ -1,6 +1,6 @@
 /*
- * The jail's plan as data: what is mounted, allowed, limited and run. Made and printed by pure code, played by
- * crannog-jail, which knows nothing else.
+ * The jail's plan as data: what is mounted, allowed, limited and run. Made by pure code, played by crannog-jail,
+ * which knows nothing else.
  *
  * J1  Nothing is visible inside but the mounts of the plan, a private /tmp, /dev with harmless devices, and /proc of
  *     the jail's own pid namespace.
@@ -83,7 +83,5 @@ bool jail_plan_add(struct jail_plan *p, struct jail_mount m);
    skipped: it could be a wall (J5). */
 void jail_plan_encode(const struct jail_plan *p, struct buf *ret);
 enum err MUST_USE jail_plan_decode(struct slice bytes, struct arena *a, struct jail_plan *ret, struct error *e);
-/* For people: a line a mount and a limit. */
-void jail_plan_print(const struct jail_plan *p, struct buf *ret);
 
 #endif

@@ -313,11 +313,6 @@ static void drain(struct outer *o)
     } while (left && before != o->kept_out.total + o->kept_err.total + o->answer.n);
 }
 
-static uint64_t time_ns(struct timeval t)
-{
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_usec * 1000u;
-}
-
 /* pid 1 has ended, or is about to; where it did not say how, the kernel's count is what there is. */
 static void bury(struct outer *o)
 {
@@ -401,10 +396,16 @@ static void refused(struct outer *o, const struct error *why)
     snprintf(o->done.text, sizeof o->done.text, "%s", why->text);
 }
 
-/* Nothing of the caller's but the engine's socket, no core file, no signal of a closed pipe. */
+/*
+ * Nothing of the caller's but the engine's socket, no core file, no signal of a closed pipe. A terminal's Ctrl-C reaches
+ * us too, but what it means is the engine's to say: it ends us when it wants, and its death does.
+ */
 static void tidy(void)
 {
     struct rlimit none = {0, 0};
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
     close_range(ENGINE + 1, ~0u, 0);
     setrlimit(RLIMIT_CORE, &none);
     signal(SIGPIPE, SIG_IGN);

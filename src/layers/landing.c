@@ -1,25 +1,29 @@
 /*
  * How a file lands, and how a landing that died is taken up again.
  *
- * Beside the target lie, while a landing is under way, at most two files of ours with names made from `name` and path:
+ * Beside the target lie, while a landing is under way, files of ours with names made from `name` and path:
  *   part  the new bytes while they are being written. Never goes through an exchange.
- *   slot  part, once complete and synced, under its second name; after the exchange, whatever came out of the target.
- * So a file in the slot is either exactly the new bytes, or it came out of the target: a half-written leftover can never
- * be taken for a person's file, nor a person's for a leftover. (With one name for both, a person's text that happens to
- * be the beginning of ours would be thrown away as "half-written".)
+ *   slot  part, once complete and synced, under its second name; after the exchange, what came out of the target.
+ *   back  what must go back to the target, under its third name; after the exchange, what came out that time.
+ * So where a file lies says what it can be: a half-written leftover is never taken for a person's file (with one name
+ * for all, a person's text that happens to be the beginning of ours would be thrown away as "half-written"), and what a
+ * person saved over our new file is never taken for the new file that was not used yet.
  *
- * settle() looks at slot and target and makes one move at a time until nothing of ours lies there:
+ * settle() looks at all of them and makes one move at a time until nothing of ours lies there. First slot:
  *
- *   slot \ target   new                     base       absent                 anything else
- *   nothing         done                    go on      conflict               conflict
- *   new bytes       drop slot               drop slot  drop slot              drop slot
- *   the base        sync, drop slot: done   keep slot  keep slot              keep slot
- *   anything else   exchange back           keep slot  back to its place      keep slot
+ *   slot \ target   new                       base       absent         anything else
+ *   nothing         done                      go on      conflict       conflict
+ *   new bytes       drop it                   drop it    drop it        drop it
+ *   the base        sync, drop it: done       keep it    keep it        keep it
+ *   anything else   becomes back              keep it    becomes back   keep it
  *
- * "Keep" renames the slot to a visible name beside the target ("a.md.kept-1a2b3c4d5e6f") that the conflict names; while
- * it is there, this landing is a conflict. Each move is one rename or one unlink of a file whose bytes were just
- * compared, so dying between two moves leaves another row of the table. The first attempt uses the same table after its
- * own exchange: the path taken after a crash is the path taken always.
+ * Then back: exchanged with a target that is new (unless it is new itself), put where the target is absent, else kept.
+ * After the exchange it holds our new file, and is kept as well, unless it is the very inode that this call has written.
+ *
+ * To keep is to rename to a visible name beside the target ("a.md.kept-1a2b3c4d5e6f") that the conflict names; while it
+ * is there, this landing is a conflict. Each move is one rename, or one unlink of a file whose bytes were just compared,
+ * so dying between two moves leaves another row of the table. The first attempt uses the same table after its own
+ * exchange: the path taken after a crash is the path taken always.
  *
  * A person's editor may hold the old file open while it is exchanged, and write into what came out. A read lease
  * (fcntl(2)) on it tells: it is refused while anybody has the file open for writing, and broken if somebody is about to.
@@ -47,12 +51,14 @@ struct landing {
     int folder; /* borrowed: that of the target */
     struct slice path;
     const char *target;
-    char part[STAMP_NAME_MAX + 1], slot[STAMP_NAME_MAX + 1], kept[STAMP_NAME_MAX + 1];
+    char part[STAMP_NAME_MAX + 1], slot[STAMP_NAME_MAX + 1], back[STAMP_NAME_MAX + 1], kept[STAMP_NAME_MAX + 1];
     const struct stamp *base;
     struct slice content;
     struct hash hash; /* of content */
     uint32_t mode;
     bool busy; /* somebody has the old file open for writing */
+    uint64_t ours_ino; /* the file that this call has written; 0: none yet */
+    int64_t ours_mtime_ns;
     struct error *e;
 };
 
@@ -165,22 +171,34 @@ static enum err drop_base(struct landing *l, const struct stamp *slot)
         return err;
     l->busy = true; /* they would go on writing to a file without a name: it goes back to its own */
     bool moved;
-    return move(l, l->slot, l->target, RENAME_EXCHANGE, &moved);
+    return move(l, l->slot, l->back, RENAME_NOREPLACE, &moved);
 }
 
-/* One row of the table above. */
-static enum err one_move(struct landing *l, const struct stamp *slot, enum kind in_slot, enum kind at_target)
+/* The rows of the table above. */
+static enum err move_slot(struct landing *l, const struct stamp *slot, enum kind target)
 {
     bool moved;
-    if (in_slot == NEW)
+    enum kind kind = kind_of(l, slot);
+    if (kind == NEW)
         return drop_or_keep(l, l->slot, slot);
-    if (in_slot == OLD && at_target == NEW)
+    if (kind == OLD && target == NEW)
         return drop_base(l, slot);
-    if (in_slot == FOREIGN && at_target == NEW)
-        return move(l, l->slot, l->target, RENAME_EXCHANGE, &moved);
-    if (in_slot == FOREIGN && at_target == NOTHING && l->base->type == STAMP_FILE)
-        return move(l, l->slot, l->target, RENAME_NOREPLACE, &moved);
+    if (kind == FOREIGN && (target == NEW || target == NOTHING))
+        return move(l, l->slot, l->back, RENAME_NOREPLACE, &moved);
     return keep(l, l->slot);
+}
+
+static enum err move_back(struct landing *l, const struct stamp *back, enum kind target)
+{
+    bool moved;
+    enum kind kind = kind_of(l, back);
+    if (kind != NEW && target == NEW)
+        return move(l, l->back, l->target, RENAME_EXCHANGE, &moved);
+    if (kind == FOREIGN && target == NOTHING && l->base->type == STAMP_FILE)
+        return move(l, l->back, l->target, RENAME_NOREPLACE, &moved);
+    if (kind == NEW && back->ino == l->ours_ino && back->mtime_ns == l->ours_mtime_ns)
+        return drop_or_keep(l, l->back, back);
+    return keep(l, l->back);
 }
 
 /* ---- what it comes to ---- */
@@ -203,15 +221,24 @@ static const char *conflict_words(const struct landing *l, const struct stamp *n
     return l->base->type == STAMP_ABSENT ? "exists already" : "was changed by somebody else";
 }
 
+/* The end of a long path, so that the message fits with the name of a kept file. */
+static struct slice shown_tail(struct slice path)
+{
+    size_t from = path.n > 100 ? path.n - 100 : 0;
+    while (from && from < path.n && ((unsigned char)path.p[from] & 0xc0) == 0x80)
+        from++;
+    return slice_sub(path, from, path.n);
+}
+
 static void say_conflict(const struct landing *l, const struct stamp *now, bool kept)
 {
-    struct slice path = slice_sub(l->path, l->path.n > 160 ? l->path.n - 160 : 0, 160);
+    struct slice path = shown_tail(l->path);
     error_set(l->e, ERR_CONFLICT, "%.*s %s; it was left as it is%s%s%s", SLICE_ARG(path), conflict_words(l, now),
               kept ? "; another version of it is beside it as " : "", kept ? l->kept : "",
               kept ? ": look at both, then remove that one" : "");
 }
 
-/* Nothing of ours lies beside the target. *ret_open: the base lies there, so the landing can be done. */
+/* Nothing of ours lies beside the target any more. *ret_open: the base lies there, so the landing can be done. */
 static enum err verdict(struct landing *l, const struct stamp *now, bool *ret_open, enum landing_result *ret,
                         struct stamp *ret_now)
 {
@@ -240,15 +267,18 @@ static enum err verdict(struct landing *l, const struct stamp *now, bool *ret_op
 static enum err settle(struct landing *l, bool *ret_open, enum landing_result *ret, struct stamp *ret_now)
 {
     for (int i = 0; i < MOVES_MAX; i++) {
-        struct stamp slot, target;
+        struct stamp slot, back, target;
         enum err err = look_at(l->folder, l->slot, NULL, &slot, l->e);
+        if (!err)
+            err = look_at(l->folder, l->back, NULL, &back, l->e);
         if (!err)
             err = look_at(l->folder, l->target, NULL, &target, l->e);
         if (err)
             return err;
-        if (slot.type == STAMP_ABSENT)
+        if (slot.type == STAMP_ABSENT && back.type == STAMP_ABSENT)
             return verdict(l, &target, ret_open, ret, ret_now);
-        err = one_move(l, &slot, kind_of(l, &slot), kind_of(l, &target));
+        bool first = back.type == STAMP_ABSENT; /* never two on their way back */
+        err = first ? move_slot(l, &slot, kind_of(l, &target)) : move_back(l, &back, kind_of(l, &target));
         if (err)
             return err;
     }
@@ -263,6 +293,8 @@ static enum err fit(struct landing *l, int fd, const struct stamp *old)
     struct stat st;
     if (sys->fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
         return error_errno(l->e, errno, "cannot look at %s", l->part);
+    l->ours_ino = st.st_ino; /* its bytes are written: neither changes any more */
+    l->ours_mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
     bool replaced = old->type == STAMP_FILE;
     if (replaced && (st.st_uid != old->uid || st.st_gid != old->gid) && sys->fchown(fd, old->uid, old->gid) < 0)
         return error_set(l->e, err_from_errno(errno) == ERR_IO ? ERR_IO : ERR_DENIED,
@@ -394,9 +426,11 @@ static void name_files(struct landing *l, struct slice name)
     hash_hex(&h, hex);
     snprintf(l->part, sizeof l->part, ".crannog-%.32s.part", hex);
     snprintf(l->slot, sizeof l->slot, ".crannog-%.32s.slot", hex);
+    snprintf(l->back, sizeof l->back, ".crannog-%.32s.back", hex);
     size_t n = strlen(l->target);
-    for (n = n < 200 ? n : 200; n && n == 200 && (l->target[n] & 0xc0) == 0x80;)
-        n--; /* not in the middle of a character */
+    if (n > 120)
+        for (n = 120; n > 100 && ((unsigned char)l->target[n] & 0xc0) == 0x80;)
+            n--; /* not in the middle of a character */
     snprintf(l->kept, sizeof l->kept, "%.*s.kept-%.12s", (int)n, l->target, hex);
 }
 

@@ -66,9 +66,7 @@ enum err place_open(int root, struct slice path, int flags, struct place *ret, s
     if (err)
         return err;
     char folder[STAMP_PATH_MAX + 1] = ".";
-    size_t cut = path.n;
-    while (cut && path.p[cut - 1] != '/')
-        cut--;
+    size_t cut = slice_last_part(path);
     if (cut) {
         memcpy(folder, path.p, cut - 1);
         folder[cut - 1] = '\0';

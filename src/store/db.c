@@ -11,7 +11,8 @@ bool store_is_dead(const struct store *s)
     return s->dead;
 }
 
-enum err store_guard(struct store *s, struct error *e)
+/* The store may be used: not dead, transaction not lost. */
+static enum err guard(struct store *s, struct error *e)
 {
     if (s->dead)
         return error_set(e, ERR_IO, "the disk refused to make a commit durable in %s; end this process and start again: "
@@ -24,15 +25,9 @@ enum err store_guard(struct store *s, struct error *e)
     return OK;
 }
 
-enum err store_writes(struct store *s, struct error *e)
+static enum err may_write(struct store *s, struct error *e)
 {
     return s->read_only ? error_set(e, ERR_DENIED, "%s was opened for reading only", s->path) : OK;
-}
-
-/* After these nobody knows what is durable: a commit's record may be on the disk, seen only by the next recovery. */
-static bool is_fatal(int code)
-{
-    return code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC || code == SQLITE_IOERR_TRUNCATE;
 }
 
 static enum err io_failed(struct store *s, int code, struct error *e)
@@ -77,9 +72,7 @@ static enum err translate(struct store *s, int code, struct error *e)
 enum err store_failed(struct store *s, struct error *e)
 {
     struct error mine = {0}, *to = e ? e : &mine;
-    int code = sqlite3_extended_errcode(s->db);
-    enum err err = translate(s, code, to);
-    s->dead |= is_fatal(code);
+    enum err err = translate(s, sqlite3_extended_errcode(s->db), to);
     if (s->open && sqlite3_get_autocommit(s->db) && !s->lost.code)
         s->lost = *to;
     return err;
@@ -136,7 +129,7 @@ static enum err query_v(struct store *s, const char *sql, sqlite3_stmt **ret, st
                         va_list args)
 {
     *ret = NULL;
-    enum err err = store_guard(s, e);
+    enum err err = guard(s, e);
     if (!err)
         err = keep_statement(s, sql, ret, e);
     if (!err)
@@ -155,7 +148,7 @@ enum err store_query(struct store *s, const char *sql, sqlite3_stmt **ret, struc
 
 enum err store_row(struct store *s, sqlite3_stmt *st, bool *ret_any, struct error *e)
 {
-    enum err err = store_guard(s, e);
+    enum err err = guard(s, e);
     if (err)
         return err;
     int rc = sqlite3_step(st);
@@ -211,7 +204,7 @@ enum err store_begin(struct store *s, struct error *e)
 {
     ASSERT(!s->open);
     s->lost = (struct error){0};
-    enum err err = store_writes(s, e);
+    enum err err = may_write(s, e);
     if (!err)
         err = store_do(s, "BEGIN IMMEDIATE", e, "");
     s->open = !err;
@@ -243,7 +236,7 @@ static enum err commit_failed(struct store *s, struct error *e)
 enum err store_commit(struct store *s, struct error *e)
 {
     ASSERT(s->open && !s->part);
-    enum err err = store_guard(s, e);
+    enum err err = guard(s, e);
     if (err) {
         store_rollback(s);
         return err;
@@ -296,7 +289,7 @@ void store_cancel(struct store *s)
 enum err store_enter(struct store *s, bool *ret_own, struct error *e)
 {
     *ret_own = !s->open;
-    return s->open ? store_guard(s, e) : store_begin(s, e);
+    return s->open ? guard(s, e) : store_begin(s, e);
 }
 
 enum err store_end(struct store *s, bool own, enum err err, struct error *e)

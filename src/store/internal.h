@@ -39,8 +39,6 @@ struct store {
 
 /* ---- statements and transactions (db.c) ---- */
 
-/* The store may be used: not dead, transaction not lost. */
-enum err MUST_USE store_guard(struct store *s, struct error *e);
 /* What SQLite last complained of, in words that a person can act on. */
 enum err MUST_USE store_failed(struct store *s, struct error *e);
 /*
@@ -67,8 +65,6 @@ enum err MUST_USE store_begin_reading(struct store *s, struct error *e);
 enum err MUST_USE store_enter(struct store *s, bool *ret_own, struct error *e);
 /* Commits (err == OK) or undoes what store_enter() began; returns err or the commit's. */
 enum err MUST_USE store_end(struct store *s, bool own, enum err err, struct error *e);
-/* Refuses on a store opened read_only. */
-enum err MUST_USE store_writes(struct store *s, struct error *e);
 
 /* ---- schema.c ---- */
 /* Empty temporary tables, for this connection, in the place of the projections; gone with the open transaction. */

@@ -43,6 +43,16 @@ static enum err audit_pages(struct auditing *a, struct error *e)
     return err;
 }
 
+/* What the store keeps beside the events and nothing can make anew. */
+static enum err audit_meta(struct auditing *a, struct error *e)
+{
+    int64_t n = 0;
+    enum err err = store_number(a->s, "SELECT count(*) FROM meta WHERE key IN ('last_run', 'id')", 0, &n, e, "");
+    if (!err && n != 2)
+        buf_add_text(a->findings, "the journal has lost its counter of runs or its id; bring it back from a backup\n");
+    return err;
+}
+
 /* Wherever a payload names a blob: under these keys, at any depth. */
 static void audit_names(struct auditing *a, const struct event *ev, const struct json *v)
 {
@@ -155,7 +165,8 @@ static enum err found(struct auditing *a, enum err err, const struct error *why,
 
 enum err store_audit(struct store *s, struct buf *ret_findings, struct error *e)
 {
-    enum err (*const parts[])(struct auditing *, struct error *) = {audit_pages, audit_runs, audit_blobs, audit_projections};
+    enum err (*const parts[])(struct auditing *, struct error *) = {audit_pages, audit_meta, audit_runs, audit_blobs,
+                                                                    audit_projections};
     struct auditing a = {.s = s, .findings = ret_findings};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         struct error why = {0};

@@ -257,6 +257,13 @@ void json_put_bool(struct json *object, const char *key, bool v)
     json_put(object, key, json_new_bool(v));
 }
 
+void json_put_hash(struct json *object, const char *key, const struct hash *h)
+{
+    char hex[HASH_HEX + 1];
+    hash_hex(h, hex);
+    json_put_text(object, key, slice_of(hex));
+}
+
 void json_push(struct json *array, struct json *value)
 {
     ASSERT(json_type(array) == JSON_ARRAY);

@@ -14,6 +14,7 @@
 #define CRANNOG_TEXT_JSON_H
 
 #include "base/buf.h"
+#include "base/hash.h"
 
 enum { JSON_DEPTH_MAX = 32, JSON_BYTES_MAX = 16 * 1024 * 1024 };
 
@@ -57,6 +58,7 @@ void json_put(struct json *object, const char *key, struct json *value);
 void json_put_text(struct json *object, const char *key, struct slice s);
 void json_put_int(struct json *object, const char *key, int64_t v);
 void json_put_bool(struct json *object, const char *key, bool v);
+void json_put_hash(struct json *object, const char *key, const struct hash *h); /* as hash_hex() writes it */
 void json_push(struct json *array, struct json *value);
 /* A deep copy that its taker owns. */
 struct json *json_clone(const struct json *v);

@@ -40,6 +40,8 @@ enum err file_glob_reply(struct slice reply, struct arena *a, struct slice **ret
     while ((got = message_next(&r, &f)) == 1) {
         if (f.tag != INSIDE_PATH)
             continue;
+        if (stamp_check_path(f.bytes, NULL))
+            return bad("glob", e);
         if (!arena_grow(a, &paths, &cap, n + 1, sizeof(struct slice)))
             return error_set(e, ERR_LIMIT, "more files than fit in memory");
         ((struct slice *)paths)[n++] = f.bytes;
@@ -59,9 +61,12 @@ void file_read_args(struct buf *args, struct slice root, struct slice path, uint
 enum err file_read_reply(struct slice reply, struct file_text *ret, struct error *e)
 {
     struct slice hash = message_get(reply, INSIDE_HASH);
-    if (!message_ok(reply) || hash.n != HASH_BYTES)
+    struct field text, size;
+    uint64_t bytes;
+    if (!message_ok(reply) || hash.n != HASH_BYTES || !message_find(reply, INSIDE_TEXT, &text) ||
+        !message_find(reply, INSIDE_SIZE, &size) || !field_u64(size, &bytes))
         return bad("read", e);
-    *ret = (struct file_text){.text = message_get(reply, INSIDE_TEXT), .size = message_get_u64(reply, INSIDE_SIZE, 0)};
+    *ret = (struct file_text){.text = text.bytes, .size = bytes};
     memcpy(ret->hash.b, hash.p, HASH_BYTES);
     return slice_is_utf8(ret->text) ? OK : bad("read", e);
 }
@@ -99,6 +104,7 @@ enum err file_land_reply(struct slice reply, struct file_landed *ret, struct err
     if (!message_ok(reply) || !get_stamp(reply, &ret->now) || (result != LANDING_DONE && result != LANDING_CONFLICT))
         return bad("land", e);
     ret->result = (enum landing_result)result;
-    ret->why = message_get(reply, INSIDE_WHY);
-    return OK;
+    struct slice why = message_get(reply, INSIDE_WHY);
+    ret->why = slice_is_utf8(why) ? why : SLICE_NONE; /* a name in it may be in an older encoding */
+    return result == LANDING_DONE && ret->now.type != STAMP_FILE ? bad("land", e) : OK;
 }

@@ -25,7 +25,7 @@ struct file_look {
 struct file_landed {
     enum landing_result result;
     struct stamp now;
-    struct slice why; /* of a conflict, for people; names a file that was kept beside the target */
+    struct slice why; /* with a conflict: what is the matter, for people; names a file that was kept beside the target */
 };
 
 void file_glob_args(struct buf *args, struct slice root, struct slice pattern, uint64_t limit);

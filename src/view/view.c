@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "layers/stamp.h"
+
 static void put_id(struct json *o, const char *key, uint64_t run, uint32_t question)
 {
     char id[48];
@@ -13,16 +15,26 @@ static void put_id(struct json *o, const char *key, uint64_t run, uint32_t quest
     json_put_text(o, key, slice_of(id));
 }
 
-const char *view_status_words(enum run_status s, bool held)
+enum run_status run_status_from(struct slice name)
 {
+    for (int i = RUN_NEW; i <= RUN_BROKEN; i++)
+        if (slice_is(name, run_status_name((enum run_status)i)))
+            return (enum run_status)i;
+    return RUN_BROKEN;
+}
+
+const char *view_status_words(enum run_status s, bool held, bool is_exec)
+{
+    if (is_exec && !held && (s == RUN_ACTIVE || s == RUN_STOPPED || s == RUN_WAITING)) /* nothing goes on with a command */
+        return s == RUN_WAITING ? "could not be run" : "cut short";
     switch (s) {
-    case RUN_ACTIVE: return held ? "running" : "interrupted; run it again to go on";
+    case RUN_ACTIVE: return held ? "running" : "interrupted, run it again";
     case RUN_WAITING: return "waiting for you";
-    case RUN_STOPPED: return held ? "stopping" : "stopped; run it again to go on";
+    case RUN_STOPPED: return held ? "stopping" : "stopped, run it again";
     case RUN_BLOCKED: return "out of budget";
     case RUN_DONE: return "done";
     case RUN_FAILED: return "failed";
-    case RUN_BROKEN: return "broken; see `crannog doctor --audit`";
+    case RUN_BROKEN: return "broken, see doctor --audit";
     default: return "new";
     }
 }
@@ -83,6 +95,15 @@ enum err view_runs(struct store *s, struct json **ret, struct error *e)
 
 /* ---- one run ---- */
 
+/* What a person had at the target is kept by its hash: as `there` while it is asked about, as `replaced` afterwards. */
+static void put_kept(struct json *o, const struct line *l)
+{
+    bool asked = l->stage == STAGE_STUCK && l->question == QUESTION_CONFLICT;
+    struct stamp had;
+    if (stamp_from_hex(asked ? l->base : l->replaced, &had) && had.type == STAMP_FILE)
+        json_put_hash(o, asked ? "there" : "replaced", &had.hash);
+}
+
 static struct json *line_json(const struct run_state *r, const struct line *l)
 {
     struct json *o = json_object();
@@ -104,6 +125,7 @@ static struct json *line_json(const struct run_state *r, const struct line *l)
         json_put_text(o, "kind", slice_of(l->question == QUESTION_CONFLICT ? "conflict" : l->question == QUESTION_POISON ? "poison" : "failed"));
         json_put_text(o, "why", slice_of(l->why));
     }
+    put_kept(o, l);
     return o;
 }
 
@@ -171,6 +193,7 @@ enum err view_run(struct store *s, uint64_t run, struct json **ret, struct error
     json_put_text(o, "plan", r.plan_path);
     json_put_text(o, "work", r.work);
     json_put_text(o, "account", r.account);
+    json_put_bool(o, "exec", r.is_exec);
     json_put_int(o, "holder", lease_holder(s, run));
     run_progress(&r, &done, &total);
     json_put_int(o, "done", (int64_t)done);

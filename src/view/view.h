@@ -16,7 +16,9 @@ enum err MUST_USE view_history(struct store *s, uint64_t run, struct json **ret,
 /* {"accounts":[{account,unit,exact,assumed,held,cap}...],"caps":[{account,window,unit,amount,used}...]} in account order. */
 enum err MUST_USE view_spend(struct store *s, struct json **ret, struct error *e);
 
+/* The status of run_status_name(); broken for any other name. */
+enum run_status run_status_from(struct slice name);
 /* "waiting for you", "running", …: status and whether somebody works on it, in people's words. */
-const char *view_status_words(enum run_status s, bool held);
+const char *view_status_words(enum run_status s, bool held, bool is_exec);
 
 #endif

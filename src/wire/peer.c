@@ -18,9 +18,8 @@ static struct slice own_folder(char *link, size_t size)
 {
     ssize_t n = readlink("/proc/self/exe", link, size);
     struct slice path = {link, n > 0 && (size_t)n < size ? (size_t)n : 0};
-    while (path.n && path.p[path.n - 1] != '/')
-        path.n--;
-    return slice_sub(path, 0, path.n ? path.n - 1 : 0);
+    size_t last = slice_last_part(path);
+    return slice_sub(path, 0, last ? last - 1 : 0);
 }
 
 static bool is_program(const char *path)

@@ -69,3 +69,46 @@ refuses() {
     not_ok "$name"
   fi
 }
+
+# need_model: a crannog at $CRANNOG that has the small model (by a link: a copy takes longer than most tests), or the
+# whole test is skipped.
+need_model() {
+  [ -f "$MODEL" ] || { echo "  no model at $MODEL"; exit 77; }
+  "$BIN/crannog" init >/dev/null && ln -s "$MODEL" "$CRANNOG/.crannog/models/small.gguf" || exit 1
+}
+
+# work FOLDER NAME...: a work folder with a plan that writes a note about each source; sources are one line long.
+work() {
+  folder=$1
+  shift
+  mkdir -p "$folder/sources"
+  for source in "$@"; do echo "The $source sat on the mat." >"$folder/sources/$source.txt"; done
+  cat >"$folder/PLAN.md" <<'PLAN'
+---
+goal: what these files are about
+---
+- [ ] note: for each `sources/*` as SRC, say in at most 5 words what it is about
+      writes: notes/{SRC.stem}.md
+PLAN
+}
+
+# long_sources FOLDER: makes the sources so long that a model call takes seconds.
+long_sources() {
+  for source in "$1"/sources/*; do
+    i=0
+    while [ $i -lt 25 ]; do
+      echo "Sentence number $i tells how the cat of house $i sat on the mat, slept, and thought of fish."
+      i=$((i + 1))
+    done >"$source"
+  done
+}
+
+# wait_for COMMAND...: until the command succeeds, at most 30 seconds.
+wait_for() {
+  tries=0
+  until "$@" >/dev/null 2>&1; do
+    tries=$((tries + 1))
+    [ $tries -lt 300 ] || return 1
+    sleep 0.1
+  done
+}

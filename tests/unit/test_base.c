@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,6 +13,15 @@
 #include "base/arena.h"
 #include "base/hash.h"
 #include "base/sys.h"
+
+static void test_last_part(void **state)
+{
+    (void)state;
+    static const struct { const char *path; size_t at; } table[] = {{"", 0}, {"a", 0}, {"/", 1}, {"/a", 1}, {"a/b.md", 2}, {"a/b/", 4}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        assert_int_equal(slice_last_part(slice_of(table[i].path)), table[i].at);
+    assert_int_equal(slice_last_part(SLICE_NONE), 0);
+}
 
 static void test_slice_int(void **state)
 {
@@ -139,9 +149,33 @@ static void test_replace_file_under_every_fault(void **state)
     rmdir(dir);
 }
 
+/* What is said is why the folder could not be made, not that it is not there afterwards. */
+static void test_mkdirs_says_why(void **state)
+{
+    (void)state;
+    struct error e;
+    char path[] = "/tmp/crannog-base-XXXXXX", below[64];
+    assert_non_null(mkdtemp(path));
+    snprintf(below, sizeof below, "%s/below", path);
+    unsigned n = 0, calls, refused = 0;
+    do {
+        rmdir(below);
+        sys_fail_nth(++n, EACCES, SYS_FAULT_FILE);
+        enum err err = sys_mkdirs(below, 0700, &e);
+        calls = sys_calls();
+        sys_fail_nth(0, 0, 0);
+        assert_true(err == OK || err == ERR_DENIED || err == ERR_EXISTS); /* EXISTS: it is there, but cannot be looked at */
+        refused += err != OK;
+    } while (calls >= n);
+    assert_true(refused > 2);
+    rmdir(below);
+    rmdir(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_last_part),
         cmocka_unit_test(test_slice_int),
         cmocka_unit_test(test_slice_utf8),
         cmocka_unit_test(test_slice_lines),
@@ -151,6 +185,7 @@ int main(void)
         cmocka_unit_test(test_arena_keeps_its_budget),
         cmocka_unit_test(test_hash_known_answer),
         cmocka_unit_test(test_replace_file_under_every_fault),
+        cmocka_unit_test(test_mkdirs_says_why),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "tools/file.h"
 #include "tools/inside.h"
 #include "tools/plaintext.h"
 #include "wire/message.h"
@@ -420,6 +421,82 @@ static void test_look_and_land(void **state)
     assert_int_equal(call_land("n/a.md", SLICE("junk"), "x"), ERR_CORRUPT);
 }
 
+/* The engine's side (tools/file.h): what it asks is understood, what comes back is taken apart, what is cut off is not. */
+static void test_the_engines_side(void **state)
+{
+    (void)state;
+    world_empty(world);
+    BUF_CLEANUP struct buf args = BUF_INIT(65536);
+    ARENA_CLEANUP struct arena a = ARENA_INIT(1024 * 1024);
+    struct slice root = slice_of(world_path), *paths;
+    struct file_look look_reply;
+    struct file_landed landed;
+    struct file_text text;
+    size_t n;
+    file_look_args(&args, root, SLICE("d/a.md"), 100);
+    assert_int_equal(call("look", &args), OK);
+    assert_int_equal(file_look_reply(buf_slice(&reply), &look_reply, &why), OK);
+    assert_false(look_reply.has_content);
+    buf_reset(&args);
+    file_land_args(&args, root, SLICE("d/a.md"), &look_reply.stamp, SLICE(""), SLICE("n"), 0644);
+    assert_int_equal(call("land", &args), OK);
+    assert_int_equal(file_land_reply(buf_slice(&reply), &landed, &why), OK);
+    assert_true(landed.result == LANDING_DONE && landed.now.size == 0 && landed.why.n == 0);
+    put("d/a.md", SLICE("theirs"));
+    assert_int_equal(call("land", &args), OK);
+    assert_int_equal(file_land_reply(buf_slice(&reply), &landed, &why), OK);
+    assert_true(landed.result == LANDING_CONFLICT && landed.now.size == 6);
+    assert_true(slice_starts(landed.why, SLICE("d/a.md exists already")));
+    buf_reset(&args);
+    file_look_args(&args, root, SLICE("d/a.md"), 100);
+    assert_int_equal(call("look", &args), OK);
+    assert_int_equal(file_look_reply(buf_slice(&reply), &look_reply, &why), OK);
+    assert_true(look_reply.has_content && slice_is(look_reply.content, "theirs"));
+    buf_reset(&args);
+    file_glob_args(&args, root, SLICE("**"), 10);
+    assert_int_equal(call("glob", &args), OK);
+    assert_int_equal(file_glob_reply(buf_slice(&reply), &a, &paths, &n, &why), OK);
+    assert_true(n == 1 && slice_is(paths[0], "d/a.md"));
+    buf_reset(&args);
+    message_put(&args, INSIDE_PATH, SLICE("../x"));
+    assert_int_equal(file_glob_reply(buf_slice(&args), &a, &paths, &n, &why), ERR_CORRUPT);
+    buf_reset(&args);
+    file_read_args(&args, root, SLICE("d/a.md"), 100);
+    assert_int_equal(call("read", &args), OK);
+    assert_int_equal(file_read_reply(buf_slice(&reply), &text, &why), OK);
+    assert_true(slice_is(text.text, "theirs\n") && text.size == 6);
+    for (size_t cut = 0; cut < reply.n; cut++)
+        assert_int_equal(file_read_reply(slice_sub(buf_slice(&reply), 0, cut), &text, &why), ERR_CORRUPT);
+}
+
+/* A name as long as names get: the kept file's name fits, and the conflict's text holds all of it, as UTF-8. */
+static void test_a_long_name_in_a_conflict(void **state)
+{
+    (void)state;
+    world_empty(world);
+    char name[256] = "x", kept[512];
+    for (size_t i = 1; i + 2 <= 253; i += 2)
+        memcpy(name + i, "\xc3\xa9", 2);
+    BUF_CLEANUP struct buf args = BUF_INIT(65536);
+    put(name, SLICE("old"));
+    struct stamp base = look(name);
+    file_land_args(&args, slice_of(world_path), slice_of(name), &base, SLICE("new"), SLICE("n"), 0644);
+    assert_int_equal(call("land", &args), OK); /* done: now the name under which a file would have been kept */
+    char hex[HASH_HEX + 1];
+    struct hash h = hash_of(SLICE("n"));
+    h = hash_of2((struct slice){(char *)h.b, HASH_BYTES}, slice_of(name));
+    hash_hex(&h, hex);
+    snprintf(kept, sizeof kept, "%.119s.kept-%.12s", name, hex);
+    put(kept, SLICE("a version"));
+    put(name, SLICE("theirs"));
+    assert_int_equal(call("land", &args), OK);
+    struct file_landed landed;
+    assert_int_equal(file_land_reply(buf_slice(&reply), &landed, &why), OK);
+    assert_int_equal(landed.result, LANDING_CONFLICT);
+    assert_true(slice_find(landed.why, slice_of(kept), 0) < landed.why.n);
+    assert_true(slice_ends(landed.why, SLICE("remove that one")));
+}
+
 /* Arguments come in a message from the engine; anything else is an error, not a crash. */
 static void test_bad_arguments(void **state)
 {
@@ -457,6 +534,8 @@ int main(void)
         cmocka_unit_test(test_read),
         cmocka_unit_test(test_read_while_it_changes),
         cmocka_unit_test(test_look_and_land),
+        cmocka_unit_test(test_the_engines_side),
+        cmocka_unit_test(test_a_long_name_in_a_conflict),
         cmocka_unit_test(test_bad_arguments),
     };
     int failed = cmocka_run_group_tests(tests, world_make, world_remove);

@@ -194,20 +194,6 @@ static void test_counts(void **state)
     assert_int_equal(decode(buf_slice(&two), &got, &a), ERR_LIMIT);
 }
 
-static void test_print(void **state)
-{
-    (void)state;
-    BUF_CLEANUP struct buf b = BUF_INIT(65536);
-    struct jail_plan p = sample();
-    p.env[0] = SLICE("KEY=secret");
-    jail_plan_print(&p, &b);
-    p.env[0] = SLICE("A=");
-    assert_non_null(strstr(buf_str(&b), "write   /work <- /home/x\n"));
-    assert_non_null(strstr(buf_str(&b), "scratch /tmp (4096 bytes)\n"));
-    assert_non_null(strstr(buf_str(&b), "env     KEY\n"));
-    assert_null(strstr(buf_str(&b), "secret"));
-}
-
 /* For every length around the bounds and every way of cutting it up: the head, then the tail, and the rest counted. */
 static void test_keep(void **state)
 {
@@ -245,7 +231,6 @@ int main(void)
         cmocka_unit_test(test_paths),
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_counts),
-        cmocka_unit_test(test_print),
         cmocka_unit_test(test_keep),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -160,8 +160,10 @@ static const struct { const char *text, *error; } wrong[] = {
     {"---\nbudget: much\n---\n", "PLAN.md: front matter: 'much' is not a budget; write 5 (dollars), 200000tok, 90cpu-s or 30calls"},
     {"---\nbudget: -5\n---\n", "PLAN.md: front matter: '-5' is not a budget; write 5 (dollars), 200000tok, 90cpu-s or 30calls"},
     {"---\nbudget: 5,50\n---\n", "PLAN.md: front matter: '50' is the second amount of its unit in the budget; a fraction is written 5.50"},
+    {"---\nbudget: 5\n\n  or\n---\n", "PLAN.md: front matter: '5 or' is not a budget; write 5 (dollars), 200000tok, 90cpu-s or "
+                                        "30calls"},
     {"- [ ] a: \xff\n", "PLAN.md is not UTF-8 text"},
-    {"- [ ] a\x1b[31m: x\n", "PLAN.md:1: an item has a short name in small letters and a colon first, like \"note: …\", not 'a?[31m: x'"},
+    {"- [ ] a\x1b[31m: x\n", "PLAN.md:1: an item has a short name in small letters and a colon first, like \"note: …\", not 'a [31m: x'"},
 };
 
 static void test_what_is_wrong_is_refused_with_its_line(void **state)

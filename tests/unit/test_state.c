@@ -317,6 +317,7 @@ static void test_conflicts(void **state)
     step_ok(0, 0, STAGE_LOOK);
     assert_true(line(0, 0)->replace);
     rig_step(&world, 0, 0, STAGE_LAND, OUTCOME_CONFLICT, NULL); /* changed just now */
+    assert_int_equal(line(0, 0)->replaced.n, 0);
     assert_null(run_writer_of(&world.r, SLICE("n/a.md")));       /* intended is not written */
     rig_answer(&world, line(0, 0)->question_step, "retry");
     assert_false(line(0, 0)->replace);
@@ -325,6 +326,7 @@ static void test_conflicts(void **state)
     step_ok(0, 0, STAGE_LOOK);
     step_ok(0, 0, STAGE_LAND);
     assert_false(line(0, 0)->replace); /* allowed once: what a person writes after this landing is theirs again */
+    assert_true(slice_is(line(0, 0)->replaced, "00ff")); /* and what gave way can be told as long as the run is there */
     rig_step(&world, 0, 0, STAGE_VERIFY, OUTCOME_FAILED, NULL);
     step_ok(0, 0, STAGE_ASK);
     rig_step(&world, 0, 0, STAGE_LOOK, OUTCOME_CONFLICT, NULL);

@@ -1,0 +1,322 @@
+/* What the intent and the finish of a step do to the run (fold.c). */
+#include <string.h>
+
+#include "core/internal.h"
+
+enum { TEXT_BYTES_MAX = 1 << 30 }; /* larger than any document or answer that is stored */
+
+/* ---- reading results ---- */
+
+static enum err get_hash(const struct json *o, const char *key, struct hash *ret, struct error *e)
+{
+    struct slice hex;
+    enum err err = json_need_text(o, key, &hex, e);
+    if (!err && !hash_from_hex(hex, ret))
+        err = error_set(e, ERR_CORRUPT, "%s is not a hash", key);
+    return err;
+}
+
+/* A number of bytes or tokens; 0 where it is not said. */
+static enum err get_size(const struct json *o, const char *key, uint64_t *ret, struct error *e)
+{
+    int64_t n = json_int(json_get(o, key), 0);
+    if (n < 0 || n > TEXT_BYTES_MAX)
+        return error_set(e, ERR_CORRUPT, "%s is out of bounds", key);
+    *ret = (uint64_t)n;
+    return OK;
+}
+
+static enum err get_ref(const struct json *res, struct answer_ref *ret, struct error *e)
+{
+    enum err err = get_size(res, "bytes", &ret->bytes, e);
+    return err ? err : get_hash(res, "text", &ret->blob, e);
+}
+
+/* ---- step.intended ---- */
+
+/* The arguments of an open step. Their memory is used again: a long run has many of them, few at once. */
+static enum err keep_args(struct run_state *r, struct open_step *o, const struct json *args, struct error *e)
+{
+    BUF_CLEANUP struct buf text = BUF_INIT(EVENT_PAYLOAD_MAX);
+    json_print(args, &text);
+    enum err err = buf_check(&text, "a step's arguments", e);
+    if (err)
+        return err;
+    if (text.n + 1 > o->args_room) {
+        size_t room = 1024;
+        while (room < text.n + 1)
+            room *= 2;
+        o->args_memory = arena_alloc(r->arena, room);
+        o->args_room = o->args_memory ? room : 0;
+    }
+    if (!o->args_memory)
+        return fold_no_memory(e);
+    memcpy(o->args_memory, buf_str(&text), text.n + 1);
+    o->args = (struct slice){o->args_memory, text.n};
+    return OK;
+}
+
+/* The path of a look or landing. A landing goes where the look before it looked. */
+static enum err keep_target(struct run_state *r, struct line *l, struct open_step *o, const struct json *args,
+                            struct error *e)
+{
+    struct slice path = json_text(json_get(args, "path"));
+    bool same = slice_eq(path, l->target);
+    if (!plan_path_ok(path) || (l->stage == STAGE_LAND && !same))
+        return error_set(e, ERR_CORRUPT, "an intent with a bad path");
+    enum err err = l->stage == STAGE_LAND ? get_hash(args, "content", &o->content, e) : OK;
+    return err || same ? err : fold_keep(r, path, &l->target, e);
+}
+
+/* The line that an intent is about, if it may have one now. */
+static struct line *line_of_intent(struct run_state *r, const struct json *p, uint32_t *ret_item, int32_t *ret_piece)
+{
+    int64_t item = json_int(json_get(p, "item"), -1), piece = json_int(json_get(p, "piece"), HEAD - 1);
+    bool exists = item >= 0 && item < (int64_t)r->nitems && piece >= HEAD && piece <= RUN_PIECES_MAX;
+    if (!exists || !item_may_move(r, (size_t)item))
+        return NULL;
+    *ret_item = (uint32_t)item;
+    *ret_piece = (int32_t)piece;
+    struct line *l = run_line(r, *ret_item, *ret_piece);
+    return l && line_wants(l) && slice_is(json_text(json_get(p, "stage")), stage_name(l->stage)) ? l : NULL;
+}
+
+enum err fold_intended(struct run_state *r, const struct event *ev, const struct json *p, struct error *e)
+{
+    uint32_t item = 0;
+    int32_t piece = HEAD;
+    struct line *l = line_of_intent(r, p, &item, &piece);
+    enum act_kind act = act_from(json_text(json_get(p, "act")));
+    enum act_class class = class_from(json_text(json_get(p, "class")));
+    if (!l || !act || !class || (r->status != RUN_ACTIVE && r->status != RUN_WAITING))
+        return error_set(e, ERR_CORRUPT, "an intent that does not fit the run's state");
+    if (r->nopen == r->slots)
+        return error_set(e, ERR_CORRUPT, "more than %u steps open", r->slots);
+    bool again = l->again && ev->key.step == l->step && ev->key.attempt == l->attempt + 1;
+    bool fresh = ev->key.step == r->next_step && ev->key.attempt == 1;
+    if ((!again && !fresh) || ev->key.branch != r->branch)
+        return error_set(e, ERR_CORRUPT, "an intent with a key that is not the next one");
+    struct open_step *o = &r->open[r->nopen];
+    *o = (struct open_step){.key = ev->key, .item = item, .piece = piece, .stage = l->stage, .act = act, .class = class,
+                            .held = amounts_from_json(json_get(p, "amounts"), 0),
+                            .args_memory = o->args_memory, .args_room = o->args_room};
+    enum err err = keep_args(r, o, json_get(p, "args"), e);
+    if (!err && (l->stage == STAGE_LOOK || l->stage == STAGE_LAND))
+        err = keep_target(r, l, o, json_get(p, "args"), e);
+    if (err)
+        return err;
+    r->nopen++;
+    r->next_step += fresh;
+    r->touched = item;
+    line_out(&r->items[item], l);
+    l->open = true;
+    l->again = false;
+    l->wake_ms = 0;
+    l->step = ev->key.step;
+    l->attempt = ev->key.attempt;
+    line_in(&r->items[item], l);
+    return OK;
+}
+
+/* ---- step.finished ---- */
+
+static enum err result_list(struct run_state *r, struct item_state *it, const struct json *res, struct error *e)
+{
+    const struct json *paths = json_get(res, "paths");
+    size_t n = json_type(paths) == JSON_ARRAY ? json_count(paths) : 0;
+    if (n > RUN_PIECES_MAX)
+        return error_set(e, ERR_LIMIT, "more than %d files", RUN_PIECES_MAX);
+    it->pieces = arena_array(r->arena, n ? n : 1, sizeof *it->pieces);
+    if (!it->pieces)
+        return fold_no_memory(e);
+    for (size_t i = 0; i < n; i++) {
+        struct slice path = json_text(json_at(paths, i));
+        if (!plan_path_ok(path))
+            return error_set(e, ERR_CORRUPT, "a listed path is not one");
+        enum err err = fold_keep(r, path, &it->pieces[i].source, e);
+        if (err)
+            return err;
+        it->pieces[i].stage = piece_first_stage(it->plan);
+    }
+    it->npieces = n;
+    return OK;
+}
+
+static enum err result_answer(struct run_state *r, struct line *l, const struct json *res, struct error *e)
+{
+    struct answer_ref a;
+    enum err err = get_ref(res, &a, e);
+    if (err)
+        return err;
+    if (l->stage == STAGE_JOIN || !line_in_parts(l)) {
+        l->answer = a;
+        return OK;
+    }
+    if (!l->parts)
+        l->parts = arena_array(r->arena, l->ncuts, sizeof *l->parts);
+    if (!l->parts)
+        return fold_no_memory(e);
+    l->parts[l->nparts++] = a; /* the stage is ASK only as long as one is missing */
+    return OK;
+}
+
+static enum err result_measure(struct run_state *r, struct line *l, const struct json *res, struct error *e)
+{
+    const struct json *cuts = json_get(res, "cuts");
+    size_t n = json_type(cuts) == JSON_ARRAY ? json_count(cuts) : 0;
+    if (n < 1 || n > RUN_PARTS_MAX)
+        return error_set(e, n ? ERR_LIMIT : ERR_CORRUPT, "a document in %zu parts (at most %d)", n, RUN_PARTS_MAX);
+    l->cuts = arena_array(r->arena, n, sizeof *l->cuts);
+    if (!l->cuts)
+        return fold_no_memory(e);
+    int64_t from = 0;
+    for (size_t i = 0; i < n; i++) {
+        int64_t to = json_int(json_at(cuts, i), -1);
+        bool empty = n == 1 && to == 0 && l->text.bytes == 0; /* a text of nothing is one part of nothing */
+        if ((to <= from && !empty) || (uint64_t)to > l->text.bytes)
+            return error_set(e, ERR_CORRUPT, "the cuts of a document do not ascend");
+        l->cuts[i] = (uint64_t)(from = to);
+    }
+    if ((uint64_t)from != l->text.bytes)
+        return error_set(e, ERR_CORRUPT, "the cuts of a document leave out its end");
+    l->ncuts = n;
+    l->nparts = 0;
+    l->parts = NULL;
+    return get_size(res, "tokens", &l->tokens, e);
+}
+
+/* What a step that went well leaves in its line. */
+static enum err apply_result(struct run_state *r, const struct open_step *o, struct item_state *it, struct line *l,
+                             const struct json *res, struct error *e)
+{
+    struct slice stamp;
+    enum err err;
+    switch (o->stage) {
+    case STAGE_LIST: return result_list(r, it, res, e);
+    case STAGE_READ:
+        err = get_hash(res, "hash", &l->source_hash, e);
+        return err ? err : get_ref(res, &l->text, e);
+    case STAGE_MEASURE: return result_measure(r, l, res, e);
+    case STAGE_ASK:
+    case STAGE_JOIN: return result_answer(r, l, res, e);
+    case STAGE_LOOK:
+        err = json_need_text(res, "stamp", &stamp, e);
+        return err ? err : fold_keep(r, stamp, &l->base, e);
+    case STAGE_LAND:
+        l->landed = o->content;
+        if (l->replace)
+            l->replaced = l->base;
+        l->replace = false; /* it was allowed for what lay there then */
+        return OK;
+    default: return OK;
+    }
+}
+
+/* Backoff after a failure: 1, 2, 4 ... seconds, at most a minute. */
+static int64_t wake_after(unsigned failures, int64_t now)
+{
+    int64_t wait = failures > 6 ? BACKOFF_MAX_MS : 500LL << failures, wake;
+    return __builtin_add_overflow(now, wait, &wake) ? INT64_MAX : wake;
+}
+
+static void line_failed(struct item_state *it, struct line *l, const struct json *p, int64_t now)
+{
+    unsigned retries = it->plan ? it->plan->retries : 0;
+    /* An answer that did not pass its check is asked for again; anything else is tried again as it is. */
+    bool ask_again = l->stage == STAGE_VERIFY && l != &it->head;
+    enum stage resume = !ask_again ? l->stage : line_in_parts(l) ? STAGE_JOIN : STAGE_ASK;
+    bool final = json_bool(json_get(p, "final"), false);
+    l->failures++;
+    if (final || l->failures > retries) {
+        line_stick(l, QUESTION_FAILED, resume, json_text(json_get(p, "why")));
+        return;
+    }
+    l->stage = resume;
+    l->wake_ms = ask_again ? 0 : wake_after(l->failures, now);
+}
+
+/* Failures count until the answer stands: from the last call of the model on, a check may send the line back to it, and
+   what went wrong before has nothing to do with that. */
+static bool failures_end(const struct line *l)
+{
+    return l->stage < STAGE_ASK || (l->stage == STAGE_ASK && line_in_parts(l));
+}
+
+static enum err line_went_well(struct run_state *r, const struct open_step *o, struct item_state *it, struct line *l,
+                               const struct json *res, struct error *e)
+{
+    enum err err = apply_result(r, o, it, l, res, e);
+    if (err)
+        return err;
+    if (failures_end(l))
+        l->failures = 0;
+    l->stage = line_stage_after(it, l, o->piece == HEAD);
+    return OK;
+}
+
+static enum err apply_outcome(struct run_state *r, const struct open_step *o, const struct event *ev,
+                              const struct json *p, struct error *e)
+{
+    struct item_state *it = &r->items[o->item];
+    struct line *l = run_line(r, o->item, o->piece);
+    enum outcome outcome = outcome_from(json_text(json_get(p, "outcome")));
+    struct slice why = json_text(json_get(p, "why"));
+    l->again = outcome == OUTCOME_LOST || outcome == OUTCOME_CANCELLED;
+    if (!l->again)
+        l->deaths = 0;
+    switch (outcome) {
+    case OUTCOME_OK: return line_went_well(r, o, it, l, json_get(p, "result"), e);
+    case OUTCOME_FAILED: line_failed(it, l, p, ev->time_ms); return OK;
+    case OUTCOME_LOST:
+        if (++l->deaths >= RUN_DEATHS_MAX)
+            line_stick(l, QUESTION_POISON, l->stage,
+                       SLICE("crannog or one of its programs died three times in this step"));
+        return OK;
+    case OUTCOME_CANCELLED: return OK;
+    case OUTCOME_CONFLICT:
+        if (l->stage != STAGE_LOOK && l->stage != STAGE_LAND)
+            return error_set(e, ERR_CORRUPT, "a conflict where nothing is written");
+        line_stick(l, QUESTION_CONFLICT, STAGE_LOOK, why); /* `replace` is for what lies there now, nothing newer */
+        return fold_keep(r, json_text(json_get(json_get(p, "result"), "stamp")), &l->base, e);
+    case OUTCOME_UNCONFIRMED: /* nobody knows whether it happened: never again by itself */
+        line_stick(l, QUESTION_FAILED, l->stage, why);
+        return OK;
+    default: return error_set(e, ERR_CORRUPT, "an unknown outcome");
+    }
+}
+
+static enum err settle(struct run_state *r, const struct open_step *o, const struct json *p, struct error *e)
+{
+    struct amounts used = amounts_from_json(json_get(p, "used"), 0);
+    for (int u = 0; u < UNITS; u++)
+        if (used.n[u] > o->held.n[u])
+            return error_set(e, ERR_CORRUPT, "more %s settled than was reserved", unit_name((enum unit)u));
+    r->used = amounts_add(r->used, used);
+    if (slice_is(json_text(json_get(p, "how")), "assumed"))
+        r->assumed = amounts_add(r->assumed, used);
+    return OK;
+}
+
+enum err fold_finished(struct run_state *r, const struct event *ev, const struct json *p, struct error *e)
+{
+    size_t i = 0;
+    while (i < r->nopen && (r->open[i].key.step != ev->key.step || r->open[i].key.attempt != ev->key.attempt))
+        i++;
+    if (i == r->nopen || ev->key.branch != r->branch)
+        return error_set(e, ERR_CORRUPT, "a finish without its intent");
+    struct open_step o = r->open[i];
+    enum err err = settle(r, &o, p, e);
+    if (err)
+        return err;
+    r->open[i] = r->open[--r->nopen];
+    r->open[r->nopen] = o; /* its memory is for the next one */
+    r->touched = o.item;
+    struct item_state *it = &r->items[o.item];
+    struct line *l = run_line(r, o.item, o.piece);
+    line_out(it, l);
+    l->open = false;
+    err = apply_outcome(r, &o, ev, p, e);
+    if (!err)
+        line_in(it, l);
+    return err;
+}
