@@ -261,6 +261,7 @@ void cli_fit(struct buf *b, size_t width)
     if (i >= b->n)
         return;
     b->n = i;
+    b->p[i] = '\0';
     buf_add_text(b, color ? "\033[0m" : "");
 }
 
