@@ -67,8 +67,8 @@ enum err MUST_USE cli_read_file(const char *path, const char *what, size_t max, 
 
 /* The columns of the terminal at a descriptor; very many where there is none. */
 size_t cli_columns(int fd);
-/* Cuts a line to columns. Colours count nothing, a UTF-8 character one; wide ones are not known. */
-void cli_fit(struct buf *line, size_t width);
+/* Cuts a line to columns and says whether it had to. Colours count nothing, a UTF-8 character one; wide ones are not known. */
+bool cli_fit(struct buf *line, size_t width);
 
 void cli_print_json(const struct json *v);
 /* What a line does at a stage, in people's words: "asking the model". */

@@ -242,7 +242,7 @@ size_t cli_columns(int fd)
     return ioctl(fd, TIOCGWINSZ, &w) == 0 && w.ws_col > 20 ? w.ws_col : 80;
 }
 
-void cli_fit(struct buf *b, size_t width)
+bool cli_fit(struct buf *b, size_t width)
 {
     size_t col = 0, i = 0;
     bool color = false;
@@ -259,10 +259,11 @@ void cli_fit(struct buf *b, size_t width)
         i++;
     }
     if (i >= b->n)
-        return;
+        return false;
     b->n = i;
     b->p[i] = '\0';
     buf_add_text(b, color ? "\033[0m" : "");
+    return true;
 }
 
 void cli_print_json(const struct json *v)

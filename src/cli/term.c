@@ -86,7 +86,8 @@ static uint32_t news(const struct item_state *it, const struct line *l)
         return l->question_step;
     if (l->stage != STAGE_DONE && l->stage != STAGE_SKIPPED)
         return TOLD_NOTHING;
-    bool silent = l == &it->head && it->plan && !it->plan->gathers; /* its pieces have said it all */
+    /* Its pieces have said it all; or it is the one piece of an item without files, whose head says more. */
+    bool silent = it->plan && (l == &it->head ? !it->plan->gathers : l->stage == STAGE_DONE && it->plan->gathers && !l->source.n);
     return silent ? TOLD_NOTHING : TOLD_END;
 }
 
@@ -117,6 +118,8 @@ void bar_begin(struct bar *b, const struct run_state *r, const struct amounts *l
     for (int u = 0; u < UNITS; u++)
         b->budget.n[u] = left->n[u] == AMOUNT_UNLIMITED ? AMOUNT_UNLIMITED : left->n[u] + r->used.n[u];
     run_progress(r, &b->done_at_start, &total);
+    b->moved = b->done_at_start;
+    b->moved_ms = b->started_ms;
     report(b, r, false);
     if (r->seq > 1)
         fprintf(stderr, "going on: %zu of %zu were finished before\n", b->done_at_start, total);
@@ -163,24 +166,27 @@ static void add_budget(struct buf *out, const struct bar *b, const struct run_st
     }
 }
 
-static void add_rates(struct buf *out, const struct live *live, bool narrow)
+/* `call`: what the call under way has read or written; `both`: the rates of the last call, reading too. */
+static void add_rates(struct buf *out, const struct live *live, bool call, bool both)
 {
-    if (live->model_since_ms && live->tokens_out && !narrow)
+    if (call && live->model_since_ms && live->tokens_out)
         buf_addf(out, "  wrote %llu", (unsigned long long)live->tokens_out);
-    else if (live->model_since_ms && live->tokens_in && !narrow)
+    else if (call && live->model_since_ms && live->tokens_in)
         buf_addf(out, "  read %llu", (unsigned long long)live->tokens_in);
-    if (live->out_per_s > 0 && narrow)
-        buf_addf(out, "  %.0f tok/s", live->out_per_s);
-    else if (live->out_per_s > 0) /* of the last call: reading, writing */
+    if (live->out_per_s > 0 && both)
         buf_addf(out, "  %.0f/%.0f tok/s", live->in_per_s, live->out_per_s);
+    else if (live->out_per_s > 0)
+        buf_addf(out, "  %.0f tok/s", live->out_per_s);
 }
 
+/* Counts down within a piece, by no more than a piece takes on average: what is under way never adds to it. */
 static void add_left(struct buf *out, const struct bar *b, size_t done, size_t total)
 {
     if (done <= b->done_at_start || total <= done)
         return;
+    int64_t each = (b->moved_ms - b->started_ms) / (int64_t)(done - b->done_at_start), since = sys->now_ms() - b->moved_ms;
     buf_add_text(out, "  left ");
-    time_print((sys->now_ms() - b->started_ms) / (int64_t)(done - b->done_at_start) * (int64_t)(total - done), out);
+    time_print(each * (int64_t)(total - done) - (since < each ? since : each), out);
 }
 
 static void add_current(struct buf *out, const struct run_state *r, bool words)
@@ -199,23 +205,41 @@ static void add_current(struct buf *out, const struct run_state *r, bool words)
         buf_addf(out, " part %zu/%zu", l->nparts + 1, l->ncuts);
 }
 
-/* What does not fit is left out from the least telling on: the bar itself, the stage, what was read, the budget. */
+/* The bar with everything at 0, and the less the higher the step. */
+enum { BAR_NO_STAGE = 1, BAR_ONE_RATE, BAR_NO_CALL, BAR_NO_CELLS, BAR_NO_BUDGET };
+
+static void compose(const struct bar *b, const struct engine *g, const struct run_state *r, int step, struct buf *out)
+{
+    size_t done, total;
+    run_progress(r, &done, &total);
+    if (step < BAR_NO_CELLS)
+        add_cells(out, done, total, step < BAR_NO_STAGE ? 16 : 10, b->color);
+    buf_addf(out, "%s%zu/%zu", step < BAR_NO_CELLS ? " " : "", done, total);
+    add_current(out, r, step < BAR_NO_STAGE);
+    if (g->stopping)
+        buf_add_text(out, "  stopping…");
+    add_rates(out, &g->live, step < BAR_NO_CALL, step < BAR_ONE_RATE);
+    add_left(out, b, done, total);
+    if (step < BAR_NO_BUDGET)
+        add_budget(out, b, r);
+}
+
+/* What does not fit is left out whole, from the least telling on; only what still does not is cut. */
 static void draw(struct bar *b, const struct engine *g, const struct run_state *r)
 {
     BUF_CLEANUP struct buf out = BUF_INIT(8192);
     size_t done, total, width = cli_columns(STDERR_FILENO) - 3; /* room for the ^C that a terminal echoes */
-    bool narrow = width < 58, wide = width >= 96;
     run_progress(r, &done, &total);
-    if (!narrow)
-        add_cells(&out, done, total, wide ? 16 : 10, b->color);
-    buf_addf(&out, "%s%zu/%zu", narrow ? "" : " ", done, total);
-    add_current(&out, r, wide);
-    if (g->stopping)
-        buf_add_text(&out, "  stopping…");
-    add_rates(&out, &g->live, narrow);
-    add_left(&out, b, done, total);
-    add_budget(&out, b, r);
-    cli_fit(&out, width);
+    if (done != b->moved) {
+        b->moved = done;
+        b->moved_ms = sys->now_ms();
+    }
+    for (int step = 0; step <= BAR_NO_BUDGET; step++) {
+        buf_reset(&out);
+        compose(b, g, r, step, &out);
+        if (!cli_fit(&out, width))
+            break;
+    }
     fprintf(stderr, "\r\033[K%s", buf_str(&out));
     fflush(stderr);
     b->shown = 1;

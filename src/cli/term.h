@@ -17,6 +17,8 @@ struct bar {
     size_t ntold[BAR_ITEMS_MAX];
     size_t done_at_start, questions;
     int64_t started_ms;
+    size_t moved;       /* what was done when the bar last went on, and when that was */
+    int64_t moved_ms;
     struct amounts budget; /* what the run may have used at most, by its own cap or one above it */
 };
 
