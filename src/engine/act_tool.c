@@ -240,7 +240,7 @@ static void done_list(struct completion *c, const struct plan_item *item, struct
     }
     if (n == 0) {
         char why[200];
-        snprintf(why, sizeof why, "no file matches `%.*s`; put some there, or change the plan", SLICE_ARG(slice_sub(item->glob, 0, 100)));
+        snprintf(why, sizeof why, "no file matches `%.*s`; put some there, or change the plan and start anew with --again", SLICE_ARG(slice_sub(item->glob, 0, 100)));
         fail(c, true, why);
         return;
     }
