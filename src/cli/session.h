@@ -5,6 +5,8 @@
 #ifndef CRANNOG_CLI_SESSION_H
 #define CRANNOG_CLI_SESSION_H
 
+#include <limits.h>
+
 #include "cli/cli.h"
 #include "cli/term.h"
 #include "engine/machine.h"
@@ -13,7 +15,7 @@ struct session {
     struct cli *cli;
     struct store *store;
     struct machine machine;
-    struct buf meters; /* path of the meters' folder */
+    char state[PATH_MAX]; /* real path of the crannog's .crannog */
     struct engine engine;
     struct run *run;
     struct bar bar;

@@ -3,19 +3,27 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/sys.h"
 
 static const uint64_t MIB = 1024 * 1024;
 
-enum err place_look(const char *work, struct place *ret, struct error *e)
+/* Whether `path` lies below `folder`; both real. */
+static bool lies_below(const char *path, const char *folder)
+{
+    size_t n = strlen(folder);
+    return strncmp(path, folder, n) == 0 && path[n] == '/';
+}
+
+enum err place_look(const char *work, const char *state, struct place *ret, struct error *e)
 {
     struct stat st;
     if (sys->fstatat(AT_FDCWD, work, &st, 0) < 0)
         return error_errno(e, errno, "cannot use the folder %s", work);
     if (!S_ISDIR(st.st_mode))
         return error_set(e, ERR_USAGE, "%s is not a folder", work);
-    *ret = (struct place){.work = work, .uid = st.st_uid, .gid = st.st_gid};
+    *ret = (struct place){.work = work, .uid = st.st_uid, .gid = st.st_gid, .state = state};
     int n = snprintf(ret->cover, sizeof ret->cover, "%s/.crannog", work);
     return n >= 0 && (size_t)n < sizeof ret->cover ? OK : error_set(e, ERR_LIMIT, "the path of the folder %.200s… is too long", work);
 }
@@ -35,6 +43,8 @@ void place_plan(const struct place *p, bool writable, struct jail_plan *ret)
     jail_plan_add(ret, (struct jail_mount){.kind = writable ? JAIL_WRITE : JAIL_READ, .source = work, .target = work});
     /* Covered if it is there when the jail is made, not if it was there when somebody looked. */
     jail_plan_add(ret, (struct jail_mount){.kind = JAIL_EMPTY, .target = slice_of(p->cover), .optional = true});
+    if (p->state && lies_below(p->state, p->work) && strcmp(p->state, p->cover) != 0)
+        jail_plan_add(ret, (struct jail_mount){.kind = JAIL_EMPTY, .target = slice_of(p->state)});
 }
 
 void place_command(const struct place *p, struct slice *argv, size_t n, uint64_t cpu_ms, uint64_t wall_ms, struct jail_plan *ret)
