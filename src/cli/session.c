@@ -131,6 +131,25 @@ void session_close(struct session *s)
     store_close(s->store);
 }
 
+struct json *session_started(uint64_t run, const char *work, const struct stat *st)
+{
+    char account[64];
+    struct json *p = json_object();
+    snprintf(account, sizeof account, "crannog/main/r%llu", (unsigned long long)run);
+    json_put_int(p, "v", 0);
+    json_put_text(p, "work", slice_of(work));
+    json_put_int(p, "work_dev", (int64_t)st->st_dev);
+    json_put_int(p, "work_ino", (int64_t)st->st_ino);
+    json_put_text(p, "account", slice_of(account));
+    json_put_text(p, "agent", SLICE("main"));
+    for (int i = 0; i < 2; i++) { /* version 0: there, without rules yet */
+        struct json *opaque = json_object();
+        json_put_int(opaque, "v", 0);
+        json_put(p, i ? "labels" : "grant", opaque);
+    }
+    return p;
+}
+
 int session_exit(const struct run_state *r)
 {
     switch (r->status) {

@@ -26,6 +26,8 @@ struct session {
 enum err MUST_USE session_open(struct session *s, struct cli *c, const char *model_file, struct error *e);
 /* Turns until the run rests, with the bar and Ctrl-C: the first stops gracefully, the second ends the process. */
 enum err MUST_USE session_work(struct session *s, struct error *e);
+/* What run.started says of every run; the command adds what is to be done. */
+struct json *session_started(uint64_t run, const char *work, const struct stat *st);
 /* Whether Ctrl-C or a polite kill asked for the end. */
 bool session_interrupted(void);
 void session_close(struct session *s);
