@@ -134,28 +134,15 @@ static enum err change_budget(struct session *s, struct job *j, struct error *e)
 static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
 {
     struct job *j = ctx;
-    char account[64];
-    JSON_CLEANUP struct json *p = json_object();
-    snprintf(account, sizeof account, "crannog/main/r%llu", (unsigned long long)run);
-    json_put_int(p, "v", 0);
+    JSON_CLEANUP struct json *p = session_started(run, j->work, &j->st);
     json_put_text(p, "plan", buf_slice(&j->text));
     json_put_text(p, "plan_path", slice_of(j->in_work));
-    json_put_text(p, "work", slice_of(j->work));
-    json_put_int(p, "work_dev", (int64_t)j->st.st_dev);
-    json_put_int(p, "work_ino", (int64_t)j->st.st_ino);
     json_put_text(p, "goal", j->plan.goal);
-    json_put_text(p, "account", slice_of(account));
-    json_put_text(p, "agent", SLICE("main"));
     json_put_text(p, "model", slice_of(j->model));
     caps_print(&j->budget, p, "budget");
     json_put_int(p, "slots", 1);
     json_put_int(p, "window", j->cfg.window);
     json_put_text(p, "land", j->plan.land.n ? j->plan.land : SLICE("step"));
-    for (int i = 0; i < 2; i++) {
-        struct json *opaque = json_object();
-        json_put_int(opaque, "v", 0);
-        json_put(p, i ? "labels" : "grant", opaque);
-    }
     json_print(p, out);
     return buf_slice(out);
 }

@@ -166,7 +166,7 @@ enum err tool_start(struct engine *g, struct run *r, const struct open_step *o, 
         return error_set(e, ERR_MEMORY, "no memory for a tool call");
     enum err err = json_parse(o->args, &args, e);
     if (!err)
-        err = place_look(work, &place, e);
+        err = place_look(work, m->state, &place, e);
     if (!err)
         err = stage_plan(g, o, args, &place, words, &message, &plan, e);
     if (!err)
