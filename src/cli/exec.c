@@ -21,7 +21,8 @@ const struct command cmd_exec = {
         "  --in DIR  the folder it sees; the current one unless said\n\n"
         "It sees the system and the folder read-only, has a scratch /tmp of its own, no network, no keys, none of your\n"
         "home. What it does is journaled (`crannog show`). Its exit status is the command's.\n\n"
-        "This version gives no way to keep what it writes: that comes with layers.\n\n"
+        "It may use an hour of CPU, 4 GiB of address space a process, 512 processes and 256 MiB in /tmp. This version gives\n"
+        "no way to keep what it writes: that comes with layers.\n\n"
         "examples:\n"
         "  crannog exec -- sh -c 'id; ls; cat /etc/shadow'\n"
         "  crannog exec --in ~/project -- make -n\n",

@@ -282,7 +282,7 @@ static int work(struct cli *c, struct job *j, const char *model_file)
     if (!err && !over)
         err = model_warm(&s.engine, &e);
     if (!err && over)
-        fprintf(stderr, "r%llu has walked this plan already and nothing in it changed; --again starts anew\n",
+        fprintf(stderr, "r%llu has walked this plan already and the plan has not changed; --again walks it anew, also over new and changed files\n",
                 (unsigned long long)s.run->state.id);
     else if (!err)
         err = session_work(&s, &e);

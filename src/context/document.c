@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "context/prompt.h"
+
 static const char SOURCE_HEADING[] = "\n## Source\n";
 
 static bool is_blank(char c)
@@ -87,6 +89,8 @@ static void add_answer(struct slice answer, struct buf *out)
 void document_note(struct slice answer, const struct line *l, struct buf *out)
 {
     add_answer(slice_trim(answer), out);
+    if (l->ncuts > PROMPT_ANSWERS_MAX)
+        buf_addf(out, "\n(Made from the first and last %d of the text's %zu parts.)\n", PROMPT_ANSWERS_MAX / 2, l->ncuts);
     if (l->source.n) {
         buf_addf(out, "%s\n", SOURCE_HEADING);
         add_reference(&l->source_hash, l->source, out);
@@ -151,7 +155,8 @@ void document_gathered(const struct run_state *r, uint32_t item, const struct sl
         buf_addf(out, "\n[%zu] from ", ++n);
         add_path(l->source, out);
         if (writer && writer->source.n) {
-            buf_add_text(out, ", made from ");
+            bool edited = !hash_eq(&writer->landed, &l->source_hash); /* by a person, since we wrote it */
+            buf_add_text(out, edited ? ", edited since it was made from " : ", made from ");
             add_path(writer->source, out);
         }
         buf_add_text(out, "\n\n");

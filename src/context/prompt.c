@@ -56,7 +56,8 @@ static bool add_document(struct prompt *p, const struct line *l, const struct wa
 /* The answers to the parts of a long document; more than fit in a prompt's parts are left out from the middle. */
 static bool add_answers(struct prompt *p, const struct line *l)
 {
-    size_t room = PROMPT_PARTS_MAX - p->n - 2;
+    size_t room = PROMPT_ANSWERS_MAX;
+    ASSERT(p->n + 2 + room <= PROMPT_PARTS_MAX);
     if (!add_text(p, ROLE_USER, "What the parts of a document say, in order:"))
         return false;
     for (size_t i = 0; i < l->nparts; i++) {

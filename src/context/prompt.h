@@ -10,7 +10,7 @@
 
 #include "core/state.h"
 
-enum { PROMPT_RENDER = 1, PROMPT_PARTS_MAX = 16, PROMPT_BYTES_MAX = 4 * 1024 * 1024 };
+enum { PROMPT_RENDER = 1, PROMPT_PARTS_MAX = 16, PROMPT_ANSWERS_MAX = 12 /* that a JOIN sees */, PROMPT_BYTES_MAX = 4 * 1024 * 1024 };
 
 enum prompt_role { ROLE_SYSTEM = 1, ROLE_USER, ROLE_ASSISTANT };
 

@@ -18,6 +18,7 @@
 
 enum { ANSWER_TOKENS = 280, ANSWER_FLOOR = 32, MESSAGE_TOKENS = 16, CONTEXT_TOKENS = 4096, ANSWER_BYTES_MAX = 256 * 1024,
        DOCUMENT_TEXT_MAX = 8 * 1024 * 1024, METER_NAME = 16 /* letters of its file's name */ };
+static const uint64_t READ_NS_MIN = 50000000;
 static const int64_t SECOND_NS = 1000000000, MODEL_CPU_SECONDS = 600, MEASURE_CPU_SECONDS = 60;
 
 /* ---- the meter ---- */
@@ -366,10 +367,10 @@ static void generated(struct engine *g, struct frame *f, struct completion *c)
     uint64_t stop = message_get_u64(f->message, INFER_STOP, 0);
     c->used = (struct amounts){.n = {[UNIT_TOKENS] = (int64_t)(in + out), [UNIT_CALLS] = 1,
                                      [UNIT_CPU_NS] = (int64_t)message_get_u64(f->message, INFER_CPU_NS, 0)}};
-    if (prefill && decode) {
+    if (prefill > READ_NS_MIN) /* less was nearly all in the cache, and says nothing of its speed */
         g->live.in_per_s = (double)in * 1e9 / (double)prefill;
+    if (decode)
         g->live.out_per_s = (double)out * 1e9 / (double)decode;
-    }
     g->live.tokens_in = g->live.tokens_out = 0;
     g->live.model_since_ms = 0;
     if (frame_large(f, INFER_TEXT, &text, &e)) {

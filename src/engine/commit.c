@@ -103,14 +103,73 @@ static enum err block(struct engine *g, struct run *r, enum unit unit, int64_t n
     return append(g, r, EVENT_RUN_BLOCKED, &key, p, e);
 }
 
+/* Appends the intent of a want; takes args. */
+static enum err append_intent(struct engine *g, struct run *r, const struct want *w, struct json *args,
+                              const struct amounts *granted, const struct step_key *key, struct error *e)
+{
+    JSON_CLEANUP struct json *p = payload_new();
+    const struct plan_item *item = r->state.items[w->item].plan;
+    json_put_int(p, "item", w->item);
+    json_put_text(p, "name", item ? item->name : SLICE(""));
+    json_put_int(p, "piece", w->piece);
+    json_put_text(p, "stage", slice_of(stage_name(w->stage)));
+    json_put_text(p, "act", slice_of(act_name(w->act)));
+    json_put_text(p, "class", slice_of(class_name(w->class)));
+    json_put(p, "args", args);
+    amounts_print(granted, p, "amounts");
+    json_put_text(p, "account", r->state.account);
+    json_put(p, "base_layers", json_array());
+    put_opaque(p, "grant");
+    put_opaque(p, "labels");
+    json_put(p, "rule", NULL);
+    return append(g, r, EVENT_STEP_INTENDED, key, p, e);
+}
+
+/* Not this run's fault: the whole group is tried again or given up. */
+static bool is_everybodys(enum err err)
+{
+    return err == ERR_NO_SPACE || err == ERR_IO || err == ERR_MEMORY || err == ERR_BUSY;
+}
+
+/*
+ * What cannot even be prepared (a document too large to land, a damaged blob) is a step that failed for good: a question
+ * on its line, told in the journal, and the rest of the run goes on.
+ */
+static enum err intend_refused(struct engine *g, struct run *r, const struct want *w, const struct step_key *key,
+                               const char *why, struct error *e)
+{
+    static const struct amounts nothing;
+    const struct line *l = run_line_const(&r->state, w->item, w->piece);
+    struct json *args = json_object();
+    json_put_text(args, "root", SLICE("work"));
+    if (w->stage == STAGE_LAND) {
+        json_put_text(args, "path", l->target);
+        json_put_text(args, "base", l->base);
+        json_put_hash(args, "content", &(struct hash){{0}});
+    }
+    enum err err = append_intent(g, r, w, args, &nothing, key, e);
+    struct completion c = {.key = *key, .outcome = OUTCOME_FAILED, .final = true};
+    snprintf(c.why, sizeof c.why, "%.239s", why);
+    return err ? err : commit_finish(g, r, &c, e);
+}
+
 static enum err intend(struct engine *g, struct run *r, const struct want *w, struct error *e)
 {
+    const struct step_key key = {.run = r->state.id, .branch = r->state.branch, .step = w->step, .attempt = w->attempt};
     struct intent in = {0};
     struct amounts left, granted;
     enum unit ran_out = UNITS;
-    enum err err = g->acts.rows[w->act]->prepare(g, r, w, &in, e);
-    if (!err)
-        err = ledger_left(g->store, r->state.account, &left, e);
+    struct error why = {0};
+    enum err err = g->acts.rows[w->act]->prepare(g, r, w, &in, &why);
+    if (err) {
+        json_free(in.args);
+        if (!is_everybodys(err) && w->stage != STAGE_LOOK)
+            return intend_refused(g, r, w, &key, why.text, e);
+        if (e)
+            *e = why;
+        return err;
+    }
+    err = ledger_left(g->store, r->state.account, &left, e);
     if (!err && !ledger_clamp(&in.worst, &in.floor, &left, &granted, &ran_out)) {
         json_free(in.args);
         return block(g, r, ran_out, in.floor.n[ran_out], e);
@@ -121,23 +180,7 @@ static enum err intend(struct engine *g, struct run *r, const struct want *w, st
     }
     if (in.clamp)
         in.clamp(in.args, &granted, &in.floor);
-    JSON_CLEANUP struct json *p = payload_new();
-    const struct plan_item *item = r->state.items[w->item].plan;
-    json_put_int(p, "item", w->item);
-    json_put_text(p, "name", item ? item->name : SLICE(""));
-    json_put_int(p, "piece", w->piece);
-    json_put_text(p, "stage", slice_of(stage_name(w->stage)));
-    json_put_text(p, "act", slice_of(act_name(w->act)));
-    json_put_text(p, "class", slice_of(class_name(w->class)));
-    json_put(p, "args", in.args);
-    amounts_print(&granted, p, "amounts");
-    json_put_text(p, "account", r->state.account);
-    json_put(p, "base_layers", json_array());
-    put_opaque(p, "grant");
-    put_opaque(p, "labels");
-    json_put(p, "rule", NULL);
-    struct step_key key = {.run = r->state.id, .branch = r->state.branch, .step = w->step, .attempt = w->attempt};
-    err = append(g, r, EVENT_STEP_INTENDED, &key, p, e);
+    err = append_intent(g, r, w, in.args, &granted, &key, e);
     if (!err)
         r->start[r->nstart++] = key;
     return err;
@@ -286,7 +329,7 @@ static enum err commit_group(struct engine *g, struct run **ready, size_t n, str
             continue;
         }
         store_cancel(g->store);
-        if (refused == ERR_NO_SPACE || refused == ERR_IO || refused == ERR_MEMORY || refused == ERR_BUSY) {
+        if (is_everybodys(refused)) {
             err = refused; /* not this run's fault: the whole group is tried again or given up */
             if (e)
                 *e = why;

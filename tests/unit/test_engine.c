@@ -1,0 +1,152 @@
+/* engine: what cannot be prepared is a question on its line, told in the journal; the run and its neighbours go on. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/sys.h"
+#include "engine/engine.h"
+
+#undef system /* base/banned.h: a fixed command of the test is fine */
+
+static struct completion ready;
+static bool any;
+static enum err refuse_with; /* what prepare says at the first piece's landing */
+
+static enum err prepare(struct engine *g, struct run *r, const struct want *w, struct intent *ret, struct error *e)
+{
+    (void)g, (void)r;
+    if (w->stage == STAGE_LAND && w->piece == 0 && refuse_with)
+        return error_set(e, refuse_with, "what the item writes is larger than 4 bytes");
+    ret->args = json_object();
+    if (w->stage == STAGE_LOOK || w->stage == STAGE_LAND)
+        json_put_text(ret->args, "path", w->piece ? SLICE("n/b.md") : SLICE("n/a.md"));
+    if (w->stage == STAGE_LAND)
+        json_put_hash(ret->args, "content", &(struct hash){{1}});
+    return OK;
+}
+
+static enum err start(struct engine *g, struct run *r, const struct open_step *o, struct error *e)
+{
+    (void)g, (void)r, (void)e;
+    ready = (struct completion){.key = o->key, .outcome = OUTCOME_OK, .result = json_object(), .blob = BUF_INIT(64)};
+    if (o->stage == STAGE_LIST) {
+        struct json *paths = json_array();
+        json_push(paths, json_new_text(SLICE("s/a.txt")));
+        json_push(paths, json_new_text(SLICE("s/b.txt")));
+        json_put(ready.result, "paths", paths);
+    }
+    if (o->stage == STAGE_READ || o->stage == STAGE_ASK) {
+        buf_add_text(&ready.blob, "some text!");
+        ready.blob_key = "text";
+        json_put_int(ready.result, "bytes", 10);
+        json_put_hash(ready.result, "hash", &(struct hash){{2}});
+    }
+    if (o->stage == STAGE_MEASURE) {
+        struct json *cuts = json_array();
+        json_push(cuts, json_new_int(10));
+        json_put(ready.result, "cuts", cuts);
+    }
+    if (o->stage == STAGE_LOOK)
+        json_put_text(ready.result, "stamp", SLICE("00"));
+    any = true;
+    return OK;
+}
+
+static void cancel(struct engine *g, struct run *r, const struct open_step *o) { (void)g, (void)r, (void)o; }
+
+static enum recovery recover(struct engine *g, struct run *r, const struct open_step *o, struct amounts *used, bool *exact)
+{
+    (void)g, (void)r, (void)o, (void)used, (void)exact;
+    return RECOVER_AGAIN;
+}
+
+static size_t watch(struct engine *g, struct pollfd *fds, size_t max, int64_t *timeout_ms)
+{
+    (void)g, (void)fds, (void)max;
+    *timeout_ms = 0;
+    return 0;
+}
+
+static void collect(struct engine *g, const struct pollfd *fds, size_t n)
+{
+    (void)fds, (void)n;
+    if (any)
+        engine_complete(g, &ready);
+    any = false;
+}
+
+static struct slice payload(void *ctx, uint64_t run, struct buf *out)
+{
+    (void)ctx, (void)run;
+    buf_add_text(out, "{\"v\":0,\"plan\":\"- [ ] note: for each `s/*` as S, say\\n  writes: n/{S.stem}.md\\n\",\"plan_path\":\"P\","
+                      "\"work\":\"/w\",\"goal\":\"g\",\"account\":\"crannog/main/r1\",\"agent\":\"main\",\"model\":\"m\",\"budget\":{}}");
+    return buf_slice(out);
+}
+
+static void play(enum err refuse, struct run_state *ret, struct arena *a)
+{
+    static const struct act_row row = {prepare, start, cancel, recover};
+    const struct act_table acts = {.rows = {NULL, &row, &row, &row, &row}, .watch = watch, .collect = collect};
+    static struct engine g;
+    struct store *s = NULL;
+    struct run *r;
+    struct error e = {0};
+    char folder[] = "/tmp/crannog-engine-XXXXXX", command[64];
+    assert_non_null(mkdtemp(folder));
+    refuse_with = refuse;
+    enum err err = store_open(folder, true, &(struct store_options){.no_reserve = true}, &s, &e);
+    if (!err)
+        err = engine_open(&g, s, &acts, &e);
+    if (!err)
+        err = engine_start_run(&g, payload, NULL, &r, &e);
+    if (!err)
+        err = engine_run(&g, &e);
+    if (err)
+        fail_msg("%s", e.text);
+    engine_close(&g);
+    run_init(ret, 1, a);
+    assert_int_equal(journal_fold(s, 1, ret, a, &e), OK); /* the journal alone says how it stands */
+    store_close(s);
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    assert_int_equal(system(command), 0);
+}
+
+static void test_all_is_prepared(void **state)
+{
+    (void)state;
+    ARENA_CLEANUP struct arena a = ARENA_INIT(RUN_ARENA_BYTES);
+    struct run_state r;
+    play(OK, &r, &a);
+    assert_int_equal(r.status, RUN_DONE);
+}
+
+static void test_a_refused_line_asks_and_the_rest_goes_on(void **state)
+{
+    (void)state;
+    static const enum err refusals[] = {ERR_LIMIT, ERR_CORRUPT, ERR_MISSING, ERR_VERSION};
+    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+        ARENA_CLEANUP struct arena a = ARENA_INIT(RUN_ARENA_BYTES);
+        struct run_state r;
+        play(refusals[i], &r, &a);
+        const struct line *l = run_line_const(&r, 0, 0);
+        assert_int_equal(r.status, RUN_WAITING);
+        assert_int_equal(l->stage, STAGE_STUCK);
+        assert_string_equal(l->why, "what the item writes is larger than 4 bytes");
+        assert_int_equal(run_line_const(&r, 0, 1)->stage, STAGE_DONE);
+        assert_int_equal(r.nopen, 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_all_is_prepared),
+        cmocka_unit_test(test_a_refused_line_asks_and_the_rest_goes_on),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
