@@ -16,6 +16,7 @@ struct slice {
 };
 
 #define SLICE(literal) ((struct slice){("" literal), sizeof(literal) - 1})
+#define SLICE_INIT(literal) {("" literal), sizeof(literal) - 1} /* the same for static data, where SLICE() is no constant */
 #define SLICE_NONE ((struct slice){NULL, 0})
 #define SLICE_ARG(s) (int)(s).n, (s).p /* for "%.*s" */
 

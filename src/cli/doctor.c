@@ -71,7 +71,7 @@ static enum err run_jail(struct slice *words, size_t n, struct jail_result *ret,
         err = error_set(e, ERR_IO, "cannot make a folder in /tmp");
     if (err)
         return err;
-    err = place_look(work, &place, e);
+    err = place_look(work, NULL, &place, e);
     if (!err) {
         place_command(&place, words, n, 5000, 10000, &plan);
         err = jail_start(buf_str(&path), &plan, NULL, false, &p, e);

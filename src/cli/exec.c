@@ -46,22 +46,14 @@ static struct slice command_line(const struct job *j, struct buf *out)
 static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
 {
     struct job *j = ctx;
-    char account[64];
-    JSON_CLEANUP struct json *p = json_object();
+    JSON_CLEANUP struct json *p = session_started(run, j->work, &j->st);
     struct json *words = json_array();
     BUF_CLEANUP struct buf line = BUF_INIT(1024);
-    snprintf(account, sizeof account, "crannog/main/r%llu", (unsigned long long)run);
     for (int i = 0; i < j->argc; i++)
         json_push(words, json_new_text(slice_of(j->argv[i])));
-    json_put_int(p, "v", 0);
     json_put(p, "exec", words);
     json_put_text(p, "plan_path", SLICE(""));
-    json_put_text(p, "work", slice_of(j->work));
-    json_put_int(p, "work_dev", (int64_t)j->st.st_dev);
-    json_put_int(p, "work_ino", (int64_t)j->st.st_ino);
     json_put_text(p, "goal", command_line(j, &line));
-    json_put_text(p, "account", slice_of(account));
-    json_put_text(p, "agent", SLICE("main"));
     json_put_text(p, "model", SLICE(""));
     json_put(p, "budget", json_object());
     json_print(p, out);

@@ -20,13 +20,22 @@ const struct command cmd_run = {
     .summary = "walk a plan; the same command goes on where it was",
     .help =
         "  --in DIR     the work folder; the plan's own folder unless said\n"
-        "  --budget B   what this run may use: 5 (dollars), 200000tok, 90cpu-s, 30calls, several with commas\n"
+        "  --budget B   what this run may use: 5 (dollars), 200000tok, 90cpu-s, 30calls, several with commas; said again for\n"
+        "               a run that goes on, it takes the place of what was said before\n"
         "  --model NAME which of the crannog's models to use\n"
         "  --again      start anew although the plan was walked before\n"
         "  --json       print the run as JSON at the end\n\n"
         "The plan is never changed; `crannog show` tells how far it is. Killed at any moment, the same command goes on\n"
         "at the first unfinished item. A file that a person changed is never overwritten: you are asked.\n\n"
-        "Exit status: 0 done, 1 failed, 2 usage, 3 out of budget, 4 waits for your answer.\n\n"
+        "A plan is a checklist, with front matter (goal, verify, budget) if wanted; other lines at the margin are for people:\n\n"
+        "  - [ ] note: for each `papers/*.txt` as PAPER, say what was found\n"
+        "        writes: notes/{PAPER.stem}.md           a file each; without a variable, one file for all the answers\n"
+        "        verify: test -s notes/{PAPER.stem}.md   a command that passes when it is well done\n"
+        "        needs: other                            an earlier item that must be done first\n"
+        "        retries: 2                              tries after one that failed\n\n"
+        "A file gives {PAPER} (its path), {PAPER.name}, {PAPER.stem} and {PAPER.dir}. The model is shown files of `for each` and\n"
+        "no others: a path that only stands in the text is a word to it.\n\n"
+        "Exit status: 0 done, 1 failed or stopped, 2 usage, 3 out of budget, 4 waits for your answer.\n\n"
         "examples:\n"
         "  crannog run examples/review/PLAN.md\n"
         "  crannog run PLAN.md --in ~/papers --budget 200000tok,900cpu-s\n",
@@ -125,28 +134,15 @@ static enum err change_budget(struct session *s, struct job *j, struct error *e)
 static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
 {
     struct job *j = ctx;
-    char account[64];
-    JSON_CLEANUP struct json *p = json_object();
-    snprintf(account, sizeof account, "crannog/main/r%llu", (unsigned long long)run);
-    json_put_int(p, "v", 0);
+    JSON_CLEANUP struct json *p = session_started(run, j->work, &j->st);
     json_put_text(p, "plan", buf_slice(&j->text));
     json_put_text(p, "plan_path", slice_of(j->in_work));
-    json_put_text(p, "work", slice_of(j->work));
-    json_put_int(p, "work_dev", (int64_t)j->st.st_dev);
-    json_put_int(p, "work_ino", (int64_t)j->st.st_ino);
     json_put_text(p, "goal", j->plan.goal);
-    json_put_text(p, "account", slice_of(account));
-    json_put_text(p, "agent", SLICE("main"));
     json_put_text(p, "model", slice_of(j->model));
     caps_print(&j->budget, p, "budget");
     json_put_int(p, "slots", 1);
     json_put_int(p, "window", j->cfg.window);
     json_put_text(p, "land", j->plan.land.n ? j->plan.land : SLICE("step"));
-    for (int i = 0; i < 2; i++) {
-        struct json *opaque = json_object();
-        json_put_int(opaque, "v", 0);
-        json_put(p, i ? "labels" : "grant", opaque);
-    }
     json_print(p, out);
     return buf_slice(out);
 }
@@ -246,7 +242,7 @@ static void print_summary(const struct session *s)
     size_t done, total;
     BUF_CLEANUP struct buf b = BUF_INIT(4096);
     run_progress(r, &done, &total);
-    buf_addf(&b, "r%llu %s: %zu of %zu done, ", (unsigned long long)r->id, run_status_name(r->status), done, total);
+    buf_addf(&b, "r%llu %s: %zu of %zu done, ", (unsigned long long)r->id, view_status_words(r->status, false, false), done, total);
     amount_print(UNIT_TOKENS, r->used.n[UNIT_TOKENS], &b);
     buf_add_text(&b, ", ");
     amount_print(UNIT_CPU_NS, r->used.n[UNIT_CPU_NS], &b);
@@ -269,6 +265,8 @@ static void print_summary(const struct session *s)
     if (r->status == RUN_WAITING)
         fprintf(stderr, "  it waits for your answers (`crannog show r%llu` lists the questions); then run it again\n",
                 (unsigned long long)r->id);
+    if (r->status == RUN_BLOCKED)
+        fputs("  a budget of the run itself is also changed by the same command with --budget\n", stderr);
 }
 
 static int work(struct cli *c, struct job *j, const char *model_file)

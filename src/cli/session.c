@@ -1,7 +1,9 @@
 #include "cli/session.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/sys.h"
@@ -68,11 +70,16 @@ static enum err settle_dead(struct session *s, struct error *e)
 enum err session_open(struct session *s, struct cli *c, const char *model_file, struct error *e)
 {
     struct act_table acts;
-    *s = (struct session){.cli = c, .meters = BUF_INIT(4096)};
-    buf_addf(&s->meters, "%s/.crannog/meters", buf_str(&c->crannog));
+    *s = (struct session){.cli = c};
+    BUF_CLEANUP struct buf state = BUF_INIT(4096);
+    buf_addf(&state, "%s/.crannog", buf_str(&c->crannog));
     enum err err = cli_open(c, true, false, &s->store, e);
     if (!err)
-        err = machine_open(&s->machine, model_file, buf_str(&s->meters), &acts, e);
+        err = buf_check(&state, "the path of the crannog", e);
+    if (!err && !realpath(buf_str(&state), s->state))
+        err = error_errno(e, errno, "cannot find %s", buf_str(&state));
+    if (!err)
+        err = machine_open(&s->machine, model_file, s->state, &acts, e);
     if (!err)
         err = engine_open(&s->engine, s->store, &acts, e);
     s->open = !err;
@@ -122,7 +129,25 @@ void session_close(struct session *s)
     engine_close(&s->engine);
     machine_close(&s->machine);
     store_close(s->store);
-    buf_release(&s->meters);
+}
+
+struct json *session_started(uint64_t run, const char *work, const struct stat *st)
+{
+    char account[64];
+    struct json *p = json_object();
+    snprintf(account, sizeof account, "crannog/main/r%llu", (unsigned long long)run);
+    json_put_int(p, "v", 0);
+    json_put_text(p, "work", slice_of(work));
+    json_put_int(p, "work_dev", (int64_t)st->st_dev);
+    json_put_int(p, "work_ino", (int64_t)st->st_ino);
+    json_put_text(p, "account", slice_of(account));
+    json_put_text(p, "agent", SLICE("main"));
+    for (int i = 0; i < 2; i++) { /* version 0: there, without rules yet */
+        struct json *opaque = json_object();
+        json_put_int(opaque, "v", 0);
+        json_put(p, i ? "labels" : "grant", opaque);
+    }
+    return p;
 }
 
 int session_exit(const struct run_state *r)

@@ -5,6 +5,8 @@
 #ifndef CRANNOG_CLI_SESSION_H
 #define CRANNOG_CLI_SESSION_H
 
+#include <limits.h>
+
 #include "cli/cli.h"
 #include "cli/term.h"
 #include "engine/machine.h"
@@ -13,7 +15,7 @@ struct session {
     struct cli *cli;
     struct store *store;
     struct machine machine;
-    struct buf meters; /* path of the meters' folder */
+    char state[PATH_MAX]; /* real path of the crannog's .crannog */
     struct engine engine;
     struct run *run;
     struct bar bar;
@@ -24,6 +26,8 @@ struct session {
 enum err MUST_USE session_open(struct session *s, struct cli *c, const char *model_file, struct error *e);
 /* Turns until the run rests, with the bar and Ctrl-C: the first stops gracefully, the second ends the process. */
 enum err MUST_USE session_work(struct session *s, struct error *e);
+/* What run.started says of every run; the command adds what is to be done. */
+struct json *session_started(uint64_t run, const char *work, const struct stat *st);
 /* Whether Ctrl-C or a polite kill asked for the end. */
 bool session_interrupted(void);
 void session_close(struct session *s);

@@ -2,6 +2,7 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "base/sys.h"
 #include "cli/cli.h"
@@ -15,7 +16,7 @@ const struct command cmd_show = {
     .summary = "one run: its items, open questions, what it used",
     .help =
         "RUN is a name from `crannog ls` (r7); without it, the latest one.\n\n"
-        "  --history    every event of its journal, one a line\n"
+        "  --history    every event of its journal and when it was, one a line\n"
         "  --blob HASH  the bytes that the journal keeps under a hash, as they are: a file of yours that was replaced, a source's\n"
         "               text, a model's answer\n\n"
         "examples:\n  crannog show\n  crannog show r3 --history\n  crannog show r3 --json | jq .items\n"
@@ -125,7 +126,12 @@ static void print_history(const struct json *v)
         const struct json *ev = json_at(events, i), *p = json_get(ev, "payload");
         BUF_CLEANUP struct buf out = BUF_INIT(1 << 20), text = BUF_INIT(64 << 20);
         static const char *const told[] = {"stage", "item", "piece", "outcome", "why", "status", "used", "amounts", "answer"};
-        buf_addf(&out, "%5" PRId64 "  %-14.*s", json_int(json_get(ev, "seq"), 0), SLICE_ARG(json_text(json_get(ev, "type"))));
+        time_t then = (time_t)(json_int(json_get(ev, "time_ms"), 0) / 1000);
+        struct tm tm;
+        char when[32] = "";
+        if (localtime_r(&then, &tm))
+            strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &tm);
+        buf_addf(&out, "%5" PRId64 "  %s  %-14.*s", json_int(json_get(ev, "seq"), 0), when, SLICE_ARG(json_text(json_get(ev, "type"))));
         if (json_get(ev, "step"))
             buf_addf(&out, " %" PRId64 ".%" PRId64, json_int(json_get(ev, "step"), 0), json_int(json_get(ev, "attempt"), 0));
         for (size_t k = 0; k < sizeof told / sizeof *told; k++) {

@@ -126,7 +126,7 @@ static bool parse_nano(struct slice s, int64_t *ret)
 static bool parse_one(struct slice word, enum unit *ret_unit, int64_t *ret)
 {
     static const struct { struct slice suffix; enum unit unit; } units[] = {
-        {{"tok", 3}, UNIT_TOKENS}, {{"cpu-s", 5}, UNIT_CPU_NS}, {{"calls", 5}, UNIT_CALLS}};
+        {SLICE_INIT("tok"), UNIT_TOKENS}, {SLICE_INIT("cpu-s"), UNIT_CPU_NS}, {SLICE_INIT("calls"), UNIT_CALLS}};
     if (word.n > 1 && word.p[0] == '0' && word.p[1] >= '0' && word.p[1] <= '9')
         return false; /* the rest of "1,000tok" */
     for (size_t i = 0; i < sizeof units / sizeof *units; i++) {

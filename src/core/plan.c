@@ -48,7 +48,9 @@ static enum err check_template(struct parser *p, unsigned line, struct slice t, 
 {
     struct slice where;
     const char *why;
-    return template_wrong(t, var, kind, &where, &why) ? bad(p, line, why, where) : OK;
+    if (!template_wrong(t, var, kind, &where, &why))
+        return OK;
+    return bad(p, line, var.n ? why : "a variable comes from \"for each `pattern` as NAME,\" at the start of the item's text; none gives", where);
 }
 
 /* ---- front matter ---- */
@@ -171,7 +173,7 @@ static enum err set_key(struct parser *p, struct plan_item *it, struct slice key
     size_t k = key_index(key, false);
     int64_t n;
     if (k == KEYS)
-        return bad(p, p->line, "unknown key (writes, verify, needs, agent, model, budget, retries, ask are known):", key);
+        return bad(p, p->line, "unknown key (writes, verify, needs, retries are known):", key);
     if (value.n == 0)
         return bad(p, p->line, "nothing stands behind", key);
     if (value.n > PLAN_TEXT_MAX)

@@ -42,9 +42,9 @@ static struct slice meter_name(const struct machine *m)
 static void meter_make(struct machine *m)
 {
     uint64_t word;
-    if (m->meter_path.n || !m->meters || sys->random(&word, sizeof word) < 0)
+    if (m->meter_path.n || !m->state || sys->random(&word, sizeof word) < 0)
         return;
-    buf_addf(&m->meter_path, "%s/%016llx", m->meters, (unsigned long long)word);
+    buf_addf(&m->meter_path, "%s/meters/%016llx", m->state, (unsigned long long)word);
     FD_CLEANUP int fd = sys->openat(AT_FDCWD, buf_str(&m->meter_path), O_RDWR | O_CREAT | O_EXCL, 0600);
     if (fd < 0 || sys->ftruncate(fd, sizeof(struct meter)) < 0)
         buf_reset(&m->meter_path);
@@ -333,12 +333,12 @@ static enum recovery model_recover(struct engine *g, struct run *r, const struct
     JSON_CLEANUP struct json *args = NULL;
     BUF_CLEANUP struct buf path = BUF_INIT(4096);
     (void)r;
-    if (!m->meters || json_parse(o->args, &args, NULL))
+    if (!m->state || json_parse(o->args, &args, NULL))
         return RECOVER_AGAIN;
     struct slice name = json_text(json_get(args, "meter"));
     if (name.n != METER_NAME || slice_index(name, '/') != name.n)
         return RECOVER_AGAIN;
-    buf_addf(&path, "%s/%.*s", m->meters, SLICE_ARG(name));
+    buf_addf(&path, "%s/meters/%.*s", m->state, SLICE_ARG(name));
     *ret_exact = meter_read(buf_str(&path), &o->key, ret_used);
     if (*ret_exact)
         sys->unlinkat(AT_FDCWD, buf_str(&path), 0);

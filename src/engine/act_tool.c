@@ -166,7 +166,7 @@ enum err tool_start(struct engine *g, struct run *r, const struct open_step *o, 
         return error_set(e, ERR_MEMORY, "no memory for a tool call");
     enum err err = json_parse(o->args, &args, e);
     if (!err)
-        err = place_look(work, &place, e);
+        err = place_look(work, m->state, &place, e);
     if (!err)
         err = stage_plan(g, o, args, &place, words, &message, &plan, e);
     if (!err)
@@ -240,7 +240,7 @@ static void done_list(struct completion *c, const struct plan_item *item, struct
     }
     if (n == 0) {
         char why[200];
-        snprintf(why, sizeof why, "no file matches `%.*s`; put some there, or change the plan", SLICE_ARG(slice_sub(item->glob, 0, 100)));
+        snprintf(why, sizeof why, "no file matches `%.*s`; put some there, or change the plan and start anew with --again", SLICE_ARG(slice_sub(item->glob, 0, 100)));
         fail(c, true, why);
         return;
     }

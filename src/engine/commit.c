@@ -203,7 +203,7 @@ static enum err take_answer(struct engine *g, struct run *r, const struct reques
     return append(g, r, EVENT_ANSWERED, &key, args, e);
 }
 
-static enum err take_requests(struct engine *g, struct run *r, struct error *e)
+enum err commit_requests(struct engine *g, struct run *r, struct error *e)
 {
     bool any = true;
     enum err err = OK;
@@ -255,7 +255,7 @@ static enum err step_run(struct engine *g, struct run *r, struct error *e)
         err = stop_run(g, r, "stopped at the terminal", e);
     }
     if (!err)
-        err = take_requests(g, r, e);
+        err = commit_requests(g, r, e);
     return err ? err : decide_run(g, r, e);
 }
 

@@ -13,6 +13,8 @@
 enum err MUST_USE commit_turn(struct engine *g, struct error *e);
 /* Appends the finish of one step in the open transaction. */
 enum err MUST_USE commit_finish(struct engine *g, struct run *r, struct completion *c, struct error *e);
+/* Takes the wishes of other terminals for a run into the open transaction. */
+enum err MUST_USE commit_requests(struct engine *g, struct run *r, struct error *e);
 void completion_release(struct completion *c);
 
 #endif

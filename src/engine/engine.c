@@ -133,7 +133,10 @@ static enum err recover_open(struct engine *g, struct run *r, struct error *e)
         completion_release(&c);
     }
     struct step_key key = {.run = r->state.id, .branch = r->state.branch};
-    if (!err && r->state.status != RUN_DONE && r->state.status != RUN_FAILED)
+    bool over = r->state.status == RUN_DONE || r->state.status == RUN_FAILED;
+    if (!err && !over) /* a stop that its holder did not live to take was for that holder, not for us */
+        err = commit_requests(g, r, e);
+    if (!err && !over)
         err = journal_append(g->store, &r->lease, &r->state, EVENT_RUN_CONTINUED, &key,
                              SLICE("{\"v\":0,\"by\":\"terminal\"}"), e);
     if (!err)

@@ -45,10 +45,10 @@ static void machine_end(struct engine *g)
     }
 }
 
-enum err machine_open(struct machine *m, const char *model_file, const char *meters, struct act_table *ret, struct error *e)
+enum err machine_open(struct machine *m, const char *model_file, const char *state, struct act_table *ret, struct error *e)
 {
     *m = (struct machine){.jail_path = BUF_INIT(4096), .infer_path = BUF_INIT(4096), .meter_path = BUF_INIT(4096),
-                          .model_file = model_file, .meters = meters, .infer = PEER_INIT, .threads = 2, .next_id = 1};
+                          .model_file = model_file, .state = state, .infer = PEER_INIT, .threads = 2, .next_id = 1};
     for (size_t i = 0; i < MACHINE_JOBS_MAX; i++)
         m->jails[i].peer = PEER_INIT;
     enum err err = peer_find("crannog-jail", &m->jail_path, e);

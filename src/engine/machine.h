@@ -34,7 +34,7 @@ struct machine {
     const char *model_file; /* GGUF; NULL: no model, calls fail with what to do */
     unsigned threads;
     struct buf meter_path;  /* of this engine's meter (infer/meter.h), its name at the end; empty until it is there */
-    const char *meters;     /* the folder of meters; NULL: none are kept */
+    const char *state;      /* real path of the crannog's .crannog: hidden from jails, meters/ is in it; NULL: there is none */
     const int *terminal;    /* 0, 1, 2 for exec at a terminal; NULL: output is kept */
     struct jail_job jails[MACHINE_JOBS_MAX];
     struct peer infer;
@@ -44,7 +44,7 @@ struct machine {
 };
 
 /* Finds the sibling programs. *m and both paths are borrowed by the table as long as the engine lives. */
-enum err MUST_USE machine_open(struct machine *m, const char *model_file, const char *meters, struct act_table *ret, struct error *e);
+enum err MUST_USE machine_open(struct machine *m, const char *model_file, const char *state, struct act_table *ret, struct error *e);
 void machine_close(struct machine *m);
 
 /* rows, in act_tool.c, act_landing.c and act_model.c */

@@ -21,6 +21,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -227,12 +228,15 @@ static void take_streams(const struct jail *j)
         _exit(126);
 }
 
-/* What we and those before us ignore or block is no business of the program's. */
+/* What we and those before us ignore or block is no business of the program's. By the bare call, because libc keeps the
+   two signals of its threads (32, 33) to itself, and somebody before us may ignore them. All-zero is SIG_DFL without
+   flags in the kernel's struct, however it is laid out. */
 static void default_signals(void)
 {
+    static const unsigned char plain[64];
     sigset_t none;
     for (int i = 1; i < NSIG; i++)
-        signal(i, SIG_DFL);
+        syscall(SYS_rt_sigaction, i, plain, NULL, 8);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
 }

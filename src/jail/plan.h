@@ -4,7 +4,7 @@
  *
  * J1  Nothing is visible inside but the mounts of the plan, a private /tmp, /dev with harmless devices, and /proc of
  *     the jail's own pid namespace.
- * J2  The environment inside is exactly `env`; no descriptor is inherited but 0, 1, 2.
+ * J2  The environment inside is exactly `env`; no descriptor is inherited but 0, 1, 2, and none of these is a folder.
  * J3  No network: a network namespace of its own with a loopback that is up, and nothing else. Known gap: a Unix socket
  *     or FIFO that lies in a READ or WRITE folder and has a process of the machine behind it can be reached through the
  *     bind, as any mount allows; layers will cut it.

@@ -82,6 +82,16 @@ static enum err make_pipe(int *ret_read, int *ret_write, struct error *e)
     return fcntl(fds[0], F_SETFL, O_NONBLOCK) < 0 ? error_errno(e, errno, "cannot set up a pipe") : OK;
 }
 
+/* J1: a folder would be a way to all that lies below it, past the mounts. */
+static enum err refuse_folder(int fd, struct error *e)
+{
+    struct stat st;
+    if (sys->fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
+        return error_errno(e, errno, "cannot look at the terminal's descriptors");
+    return S_ISDIR(st.st_mode) ? error_set(e, ERR_DENIED, "a folder cannot be the standard input or output of a jail; "
+                                           "mend: give it a file or a terminal, for example </dev/null") : OK;
+}
+
 static enum err make_streams(struct outer *o, struct error *e)
 {
     enum err err = OK;
@@ -91,6 +101,9 @@ static enum err make_streams(struct outer *o, struct error *e)
         o->jail.err = frame_take_fd(&o->frame, JAIL_STDERR);
         if (o->jail.in < 0 || o->jail.out < 0 || o->jail.err < 0)
             return error_set(e, ERR_USAGE, "a plan for a terminal came without its three descriptors");
+        err = refuse_folder(o->jail.in, e);
+        err = err ? err : refuse_folder(o->jail.out, e);
+        err = err ? err : refuse_folder(o->jail.err, e);
     } else {
         err = make_pipe(&o->out, &o->jail.out, e);
         err = err ? err : make_pipe(&o->err, &o->jail.err, e);

@@ -18,6 +18,7 @@
 #include <sched.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -74,6 +75,11 @@ static const struct row rows[] = {
     /* other processes */
     {SYS_ptrace, ALWAYS, EPERM}, {SYS_process_vm_readv, ALWAYS, EPERM}, {SYS_process_vm_writev, ALWAYS, EPERM},
     {SYS_kcmp, ALWAYS, EPERM}, {NR_pidfd_getfd, ALWAYS, EPERM},
+    /* limits and priority of pid 1, which has the program's ids: without descriptors it could not watch CPU time */
+    {SYS_prlimit64, IS, EPERM, 0, 0xffffffff, 1}, {SYS_sched_setscheduler, IS, EPERM, 0, 0xffffffff, 1},
+    {SYS_sched_setattr, IS, EPERM, 0, 0xffffffff, 1}, {SYS_sched_setparam, IS, EPERM, 0, 0xffffffff, 1},
+    {SYS_sched_setaffinity, IS, EPERM, 0, 0xffffffff, 1}, {SYS_setpriority, IS, EPERM, 1, 0xffffffff, 1},
+    {SYS_setpriority, IS, EPERM, 0, 0xffffffff, PRIO_USER},
     /* large or old parts of the kernel */
     {SYS_bpf, ALWAYS, EPERM}, {SYS_perf_event_open, ALWAYS, EPERM}, {SYS_userfaultfd, ALWAYS, EPERM},
     {SYS_io_uring_setup, ALWAYS, ENOSYS}, {SYS_io_uring_enter, ALWAYS, ENOSYS},

@@ -3,26 +3,33 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/sys.h"
 
 static const uint64_t MIB = 1024 * 1024;
 
-enum err place_look(const char *work, struct place *ret, struct error *e)
+/* Whether `path` lies below `folder`; both real. */
+static bool lies_below(const char *path, const char *folder)
 {
-    struct stat st, state;
+    size_t n = strlen(folder);
+    return strncmp(path, folder, n) == 0 && path[n] == '/';
+}
+
+enum err place_look(const char *work, const char *state, struct place *ret, struct error *e)
+{
+    struct stat st;
     if (sys->fstatat(AT_FDCWD, work, &st, 0) < 0)
         return error_errno(e, errno, "cannot use the folder %s", work);
     if (!S_ISDIR(st.st_mode))
         return error_set(e, ERR_USAGE, "%s is not a folder", work);
-    *ret = (struct place){.work = work, .uid = st.st_uid, .gid = st.st_gid};
-    FD_CLEANUP int dir = sys->openat(AT_FDCWD, work, O_RDONLY | O_DIRECTORY, 0);
-    ret->has_state = dir >= 0 && sys->fstatat(dir, ".crannog", &state, AT_SYMLINK_NOFOLLOW) == 0;
-    return OK;
+    *ret = (struct place){.work = work, .uid = st.st_uid, .gid = st.st_gid, .state = state};
+    int n = snprintf(ret->cover, sizeof ret->cover, "%s/.crannog", work);
+    return n >= 0 && (size_t)n < sizeof ret->cover ? OK : error_set(e, ERR_LIMIT, "the path of the folder %.200s… is too long", work);
 }
 
-static struct slice environment[] = {
-    {"PATH=/usr/local/bin:/usr/bin:/bin", 33}, {"HOME=/tmp", 9}, {"TMPDIR=/tmp", 11}, {"LANG=C.UTF-8", 12}};
+static struct slice environment[] = {SLICE_INIT("PATH=/usr/local/bin:/usr/bin:/bin"), SLICE_INIT("HOME=/tmp"),
+                                     SLICE_INIT("TMPDIR=/tmp"), SLICE_INIT("LANG=C.UTF-8")};
 
 void place_plan(const struct place *p, bool writable, struct jail_plan *ret)
 {
@@ -34,11 +41,10 @@ void place_plan(const struct place *p, bool writable, struct jail_plan *ret)
     jail_plan_add_system(ret);
     jail_plan_add(ret, (struct jail_mount){.kind = JAIL_SCRATCH, .target = SLICE("/tmp"), .bytes = 256 * MIB});
     jail_plan_add(ret, (struct jail_mount){.kind = writable ? JAIL_WRITE : JAIL_READ, .source = work, .target = work});
-    if (p->has_state) {
-        static char cover[4096]; /* one plan is made at a time; its bytes are encoded before the next */
-        snprintf(cover, sizeof cover, "%s/.crannog", p->work);
-        jail_plan_add(ret, (struct jail_mount){.kind = JAIL_EMPTY, .target = slice_of(cover)});
-    }
+    /* Covered if it is there when the jail is made, not if it was there when somebody looked. */
+    jail_plan_add(ret, (struct jail_mount){.kind = JAIL_EMPTY, .target = slice_of(p->cover), .optional = true});
+    if (p->state && lies_below(p->state, p->work) && strcmp(p->state, p->cover) != 0)
+        jail_plan_add(ret, (struct jail_mount){.kind = JAIL_EMPTY, .target = slice_of(p->state)});
 }
 
 void place_command(const struct place *p, struct slice *argv, size_t n, uint64_t cpu_ms, uint64_t wall_ms, struct jail_plan *ret)

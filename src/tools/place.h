@@ -10,12 +10,14 @@
 struct place {
     const char *work; /* absolute path of the work folder, the same inside */
     uint32_t uid, gid; /* of its owner */
-    bool has_state;   /* a .crannog lies in it and is covered */
+    char cover[JAIL_PATH_MAX + 1]; /* its .crannog, which no jail shows, */
+    const char *state;             /* nor the state of the crannog at work, if that lies in it by another way; or NULL */
 };
 
-/* Looks at the folder. ERR_MISSING or ERR_USAGE (not a folder) with its name. */
-enum err MUST_USE place_look(const char *work, struct place *ret, struct error *e);
-/* A plan with the system's view, a scratch /tmp, and `work` read-only or writable; limits as for a short file tool. */
+/* Looks at the folder. `state` is the real path of the crannog's own .crannog (borrowed), or NULL. ERR_MISSING, ERR_USAGE (not a folder) or ERR_LIMIT (its path is too long) with its name. */
+enum err MUST_USE place_look(const char *work, const char *state, struct place *ret, struct error *e);
+/* A plan with the system's view, a scratch /tmp, and `work` read-only or writable; limits as for a short file tool. It
+   borrows *p. */
 void place_plan(const struct place *p, bool writable, struct jail_plan *ret);
 /* The same for a command: its words (borrowed), `cpu_ms` of CPU and `wall_ms` of time. */
 void place_command(const struct place *p, struct slice *argv, size_t n, uint64_t cpu_ms, uint64_t wall_ms, struct jail_plan *ret);

@@ -10,32 +10,30 @@ struct magic {
     const char *kind;
 };
 
-#define TEXT(literal) {("" literal), sizeof(literal) - 1} /* SLICE() is no constant */
-
 /* Beginnings by which file(1) and others know them; only kinds that people have among their papers. */
 static const struct magic MAGIC[] = {
-    {0, TEXT("%PDF-"), "a PDF"},
-    {0, TEXT("\x1f\x8b"), "gzip-compressed"},
-    {0, TEXT("PK\x03\x04"), "a ZIP archive (or an office document, an e-book)"},
-    {0, TEXT("\x7f" "ELF"), "a program (ELF)"},
-    {0, TEXT("\x89PNG\r\n\x1a\n"), "a PNG image"},
-    {0, TEXT("\xff\xd8\xff"), "a JPEG image"},
-    {0, TEXT("GIF87a"), "a GIF image"},
-    {0, TEXT("GIF89a"), "a GIF image"},
-    {0, TEXT("BZh"), "bzip2-compressed"},
-    {0, TEXT("\xfd" "7zXZ\0"), "xz-compressed"},
-    {0, TEXT("\x28\xb5\x2f\xfd"), "zstd-compressed"},
-    {0, TEXT("7z\xbc\xaf\x27\x1c"), "a 7z archive"},
-    {0, TEXT("SQLite format 3\0"), "an SQLite database"},
-    {0, TEXT("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), "an old office document"},
-    {0, TEXT("{\\rtf"), "an RTF document"},
-    {0, TEXT("RIFF"), "audio, video or an image (RIFF)"},
-    {0, TEXT("ID3"), "audio (MP3)"},
-    {0, TEXT("OggS"), "audio or video (Ogg)"},
-    {0, TEXT("GGUF"), "a model (GGUF)"},
-    {0, TEXT("\xff\xfe"), "UTF-16 text"},
-    {0, TEXT("\xfe\xff"), "UTF-16 text"},
-    {257, TEXT("ustar"), "a tar archive"},
+    {0, SLICE_INIT("%PDF-"), "a PDF"},
+    {0, SLICE_INIT("\x1f\x8b"), "gzip-compressed"},
+    {0, SLICE_INIT("PK\x03\x04"), "a ZIP archive (or an office document, an e-book)"},
+    {0, SLICE_INIT("\x7f" "ELF"), "a program (ELF)"},
+    {0, SLICE_INIT("\x89PNG\r\n\x1a\n"), "a PNG image"},
+    {0, SLICE_INIT("\xff\xd8\xff"), "a JPEG image"},
+    {0, SLICE_INIT("GIF87a"), "a GIF image"},
+    {0, SLICE_INIT("GIF89a"), "a GIF image"},
+    {0, SLICE_INIT("BZh"), "bzip2-compressed"},
+    {0, SLICE_INIT("\xfd" "7zXZ\0"), "xz-compressed"},
+    {0, SLICE_INIT("\x28\xb5\x2f\xfd"), "zstd-compressed"},
+    {0, SLICE_INIT("7z\xbc\xaf\x27\x1c"), "a 7z archive"},
+    {0, SLICE_INIT("SQLite format 3\0"), "an SQLite database"},
+    {0, SLICE_INIT("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), "an old office document"},
+    {0, SLICE_INIT("{\\rtf"), "an RTF document"},
+    {0, SLICE_INIT("RIFF"), "audio, video or an image (RIFF)"},
+    {0, SLICE_INIT("ID3"), "audio (MP3)"},
+    {0, SLICE_INIT("OggS"), "audio or video (Ogg)"},
+    {0, SLICE_INIT("GGUF"), "a model (GGUF)"},
+    {0, SLICE_INIT("\xff\xfe"), "UTF-16 text"},
+    {0, SLICE_INIT("\xfe\xff"), "UTF-16 text"},
+    {257, SLICE_INIT("ustar"), "a tar archive"},
 };
 
 /* The number of bytes of the character at p[0..n), 1 or more, and whether it is one; else those of the longest

@@ -24,6 +24,10 @@ mkdir sub && echo hello >sub/file
 check "--in is where it starts" sh -c 'test "$(crannog exec --in sub -- cat file)" = hello'
 refuses "the folder is read-only" 2 'ead-only' crannog exec --in sub -- sh -c 'echo x >file'
 check "words with blanks stay whole" sh -c 'test "$(crannog exec -- printf "<%s>" "a b" "" "c")" = "<a b><><c>"'
+crannog -C elsewhere/inner init >/dev/null && mkdir -p sub/.crannog && echo secret >sub/.crannog/file
+check "the state of the crannog at work is not seen in its folder" \
+  test -z "$(crannog -C elsewhere/inner exec -- sh -c 'ls -A elsewhere/inner/.crannog')"
+check "nor what another keeps in the folder itself" test -z "$(crannog exec --in sub -- ls -A .crannog)"
 check "ls shows the command" sh -c 'crannog ls | grep -q "done  *exec printf"'
 
 # Ctrl-C: ended, 130, and not booked at the hour that was reserved.

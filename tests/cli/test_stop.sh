@@ -59,6 +59,9 @@ ended "Ctrl-C twice" '\(130\|1\)' 'stopping'
 begin
 kill -9 "$pid"
 ended "kill -9" 137 'illed\|^exit'
+# As if somebody had asked it to stop in its last moment: that was for this process and stops no later one.
+python3 -c 'import sqlite3, sys
+with sqlite3.connect(sys.argv[1]) as db: db.execute("INSERT INTO request(run, verb, args) VALUES(1, \"stop\", \"{}\")")' "$CRANNOG/.crannog/journal.db"
 check "ls says how to go on" sh -c 'crannog ls | grep -q "interrupted, run it again"'
 rm long/sources/dog.txt
 refuses "it goes on; a source that vanished meanwhile is asked about" 4 'sources/dog.txt.*not there.*crannog answer' crannog run long/PLAN.md

@@ -261,6 +261,18 @@ static enum err processes(struct slice args, struct buf *reply, struct error *e)
     int fd = (int)syscall(SYS_pidfd_open, 1, 0);
     MUST(fd >= 0, "pid 1 can be named");
     REFUSED(syscall(NR_pidfd_getfd, fd, 3, 0), EPERM);
+    struct rlimit none = {0, 0}; /* pid 1 counts our CPU time: it must not be blinded or starved */
+    struct sched_param idle = {0};
+    REFUSED(prlimit(1, RLIMIT_NOFILE, &none, NULL), EPERM);
+    REFUSED(syscall(SYS_prlimit64, 0x100000001ul, RLIMIT_CPU, &none, NULL), EPERM);
+    REFUSED(sched_setscheduler(1, SCHED_IDLE, &idle), EPERM);
+    REFUSED(sched_setparam(1, &idle), EPERM);
+    REFUSED(syscall(SYS_sched_setattr, 1, &idle, 0), EPERM);
+    REFUSED(syscall(SYS_sched_setaffinity, 1, sizeof io, &io), EPERM);
+    REFUSED(setpriority(PRIO_PROCESS, 1, 19), EPERM);
+    REFUSED(setpriority(PRIO_PGRP, 1, 19), EPERM);
+    REFUSED(setpriority(PRIO_USER, 0, 19), EPERM);
+    MUST(setpriority(PRIO_PROCESS, 0, 19) == 0, "its own priority a process may lower");
     const int signals[] = {SIGKILL, SIGSTOP, SIGTERM, SIGSEGV, SIGCHLD};
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
         kill(1, signals[i]); /* is dropped: had it worked, no answer of ours would arrive */

@@ -445,6 +445,29 @@ static void test_terminal(void **state)
     close(in[0]), close(out[0]), close(out[1]);
 }
 
+/* J1: a folder as a descriptor would show all below it. */
+static void test_terminal_folder(void **state)
+{
+    (void)state;
+    struct jail_plan p = new_plan();
+    int folder = open("/", O_RDONLY | O_DIRECTORY), null = open("/dev/null", O_RDWR);
+    words[0] = SLICE("true");
+    p.nargv = 1;
+    p.terminal = true;
+    for (int i = 0; i < 3; i++) {
+        int stdio[3] = {null, null, null};
+        struct peer peer = PEER_INIT;
+        struct error e;
+        stdio[i] = folder;
+        assert_int_equal(jail_start(jail_path, &p, stdio, false, &peer, &e), OK);
+        struct jail_result r = finish(&peer);
+        assert_int_equal(r.how, JAIL_REFUSED);
+        assert_non_null(strstr(r.why, "folder"));
+        jail_result_release(&r);
+    }
+    close(folder), close(null);
+}
+
 /* ---- J3 ---- */
 
 static void test_network(void **state)
@@ -780,7 +803,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_kernel_is_closed), cmocka_unit_test(test_no_rights), cmocka_unit_test(test_ids),
         cmocka_unit_test(test_owners_on_disk), cmocka_unit_test(test_files_of_others),
         cmocka_unit_test(test_environment_and_input), cmocka_unit_test(test_inherited_descriptor),
-        cmocka_unit_test(test_terminal), cmocka_unit_test(test_network), cmocka_unit_test(test_daemons_end),
+        cmocka_unit_test(test_terminal), cmocka_unit_test(test_terminal_folder), cmocka_unit_test(test_network), cmocka_unit_test(test_daemons_end),
         cmocka_unit_test(test_dies_with_crannog_jail), cmocka_unit_test(test_timeout),
         cmocka_unit_test(test_cpu_limit), cmocka_unit_test(test_process_limit),
         cmocka_unit_test(test_memory_and_file_limits), cmocka_unit_test(test_output_is_bounded),

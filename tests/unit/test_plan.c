@@ -117,7 +117,7 @@ static const struct { const char *text, *error; } wrong[] = {
     {"- [ ] a: b\n  writes: x\n\n- [ ] a: c\n", "PLAN.md:4: two items have the name 'a'"},
     {"- [ ] a: b\n", "PLAN.md:1: an item without `writes:` needs an agent with tools, which this version does not have; say what "
                      "file it writes. Item 'a'"},
-    {ITEM WRITES "  colour: red\n", "PLAN.md:3: unknown key (writes, verify, needs, agent, model, budget, retries, ask are known): 'colour'"},
+    {ITEM WRITES "  colour: red\n", "PLAN.md:3: unknown key (writes, verify, needs, retries are known): 'colour'"},
     {ITEM WRITES "  Verify: x\n", "PLAN.md:3: a key is written in small letters, with a colon and a blank behind it, not 'Verify: x'"},
     {ITEM WRITES "  verify:x\n", "PLAN.md:3: a key is written in small letters, with a colon and a blank behind it, not 'verify:x'"},
     {ITEM WRITES "  verify : x\n", "PLAN.md:3: a key is written in small letters, with a colon and a blank behind it, not 'verify : x'"},
@@ -140,7 +140,7 @@ static const struct { const char *text, *error; } wrong[] = {
     {ITEM "  writes: n/{SRC.stm}.md\n", "PLAN.md:1: unknown variable '{SRC.stm}'"},
     {ITEM "  writes: n/{SCR}.md\n", "PLAN.md:1: unknown variable '{SCR}'"},
     {ITEM "  writes: n/{.md\n", "PLAN.md:1: unknown variable '{.md'"},
-    {"- [ ] a: b\n  writes: {SRC}\n", "PLAN.md:1: unknown variable '{SRC}'"},
+    {"- [ ] a: b\n  writes: {SRC}\n", "PLAN.md:1: a variable comes from \"for each `pattern` as NAME,\" at the start of the item's text; none gives '{SRC}'"},
     {ITEM WRITES "  verify: test -s {SRC.stm}\n", "PLAN.md:1: unknown variable '{SRC.stm}'"},
     {ITEM WRITES "  verify: test -s {SCR}\n", "PLAN.md:1: unknown variable '{SCR}'"},
     {"- [ ] a: for each `s/*` as SRC, say what {SRC.stm} is\n" WRITES, "PLAN.md:1: unknown variable '{SRC.stm}'"},
