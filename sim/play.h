@@ -139,7 +139,7 @@ struct play {
     uint32_t nanswers;
     /* counters that the driver prints: what the seeds really exercised */
     struct {
-        uint64_t events, steps, landings, conflicts, edits, lost, cancelled, failed, poisoned, blocked, stopped, full, replaced, errors,
+        uint64_t events, landings, conflicts, edits, lost, cancelled, failed, poisoned, blocked, stopped, full, replaced, errors,
             fenced, replans, refused_replans, answers, large, done;
     } seen;
     char violation[700];

@@ -153,6 +153,12 @@ static bool idle(const struct stage_set *t)
     return t->g.ndone == 0;
 }
 
+static bool has_reserve(void)
+{
+    struct stat st;
+    return sys->fstatat(AT_FDCWD, PLAY_CRANNOG "/.crannog/reserve", &st, 0) == 0 && st.st_size >= RESERVE_OF_PLAY;
+}
+
 static _Noreturn void no_rest(const struct stage_set *t)
 {
     BUF_CLEANUP struct buf how = BUF_INIT(400);
@@ -171,7 +177,10 @@ static bool turn_all(struct stage_set *t, unsigned *turns)
     bool more = true;
     while (more) {
         struct error e = {0};
+        bool reserve = t->p->narrow && has_reserve();
         enum err err = engine_turn(&t->g, &more, &e);
+        CHECK(t->p, err != ERR_NO_SPACE || !reserve || sim_failed(t->w), "I4", "the disk is full and the reserve does not help: %s",
+              e.text);
         if (err && !excused(t))
             play_fail(t->p, "I4", "a turn fails: %s", e.text);
         if (err) {
