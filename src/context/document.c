@@ -25,8 +25,44 @@ static struct slice link_in(struct slice word)
     return slice_sub(word, at, end - at);
 }
 
+/* How many bytes of a control character stand at the start of s (C0 but line break and tab, DEL, C1), or 0. They would
+   act on the terminal of whoever reads the document, and a NUL makes it no text. */
+static size_t control_at(struct slice s)
+{
+    unsigned char c = (unsigned char)s.p[0];
+    if (c == 0xc2 && s.n > 1 && (unsigned char)s.p[1] < 0xa0)
+        return 2;
+    return (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f;
+}
+
+/* A path as it may stand on one line of a document: a name may hold line breaks and anything else. */
+static void add_path(struct slice path, struct buf *out)
+{
+    for (size_t i = 0; i < path.n; i++) {
+        unsigned char c = (unsigned char)path.p[i];
+        size_t n = c == '\n' || c == '\t' ? 1 : control_at(slice_sub(path, i, path.n));
+        if (!n)
+            buf_add_char(out, path.p[i]);
+        for (; n; i += --n ? 1 : 0)
+            buf_addf(out, "\\x%02x", (unsigned char)path.p[i]);
+    }
+}
+
+static void add_without_controls(struct slice s, struct buf *out)
+{
+    for (size_t i = 0, n; i < s.n; i += n ? n : 1) {
+        n = control_at(slice_sub(s, i, s.n));
+        if (!n)
+            buf_add_char(out, s.p[i]);
+    }
+}
+
 void document_without_invented_links(struct slice answer, struct slice source, struct buf *out)
 {
+    BUF_CLEANUP struct buf clean = BUF_INIT(DOCUMENT_BYTES_MAX);
+    add_without_controls(answer, &clean);
+    out->failed |= clean.failed;
+    answer = buf_slice(&clean);
     for (size_t i = 0; i < answer.n;) {
         size_t n = 0;
         while (i + n < answer.n && !is_blank(answer.p[i + n]))
@@ -45,12 +81,25 @@ static void add_reference(const struct hash *h, struct slice path, struct buf *o
 {
     char hex[HASH_HEX + 1];
     hash_hex(h, hex);
-    buf_addf(out, "    %s  %.*s\n", hex, SLICE_ARG(path));
+    buf_addf(out, "    %s  ", hex);
+    add_path(path, out);
+    buf_add_text(out, "\n");
+}
+
+/* The heading of a reference is set by the runtime only: of a line of the answer that begins so, the mark goes. */
+static void add_body(struct slice answer, struct buf *out)
+{
+    struct slice heading = slice_trim(slice_of(SOURCE_HEADING)), line;
+    for (struct slice rest = answer; rest.n; buf_add(out, line)) {
+        size_t end = slice_index(rest, '\n');
+        line = slice_sub(slice_sub(rest, 0, end + 1), slice_starts(rest, heading) ? 3 : 0, rest.n);
+        rest = slice_sub(rest, end + 1, rest.n);
+    }
 }
 
 void document_note(struct slice answer, const struct line *l, struct buf *out)
 {
-    buf_add(out, slice_trim(answer));
+    add_body(slice_trim(answer), out);
     buf_add_text(out, "\n");
     if (l->source.n) {
         buf_addf(out, "%s\n", SOURCE_HEADING);
@@ -96,9 +145,12 @@ void document_gathered(const struct run_state *r, uint32_t item, const struct sl
         const struct line *l = &it->pieces[i], *writer = run_writer_of(r, l->source);
         if (l->stage != STAGE_DONE || !l->source.n)
             continue;
-        buf_addf(out, "\n[%zu] from %.*s", ++n, SLICE_ARG(l->source));
-        if (writer && writer->source.n)
-            buf_addf(out, ", made from %.*s", SLICE_ARG(writer->source));
+        buf_addf(out, "\n[%zu] from ", ++n);
+        add_path(l->source, out);
+        if (writer && writer->source.n) {
+            buf_add_text(out, ", made from ");
+            add_path(writer->source, out);
+        }
         buf_add_text(out, "\n\n");
         add_reference(&l->source_hash, l->source, out);
         if (writer && writer->source.n)
