@@ -4,7 +4,9 @@
  * The arguments in the intent decide everything that happens here (A1); the replies come from inside a jail and are
  * outside bytes.
  */
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/sys.h"
@@ -158,13 +160,20 @@ enum err tool_start(struct engine *g, struct run *r, const struct open_step *o, 
     BUF_CLEANUP struct buf message = BUF_INIT(JAIL_PLAN_MAX);
     struct place place;
     struct jail_plan plan;
-    char *work = arena_str(&a, r->state.work);
+    char state[PATH_MAX], *work = arena_str(&a, r->state.work);
     struct slice *words = arena_array(&a, JAIL_WORDS_MAX, sizeof *words);
     if (!work || !words)
         return error_set(e, ERR_MEMORY, "no memory for a tool call");
     enum err err = json_parse(o->args, &args, e);
     if (!err)
         err = place_look(work, &place, e);
+    if (!err && (place.dev != r->state.work_dev || place.ino != r->state.work_ino))
+        err = error_set(e, ERR_CONFLICT, "%.160s is not the folder that this run began in (it was moved, or another one put in "
+                        "its place): put it back, or start anew with --again", work);
+    if (!err && m->meters && realpath(m->meters, state) && strrchr(state, '/')) {
+        *strrchr(state, '/') = '\0';
+        place.state = state;
+    }
     if (!err)
         err = stage_plan(g, o, args, &place, words, &message, &plan, e);
     if (!err)
@@ -280,6 +289,8 @@ static void done_look(struct completion *c, struct engine *g, const struct run *
     const char *what = NULL;
     if (look.stamp.type == STAMP_OTHER)
         what = "is not a plain file and is left alone";
+    else if (look.stamp.type == STAMP_FILE && !look.has_content) /* it could not be brought back */
+        what = "is too large to be kept in the journal and is left alone; to replace it, move it away first";
     else if (look.stamp.type == STAMP_FILE && !l->replace &&
              !(landed_last(g->store, r->state.work_dev, r->state.work_ino, l->target, &ours) && hash_eq(&ours, &look.stamp.hash)))
         what = "was there before or was edited since, and is kept as it is";

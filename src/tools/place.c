@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/sys.h"
 
@@ -15,7 +16,7 @@ enum err place_look(const char *work, struct place *ret, struct error *e)
         return error_errno(e, errno, "cannot use the folder %s", work);
     if (!S_ISDIR(st.st_mode))
         return error_set(e, ERR_USAGE, "%s is not a folder", work);
-    *ret = (struct place){.work = work, .uid = st.st_uid, .gid = st.st_gid};
+    *ret = (struct place){.work = work, .uid = st.st_uid, .gid = st.st_gid, .dev = st.st_dev, .ino = st.st_ino};
     FD_CLEANUP int dir = sys->openat(AT_FDCWD, work, O_RDONLY | O_DIRECTORY, 0);
     ret->has_state = dir >= 0 && sys->fstatat(dir, ".crannog", &state, AT_SYMLINK_NOFOLLOW) == 0;
     return OK;
@@ -39,6 +40,9 @@ void place_plan(const struct place *p, bool writable, struct jail_plan *ret)
         snprintf(cover, sizeof cover, "%s/.crannog", p->work);
         jail_plan_add(ret, (struct jail_mount){.kind = JAIL_EMPTY, .target = slice_of(cover)});
     }
+    size_t n = strlen(p->work);
+    if (p->state && strncmp(p->state, p->work, n) == 0 && p->state[n] == '/')
+        jail_plan_add(ret, (struct jail_mount){.kind = JAIL_EMPTY, .target = slice_of(p->state), .optional = true});
 }
 
 void place_command(const struct place *p, struct slice *argv, size_t n, uint64_t cpu_ms, uint64_t wall_ms, struct jail_plan *ret)

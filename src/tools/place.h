@@ -10,7 +10,9 @@
 struct place {
     const char *work; /* absolute path of the work folder, the same inside */
     uint32_t uid, gid; /* of its owner */
+    uint64_t dev, ino; /* which folder it is, whatever lies at the path later */
     bool has_state;   /* a .crannog lies in it and is covered */
+    const char *state; /* absolute path of the crannog's own .crannog: covered too where it lies deeper; may be NULL */
 };
 
 /* Looks at the folder. ERR_MISSING or ERR_USAGE (not a folder) with its name. */
