@@ -194,8 +194,18 @@ static void send_waiting(struct engine *g)
         struct infer_job *job = &m->calls[i];
         if (!job->id || job->sent)
             continue;
-        if (frame_send(m->infer.socket, job->stage == STAGE_MEASURE ? INFER_MEASURE : INFER_GENERATE, job->id, &job->out, NULL))
+        struct error e = {0};
+        enum err err = frame_send(m->infer.socket, job->stage == STAGE_MEASURE ? INFER_MEASURE : INFER_GENERATE, job->id, &job->out, &e);
+        if (err == ERR_BUSY || err == ERR_GONE)
             return; /* full: when it has read; dead: the receive will say so */
+        if (err) { /* no memory for it, say: nothing will come that could wake us */
+            struct completion c = {.key = job->key, .outcome = OUTCOME_FAILED};
+            snprintf(c.why, sizeof c.why, "%.200s", e.text);
+            outgoing_release(&job->out);
+            job->id = 0;
+            engine_complete(g, &c);
+            continue;
+        }
         outgoing_release(&job->out);
         job->sent = true;
         if (job->stage != STAGE_MEASURE)
@@ -357,6 +367,12 @@ static struct slice whole_sentences(struct slice s)
     return s;
 }
 
+/* A number of crannog-infer's, which may be any. What is past a reservation is cut to it, never read as negative. */
+static int64_t amount(uint64_t n)
+{
+    return n < INT64_MAX ? (int64_t)n : INT64_MAX;
+}
+
 static void generated(struct engine *g, struct frame *f, const struct infer_job *job, struct completion *c)
 {
     struct error e;
@@ -364,8 +380,8 @@ static void generated(struct engine *g, struct frame *f, const struct infer_job 
     uint64_t in = message_get_u64(f->message, INFER_IN, 0), out = message_get_u64(f->message, INFER_OUT, 0);
     uint64_t prefill = message_get_u64(f->message, INFER_PREFILL_NS, 0), decode = message_get_u64(f->message, INFER_DECODE_NS, 0);
     uint64_t stop = message_get_u64(f->message, INFER_STOP, 0);
-    c->used = (struct amounts){.n = {[UNIT_TOKENS] = (int64_t)(in + out), [UNIT_CALLS] = 1,
-                                     [UNIT_CPU_NS] = (int64_t)message_get_u64(f->message, INFER_CPU_NS, 0)}};
+    c->used = (struct amounts){.n = {[UNIT_TOKENS] = amount(in + out < in ? UINT64_MAX : in + out), [UNIT_CALLS] = 1,
+                                     [UNIT_CPU_NS] = amount(message_get_u64(f->message, INFER_CPU_NS, 0))}};
     if (prefill && decode) {
         g->live.in_per_s = (double)in * 1e9 / (double)prefill;
         g->live.out_per_s = (double)out * 1e9 / (double)decode;
@@ -414,7 +430,7 @@ static void measured(struct frame *f, struct completion *c)
         c->final = true;
         snprintf(c->why, sizeof c->why, "the document is too long: %zu parts, at most %d are read", json_count(cuts), RUN_PARTS_MAX);
     }
-    c->used.n[UNIT_CPU_NS] = (int64_t)message_get_u64(f->message, INFER_CPU_NS, 0);
+    c->used.n[UNIT_CPU_NS] = amount(message_get_u64(f->message, INFER_CPU_NS, 0));
 }
 
 static void failed(struct frame *f, struct completion *c)
@@ -503,6 +519,8 @@ static void answered(struct engine *g, struct frame *f)
         measured(f, &c);
     else
         failed(f, &c);
+    if (f->type == INFER_FAILED && m->meter_path.n) /* the meter tells what it had used until then */
+        (void)!meter_read(buf_str(&m->meter_path), &job->key, &c.used);
     job->id = 0;
     engine_complete(g, &c);
 }
