@@ -38,7 +38,9 @@ static enum err make_file(struct cli *c, const char *rest, const char *text, str
     enum err err = path_in(c, rest, &path, e);
     if (err || sys->fstatat(AT_FDCWD, buf_str(&path), &st, 0) == 0)
         return err;
-    return sys_replace_file(AT_FDCWD, buf_str(&path), slice_of(text), 0644, e);
+    err = sys_replace_file(AT_FDCWD, buf_str(&path), slice_of(text), 0644, e);
+    /* two first commands at once: the other one has made it, and taken our temporary with it */
+    return err && sys->fstatat(AT_FDCWD, buf_str(&path), &st, 0) == 0 ? OK : err;
 }
 
 enum err cli_make_crannog(struct cli *c, struct error *e)

@@ -27,8 +27,31 @@ static struct slice link_in(struct slice word)
     return slice_sub(word, at, end - at);
 }
 
+/* How many bytes of a control character stand at the start of s (C0 but line break and tab, DEL, C1), or 0. They would
+   act on the terminal of whoever reads the document, and a NUL makes it no text. */
+static size_t control_at(struct slice s)
+{
+    unsigned char c = (unsigned char)s.p[0];
+    if (c == 0xc2 && s.n > 1 && (unsigned char)s.p[1] < 0xa0)
+        return 2;
+    return (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f;
+}
+
+static void add_without_controls(struct slice s, struct buf *out)
+{
+    for (size_t i = 0, n; i < s.n; i += n ? n : 1) {
+        n = control_at(slice_sub(s, i, s.n));
+        if (!n)
+            buf_add_char(out, s.p[i]);
+    }
+}
+
 void document_without_invented_links(struct slice answer, struct slice source, struct buf *out)
 {
+    BUF_CLEANUP struct buf clean = BUF_INIT(DOCUMENT_BYTES_MAX);
+    add_without_controls(answer, &clean);
+    out->failed |= clean.failed;
+    answer = buf_slice(&clean);
     for (size_t i = 0; i < answer.n;) {
         size_t n = 0;
         while (i + n < answer.n && !is_blank(answer.p[i + n]))

@@ -147,8 +147,8 @@ static void shell_step(struct shell *sh, struct slice t, size_t i)
         return;
     if (sh->within == '\'' || (sh->within == '"' && c == '"'))
         sh->within = c == sh->within ? 0 : sh->within;
-    else if (c == '`' || (sh->within && c == '(' && before == '$'))
-        sh->within = 'x';
+    else if (c == '`' || (sh->within && c == '(' && before == '$') || (c == '(' && before == '(' && i > 1 && t.p[i - 2] == '$'))
+        sh->within = 'x'; /* in arithmetic, $((, quotes do not quote */
     else if (!sh->within && c == '\'')
         sh->within = before == '$' ? 'x' : c;
     else if (!sh->within && c == '"')

@@ -357,6 +357,12 @@ static struct slice whole_sentences(struct slice s)
     return s;
 }
 
+/* A number of crannog-infer's, which may be any. What is past a reservation is cut to it, never read as negative. */
+static int64_t amount(uint64_t n)
+{
+    return n < INT64_MAX ? (int64_t)n : INT64_MAX;
+}
+
 /* What came whole is taken, also where somebody had asked to stop meanwhile: it is there, and paid for. */
 static void generated(struct engine *g, struct frame *f, struct completion *c)
 {
@@ -365,8 +371,8 @@ static void generated(struct engine *g, struct frame *f, struct completion *c)
     uint64_t in = message_get_u64(f->message, INFER_IN, 0), out = message_get_u64(f->message, INFER_OUT, 0);
     uint64_t prefill = message_get_u64(f->message, INFER_PREFILL_NS, 0), decode = message_get_u64(f->message, INFER_DECODE_NS, 0);
     uint64_t stop = message_get_u64(f->message, INFER_STOP, 0);
-    c->used = (struct amounts){.n = {[UNIT_TOKENS] = (int64_t)(in + out), [UNIT_CALLS] = 1,
-                                     [UNIT_CPU_NS] = (int64_t)message_get_u64(f->message, INFER_CPU_NS, 0)}};
+    c->used = (struct amounts){.n = {[UNIT_TOKENS] = amount(in + out < in ? UINT64_MAX : in + out), [UNIT_CALLS] = 1,
+                                     [UNIT_CPU_NS] = amount(message_get_u64(f->message, INFER_CPU_NS, 0))}};
     if (prefill > READ_NS_MIN) /* less was nearly all in the cache, and says nothing of its speed */
         g->live.in_per_s = (double)in * 1e9 / (double)prefill;
     if (decode)
@@ -415,7 +421,7 @@ static void measured(struct frame *f, struct completion *c)
         c->final = true;
         snprintf(c->why, sizeof c->why, "the document is too long: %zu parts, at most %d are read", json_count(cuts), RUN_PARTS_MAX);
     }
-    c->used.n[UNIT_CPU_NS] = (int64_t)message_get_u64(f->message, INFER_CPU_NS, 0);
+    c->used.n[UNIT_CPU_NS] = amount(message_get_u64(f->message, INFER_CPU_NS, 0));
 }
 
 /* Its code says what it means: what was stopped is done again, what there was no memory for is tried again, and the
@@ -505,6 +511,8 @@ static void answered(struct engine *g, struct frame *f)
         measured(f, &c);
     else
         failed(f, &c);
+    if (f->type == INFER_FAILED && m->meter_path.n) /* the meter tells what it had used until then */
+        (void)!meter_read(buf_str(&m->meter_path), &job->key, &c.used);
     job->id = 0;
     engine_complete(g, &c);
 }

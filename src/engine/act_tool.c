@@ -4,7 +4,9 @@
  * The arguments in the intent decide everything that happens here (A1); the replies come from inside a jail and are
  * outside bytes.
  */
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -167,6 +169,9 @@ enum err tool_start(struct engine *g, struct run *r, const struct open_step *o, 
     enum err err = json_parse(o->args, &args, e);
     if (!err)
         err = place_look(work, m->state, &place, e);
+    if (!err && (place.dev != r->state.work_dev || place.ino != r->state.work_ino))
+        err = error_set(e, ERR_CONFLICT, "%.160s is not the folder that this run began in (it was moved, or another one put in "
+                        "its place): put it back, or start anew with --again", work);
     if (!err)
         err = stage_plan(g, o, args, &place, words, &message, &plan, e);
     if (!err)
@@ -306,6 +311,8 @@ static void done_look(struct completion *c, struct engine *g, const struct run *
         what = "is a folder, a link or a device, which is never replaced; move it away, then answer replace, or keep it and go on";
     else if (look.stamp.type == STAMP_FILE && look.stamp.links > 1)
         what = "has several names (hard links) and is never replaced; move it away, then answer replace, or keep it and go on";
+    else if (look.stamp.type == STAMP_FILE && !look.has_content) /* it could not be brought back */
+        what = "is too large to be kept in the journal and is left alone; to replace it, move it away first";
     else if (look.stamp.type == STAMP_FILE && !replace &&
              !(landed_last(g->store, r->state.work_dev, r->state.work_ino, l->target, &ours) && hash_eq(&ours, &look.stamp.hash)))
         what = "was there before or was edited since; keep it and go on, or replace it";

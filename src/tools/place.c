@@ -23,7 +23,7 @@ enum err place_look(const char *work, const char *state, struct place *ret, stru
         return error_errno(e, errno, "cannot use the folder %s", work);
     if (!S_ISDIR(st.st_mode))
         return error_set(e, ERR_USAGE, "%s is not a folder", work);
-    *ret = (struct place){.work = work, .uid = st.st_uid, .gid = st.st_gid, .state = state};
+    *ret = (struct place){.work = work, .uid = st.st_uid, .gid = st.st_gid, .dev = st.st_dev, .ino = st.st_ino, .state = state};
     int n = snprintf(ret->cover, sizeof ret->cover, "%s/.crannog", work);
     return n >= 0 && (size_t)n < sizeof ret->cover ? OK : error_set(e, ERR_LIMIT, "the path of the folder %.200s… is too long", work);
 }

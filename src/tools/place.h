@@ -9,6 +9,7 @@
 
 struct place {
     const char *work; /* absolute path of the work folder, the same inside */
+    uint64_t dev, ino; /* of the folder itself */
     uint32_t uid, gid; /* of its owner */
     char cover[JAIL_PATH_MAX + 1]; /* its .crannog, which no jail shows, */
     const char *state;             /* nor the state of the crannog at work, if that lies in it by another way; or NULL */

@@ -320,7 +320,7 @@ static void test_a_variable_within_quotes_is_refused(void **state)
     static const char *const commands[] = {
         "test '{SRC}'", "test \"{SRC}\"", "test \"$(cat {SRC})\"", "test `cat {SRC}`", "test \\{SRC}", "test ${SRC}", "true # {SRC}",
         "test \"`cat \"x\"` {SRC}\"", "test \"$(echo \"a\" {SRC})\"", "test $'a\\'{SRC}'", "test 'a'\"b\"'{SRC}'", "test \"\\\"{SRC}\"",
-        "true;#{SRC}",
+        "true;#{SRC}", "test $(({SRC})) = 1", "X=1; echo $(( X + {SRC} ))",
     };
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         BUF_CLEANUP struct buf b = BUF_INIT(10000);
