@@ -4,7 +4,6 @@
  * The arguments in the intent decide everything that happens here (A1); the replies come from inside a jail and are
  * outside bytes.
  */
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
