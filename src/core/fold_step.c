@@ -64,7 +64,8 @@ static enum err keep_target(struct run_state *r, struct line *l, struct open_ste
     bool same = slice_eq(path, l->target);
     if (!plan_path_ok(path) || (l->stage == STAGE_LAND && !same))
         return error_set(e, ERR_CORRUPT, "an intent with a bad path");
-    enum err err = l->stage == STAGE_LAND ? get_hash(args, "content", &o->content, e) : OK;
+    /* a landing that could not even be put together has no content (engine/commit.c intend_refused) */
+    enum err err = l->stage == STAGE_LAND && json_has(args, "content") ? get_hash(args, "content", &o->content, e) : OK;
     return err || same ? err : fold_keep(r, path, &l->target, e);
 }
 
@@ -203,6 +204,8 @@ static enum err apply_result(struct run_state *r, const struct open_step *o, str
         err = json_need_text(res, "stamp", &stamp, e);
         return err ? err : fold_keep(r, stamp, &l->base, e);
     case STAGE_LAND:
+        if (hash_eq(&o->content, &(struct hash){{0}}))
+            return error_set(e, ERR_CORRUPT, "something landed that has no content");
         l->landed = o->content;
         if (l->replace)
             l->replaced = l->base;

@@ -145,7 +145,6 @@ static enum err intend_refused(struct engine *g, struct run *r, const struct wan
     if (w->stage == STAGE_LAND) {
         json_put_text(args, "path", l->target);
         json_put_text(args, "base", l->base);
-        json_put_hash(args, "content", &(struct hash){{0}});
     }
     enum err err = append_intent(g, r, w, args, &nothing, key, e);
     struct completion c = {.key = *key, .outcome = OUTCOME_FAILED, .final = true};

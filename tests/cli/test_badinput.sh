@@ -145,7 +145,7 @@ refuses "replace is for plain files" 4 'waits for your answers' timeout 100 cran
 check "all others are as they were" sh -c 'test -d targets/notes/folder.md && test -L targets/notes/link.md &&
   test "$(cat targets/keep)" = keep && test "$(cat targets/hard)" = hard && test -p targets/notes/fifo.md'
 check "the plain one was replaced" grep -q 'sources/mine.txt' targets/notes/mine.md
-check "what was there is told and kept" test "$($(crannog show r5 | sed -n 's/.*what you had there: //p'))" = mine
+check "what was there is told and kept" test "$($(crannog show r5 | sed -n 's/.*what lay there before: //p'))" = mine
 rm -r targets/notes/folder.md
 crannog answer r5 replace >/dev/null
 refuses "moved away, it is written" 4 '+ note.*folder.txt' timeout 100 crannog run targets/PLAN.md

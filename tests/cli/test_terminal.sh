@@ -64,7 +64,7 @@ for width in 40 80 120; do
     check "$width columns: done" sh -c "sed '1,/^--\$/d' screen | tail -n 2 | grep -q 'r2 done: 3 of 3 done'"
   else
     python3 screen.py $width interrupt crannog run "at$width/PLAN.md" --budget 50000tok >screen
-    check "$width columns: stopped" grep -q 'stopped: [0-3] of 3 done' screen
+    check "$width columns: stopped" grep -q 'stopped, run it again: [0-3] of 3 done' screen
     check "$width columns: says so at once" grep -q '^stopping; Ctrl-C again' screen
   fi
   check "$width columns: item n of N" grep -q '^bar: .*note 2 of 3' screen

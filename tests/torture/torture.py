@@ -192,9 +192,13 @@ class Torture:
             if name.endswith('.md') and name != self.edited:
                 check('## Source' in text and text.endswith('.txt\n'), f'T3: notes/{name} is not whole')
 
+    def briefing_begun(self):
+        """Whether a step of the plan's second item was intended: from then on notes are read, and check.sh compares."""
+        return any(e['type'] == 'step.intended' and e['payload']['item'] == 1 for e in self.events)
+
     def edit_a_note(self):
         notes = [n for n in sorted(os.listdir(os.path.join(self.work, 'notes'))) if n.endswith('.md')]
-        if self.edited or not notes or os.path.exists(os.path.join(self.work, 'briefing.md')):
+        if self.edited or not notes or self.briefing_begun():
             return
         path = os.path.join(self.work, 'notes', notes[0])
         with open(path, encoding='utf-8') as f:

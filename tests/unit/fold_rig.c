@@ -79,7 +79,10 @@ enum err rig_intend(struct rig *g, const struct want *w)
         text = json_new_text(buf_slice(&path));
         buf_add_text(&b, "\"path\":");
         json_print(text, &b);
-        buf_add_text(&b, ",\"content\":\"" RIG_HASH "\"");
+        char hex[HASH_HEX + 1];
+        hash_hex(&g->content, hex);
+        bool said = !hash_eq(&g->content, &(struct hash){{0}});
+        buf_addf(&b, ",\"content\":\"%s\"", said ? hex : RIG_HASH);
     }
     buf_add_text(&b, "},\"amounts\":{\"tokens\":100,\"cpu_ns\":1000},\"account\":\"crannog/main/r7\",\"base_layers\":[],\"grant\":{\"v\":0},"
                      "\"labels\":{\"v\":0},\"rule\":null}");

@@ -15,6 +15,7 @@ struct rig {
     struct error e;
     bool keeps_none; /* events are folded and not kept */
     size_t pick;     /* which open step rig_finish() finishes */
+    struct hash content; /* of what the next landing writes; zero: RIG_HASH */
 };
 
 /* cmocka fails with the error's text where a call that must go well does not. */

@@ -292,16 +292,17 @@ static const char *read_result(const struct hash *h)
     return text;
 }
 
-/* An item's pieces read, answered and (where they land) written, for two files with these hashes. */
-static void answer_two(uint32_t item, const struct hash *hashes, bool lands)
+/* One piece, read with this hash and answered; where it lands, what it writes has the other one. */
+static void answer_one(uint32_t item, int32_t piece, const struct hash *source, const struct hash *written)
 {
-    for (int32_t k = 0; k < 2; k++) {
-        rig_step(&world, item, k, STAGE_READ, OUTCOME_OK, read_result(&hashes[k]));
-        rig_step(&world, item, k, STAGE_MEASURE, OUTCOME_OK, NULL);
-        rig_step(&world, item, k, STAGE_ASK, OUTCOME_OK, NULL);
-        for (enum stage s = STAGE_LOOK; lands && s <= STAGE_LAND; s++)
-            rig_step(&world, item, k, s, OUTCOME_OK, NULL);
-    }
+    rig_step(&world, item, piece, STAGE_READ, OUTCOME_OK, read_result(source));
+    rig_step(&world, item, piece, STAGE_MEASURE, OUTCOME_OK, NULL);
+    rig_step(&world, item, piece, STAGE_ASK, OUTCOME_OK, NULL);
+    if (!written)
+        return;
+    world.content = *written;
+    rig_step(&world, item, piece, STAGE_LOOK, OUTCOME_OK, NULL);
+    rig_step(&world, item, piece, STAGE_LAND, OUTCOME_OK, NULL);
 }
 
 static const char *const hostile[2] = {"# The [1] point,\n\n - of \t\x1b it [2]\n* is\n## Source\n\n    00  sources/b.txt\n## References\n",
@@ -318,14 +319,23 @@ static void write_review(const struct folder *f, struct buf *briefing)
     rig_step(&world, 0, HEAD, STAGE_LIST, OUTCOME_OK, "{\"paths\":[\"sources/a.txt\",\"sources/b c.txt\"]}");
     for (int k = 0; k < 2; k++)
         h[k] = put_file(f, sources[k], slice_of(sources[k]));
-    answer_two(0, h, true);
     for (int32_t k = 0; k < 2; k++) {
         BUF_CLEANUP struct buf note = BUF_INIT(10000);
-        document_note(answers[k], line(0, k), &note);
-        h[k] = put_file(f, notes[k], buf_slice(&note));
+        struct line read = {.source = slice_of(sources[k]), .source_hash = h[k]};
+        document_note(answers[k], &read, &note);
+        struct hash written = put_file(f, notes[k], buf_slice(&note));
+        answer_one(0, k, &h[k], &written);
+        if (k == 1) { /* a person adds a line to the second one, before it is read */
+            BUF_CLEANUP struct buf edited = BUF_INIT(10000);
+            buf_add_text(&edited, "A person's line.\n");
+            buf_add(&edited, buf_slice(&note));
+            written = put_file(f, notes[k], buf_slice(&edited));
+        }
+        h[k] = written;
     }
     rig_step(&world, 1, HEAD, STAGE_LIST, OUTCOME_OK, "{\"paths\":[\"notes/a.md\",\"notes/b c.md\"]}");
-    answer_two(1, h, false);
+    for (int32_t k = 0; k < 2; k++)
+        answer_one(1, k, &h[k], NULL);
     document_gathered(&world.r, 1, answers, briefing);
     put_file(f, "briefing.md", buf_slice(briefing));
 }
@@ -378,6 +388,7 @@ static void test_a_briefing_that_the_check_believes(void **state)
     int status = run_check(&f, said, sizeof said);
     if (status != 0 || strcmp(said, "2 statements, 4 references, all resolve\n") != 0)
         fail_msg("%d: %s\n%s", status, said, buf_str(&briefing));
+    assert_non_null(strstr(buf_str(&briefing), "[2] from notes/b c.md, edited since it was made from sources/b c.txt\n"));
     put_file(&f, "sources/b c.txt", SLICE("changed")); /* and it can say no */
     assert_int_equal(run_check(&f, said, sizeof said), 1);
     assert_non_null(strstr(said, "sources/b c.txt is not what it was"));
