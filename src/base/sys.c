@@ -75,6 +75,16 @@ static int real_renameat2(int olddir, const char *old, int newdir, const char *n
     return renameat2(olddir, old, newdir, new, flags);
 }
 
+static int real_fchmodat(int dir, const char *path, mode_t mode)
+{
+    return fchmodat(dir, path, mode, 0);
+}
+
+static ssize_t real_copy_file_range(int in, off_t *in_at, int out, off_t *out_at, size_t n)
+{
+    return copy_file_range(in, in_at, out, out_at, n, 0);
+}
+
 /* Standard input reads as empty: a program that asks there must not eat what a person types to crannog. */
 static void empty_stdin(void)
 {
@@ -156,6 +166,8 @@ const struct sys sys_real = {
     .realloc = real_realloc, .openat = real_openat, .read = read, .write = write, .pread = pread,
     .openat2 = real_openat2, .fchmod = fchmod, .fchown = fchown,
     .ftruncate = ftruncate, .fsync = fsync, .syncfs = syncfs, .fstatat = fstatat, .mkdirat = mkdirat,
+    .readlinkat = readlinkat, .symlinkat = symlinkat, .linkat = linkat, .mknodat = mknodat, .fchmodat = real_fchmodat,
+    .utimensat = utimensat, .copy_file_range = real_copy_file_range,
     .unlinkat = unlinkat, .renameat2 = real_renameat2, .fallocate = fallocate, .flock = flock,
     .random = real_random, .socketpair = real_socketpair, .sendmsg = sendmsg, .recvmsg = recvmsg, .poll = poll,
     .spawn = real_spawn,
@@ -199,6 +211,13 @@ FAULTY(SYS_FAULT_FILE, int, fsync, (int fd), (fd))
 FAULTY(SYS_FAULT_FILE, int, syncfs, (int fd), (fd))
 FAULTY(SYS_FAULT_FILE, int, fstatat, (int d, const char *p, struct stat *s, int f), (d, p, s, f))
 FAULTY(SYS_FAULT_FILE, int, mkdirat, (int d, const char *p, mode_t m), (d, p, m))
+FAULTY(SYS_FAULT_FILE, ssize_t, readlinkat, (int d, const char *p, char *r, size_t n), (d, p, r, n))
+FAULTY(SYS_FAULT_FILE, int, symlinkat, (const char *t, int d, const char *p), (t, d, p))
+FAULTY(SYS_FAULT_FILE, int, linkat, (int a, const char *o, int b, const char *n, int f), (a, o, b, n, f))
+FAULTY(SYS_FAULT_FILE, int, mknodat, (int d, const char *p, mode_t m, dev_t v), (d, p, m, v))
+FAULTY(SYS_FAULT_FILE, int, fchmodat, (int d, const char *p, mode_t m), (d, p, m))
+FAULTY(SYS_FAULT_FILE, int, utimensat, (int d, const char *p, const struct timespec t[2], int f), (d, p, t, f))
+FAULTY(SYS_FAULT_FILE, ssize_t, copy_file_range, (int a, off_t *x, int b, off_t *y, size_t n), (a, x, b, y, n))
 FAULTY(SYS_FAULT_FILE, int, unlinkat, (int d, const char *p, int f), (d, p, f))
 FAULTY(SYS_FAULT_FILE, int, renameat2, (int a, const char *o, int b, const char *n, unsigned f), (a, o, b, n, f))
 FAULTY(SYS_FAULT_FILE, int, fallocate, (int fd, int m, off_t at, off_t n), (fd, m, at, n))
@@ -217,6 +236,9 @@ static const struct sys sys_faulty = {
     .openat = faulty_openat, .read = faulty_read, .write = faulty_write, .pread = faulty_pread,
     .openat2 = faulty_openat2, .fchmod = faulty_fchmod, .fchown = faulty_fchown,
     .ftruncate = faulty_ftruncate, .fsync = faulty_fsync, .syncfs = faulty_syncfs, .fstatat = faulty_fstatat,
+    .readlinkat = faulty_readlinkat, .symlinkat = faulty_symlinkat, .linkat = faulty_linkat,
+    .mknodat = faulty_mknodat, .fchmodat = faulty_fchmodat, .utimensat = faulty_utimensat,
+    .copy_file_range = faulty_copy_file_range,
     .mkdirat = faulty_mkdirat, .unlinkat = faulty_unlinkat, .renameat2 = faulty_renameat2,
     .fallocate = faulty_fallocate, .flock = faulty_flock, .random = faulty_random,
     .socketpair = faulty_socketpair, .sendmsg = faulty_sendmsg, .recvmsg = faulty_recvmsg, .poll = faulty_poll,

@@ -33,7 +33,14 @@ struct sys {
     int (*fsync)(int fd);
     int (*syncfs)(int fd);
     int (*fstatat)(int dir, const char *path, struct stat *st, int flags);
+    ssize_t (*readlinkat)(int dir, const char *path, char *ret, size_t n);
     int (*mkdirat)(int dir, const char *path, mode_t mode);
+    int (*symlinkat)(const char *text, int dir, const char *path);
+    int (*linkat)(int olddir, const char *old, int newdir, const char *new, int flags);
+    int (*mknodat)(int dir, const char *path, mode_t mode, dev_t dev);
+    int (*fchmodat)(int dir, const char *path, mode_t mode); /* follows a link: look first */
+    int (*utimensat)(int dir, const char *path, const struct timespec times[2], int flags);
+    ssize_t (*copy_file_range)(int in, off_t *in_at, int out, off_t *out_at, size_t n);
     int (*unlinkat)(int dir, const char *path, int flags);
     int (*renameat2)(int olddir, const char *old, int newdir, const char *new, unsigned flags);
     int (*fallocate)(int fd, int mode, off_t at, off_t n);

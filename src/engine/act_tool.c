@@ -306,7 +306,7 @@ static void done_look(struct completion *c, struct engine *g, const struct run *
     const char *what = NULL;
     struct stamp asked; /* the answer `replace` was about this version; a newer one is asked about anew */
     bool replace = l->replace && stamp_from_hex(l->base, &asked) && stamp_same(&asked, &look.stamp);
-    if (look.stamp.type == STAMP_OTHER)
+    if (look.stamp.type != STAMP_ABSENT && look.stamp.type != STAMP_FILE)
         what = "is a folder, a link or a device, which is never replaced; move it away, then answer replace, or keep it and go on";
     else if (look.stamp.type == STAMP_FILE && look.stamp.links > 1)
         what = "has several names (hard links) and is never replaced; move it away, then answer replace, or keep it and go on";

@@ -21,6 +21,7 @@
 
 enum {
     JAIL_MOUNTS_MAX = 64,
+    JAIL_LAYERS_MAX = 32, /* of one mount */
     JAIL_WORDS_MAX = 1024, /* of argv, and of env */
     JAIL_PATH_MAX = 4095,
     JAIL_PLAN_MAX = 16 * 1024 * 1024,
@@ -33,6 +34,9 @@ enum jail_mount_kind {
     JAIL_EMPTY,    /* an empty read-only folder (or file, as the target is one) laid over the target: covers a
                       .crannog; optional: a missing target is skipped */
     JAIL_SCRATCH,  /* a tmpfs of `bytes` (0: 64 MiB), writable, noexec off */
+    JAIL_LAYERS,   /* an overlay: `source` below, as READ has it; over it the folders `layers`, oldest first; on top, with an
+                      `upper`, what this jail writes (userxattr, volatile), else all of it read-only. Where the kernel
+                      or a file system refuses that: JAIL_NO_LAYERS, and nothing was started */
     JAIL_SYSTEM,   /* as READ, of a part of the system that everybody may read: never idmapped, so what only root may
                       read stays shut; a source that is a symlink becomes the same symlink inside */
 };
@@ -43,6 +47,9 @@ struct jail_mount {
     struct slice target; /* absolute path inside */
     uint64_t bytes;      /* SCRATCH: size */
     bool optional;       /* a missing source (EMPTY: target) is skipped */
+    struct slice *layers; /* LAYERS: absolute paths of sealed folders (NAME/up), at most JAIL_LAYERS_MAX */
+    size_t nlayers;
+    struct slice upper;  /* LAYERS: absolute path of the attempt's folder, which holds empty `up` and `work`; or empty */
 };
 
 struct jail_limits { /* 0: none, but for output */
@@ -50,6 +57,7 @@ struct jail_limits { /* 0: none, but for output */
     uint64_t cpu_ms;    /* all processes together, to about 20 ms */
     uint64_t memory;    /* bytes of address space a process */
     uint64_t file_size; /* bytes */
+    uint64_t disk;      /* bytes in the uppers of all LAYERS together, to what is written in about 100 ms; JAIL_DISK */
     uint64_t files;     /* open descriptors */
     uint64_t processes; /* and threads, at once */
     uint64_t output;    /* bytes kept of standard output and of standard error, each: the first half and the last; the

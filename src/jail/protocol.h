@@ -26,6 +26,7 @@ enum jail_tag {
     JAIL_WHY,      /* text for people where HOW is REFUSED, the applet failed, or the program could not be started
                       (status 127 or 126, as a shell has it) */
     JAIL_LEFTOVER, /* processes that were still running and were ended */
+    JAIL_CHANGED,  /* 1: the upper of a LAYERS mount holds something; 0: the step changed nothing */
 };
 
 enum jail_how {
@@ -33,6 +34,8 @@ enum jail_how {
     JAIL_SIGNALLED,  /* STATUS: signal */
     JAIL_TIMEOUT,    /* limits.wall_ms passed */
     JAIL_CPU,        /* limits.cpu_ms passed */
+    JAIL_DISK,       /* limits.disk passed: everything was ended */
+    JAIL_NO_LAYERS,  /* a LAYERS mount is refused here (WHY says by what): the caller may copy instead */
     JAIL_REFUSED,    /* could not be built; WHY says which wall and what to do */
 };
 

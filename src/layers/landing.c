@@ -214,7 +214,7 @@ static const char *conflict_words(const struct landing *l, const struct stamp *n
 {
     if (now->type == STAMP_ABSENT)
         return "is no longer there";
-    if (now->type == STAMP_OTHER)
+    if (now->type != STAMP_ABSENT && now->type != STAMP_FILE)
         return "is a folder, a link or a device";
     if (now->links > 1)
         return "has several names (hard links), which landing would part";

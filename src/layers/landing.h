@@ -15,7 +15,7 @@
 #ifndef CRANNOG_LAYERS_LANDING_H
 #define CRANNOG_LAYERS_LANDING_H
 
-#include "layers/stamp.h"
+#include "layers/manifest.h"
 
 enum landing_result {
     LANDING_DONE = 1, /* written now, or found written by an attempt that died */
@@ -36,6 +36,55 @@ enum landing_result {
 enum err MUST_USE landing_file(int root, struct slice path, const struct stamp *base, struct slice content,
                                struct slice name, uint32_t mode, enum landing_result *ret, struct stamp *ret_now,
                                struct error *e);
+
+/*
+ * Landing of a whole manifest (manifest.h): files, links, folders, removals, changes of type, modes and mtimes.
+ *
+ * T1  First every path is looked at. New there already: done. The base there: to do. Anything else, and what is `moved`:
+ *     a conflict; with one conflict nothing at all is changed.
+ * T2  Before the first path changes, all that will be replaced or removed lies complete and durable in the folder `undo`,
+ *     at its own path (taken from there again after a crash, never made anew over a file that is already there whole).
+ *     So landed->undo with that folder is a layer like any other, and undo is a landing of it.
+ * T3  Each path then goes by L1 to L6; a folder is made before and removed after what lies in it. One that still holds
+ *     something that the manifest does not name stays, without being a conflict.
+ * T4  Doing it again after a crash, with the same arguments, gives the same end (L3 for every path).
+ * T5  Guarded paths (landing_guarded) do not land unless `guarded` says so; they are no conflict, they are `left`.
+ * T6  Modes lose setuid, setgid and sticky bits; owners are those of the landing process, for a replaced file the old
+ *     ones (as landing_file). mtimes of files, links and folders are those of the manifest; a folder that is not in the
+ *     manifest and in which something changed keeps the mtime that this gave it, unless `rewind`: then it gets back the
+ *     one that it had, as far as the manifest knows it.
+ */
+struct landing_set {
+    int root;                 /* as for landing_file: locked */
+    const struct manifest *manifest;
+    const int *folders;       /* folders[c->layer] holds `after` of change c */
+    int undo;                 /* folder of this landing alone */
+    struct slice name;
+    bool guarded;             /* a person saw them and said yes */
+    bool replace;             /* a person said: also over what is a conflict (what lies there goes into undo) */
+};
+
+struct landing_left { /* a change that did not land */
+    const struct change *change;
+    struct stamp now;   /* what lies there */
+    struct slice why;   /* in words: "was changed by somebody else", "is guarded: …" */
+};
+
+struct landed {
+    enum landing_result result;  /* CONFLICT: nothing was changed by T1, or a path turned out to be one on the way */
+    struct manifest undo;        /* of what landed: before = what lies there now, after = what was there */
+    struct landing_left *left;   /* conflicts, guarded paths; on a CONFLICT by T1 only the conflicts */
+    size_t nleft;
+};
+
+/* Everything in ret lies in `a`. Durable when OK. After any error the same call may be made again. */
+enum err MUST_USE landing_apply(const struct landing_set *s, struct arena *a, struct landed *ret, struct error *e);
+
+/* Why a path may take effect with the person's rights by itself when it is changed (git's configuration and hooks, a
+   replaced .git, settings of editors, shells and agents, of which the list is data in landing_guard.c), in words; NULL
+   for all others. `after`: what it becomes. Any case of letters. */
+const char *landing_guarded(struct slice path, const struct stamp *after);
+
 /* Takes the lock that all crannogs respect: flock on the root folder itself; it goes with the descriptor. Waits at most
    wait_ms (ERR_BUSY then). */
 enum err MUST_USE landing_lock(int root, int64_t wait_ms, struct error *e);

@@ -104,7 +104,10 @@ static int64_t time_ns(struct timespec t)
 static struct stamp stamp_of(const struct stat *st)
 {
     return (struct stamp){
-        .type = S_ISREG(st->st_mode) ? STAMP_FILE : STAMP_OTHER,
+        .type = S_ISREG(st->st_mode)   ? STAMP_FILE
+                : S_ISLNK(st->st_mode) ? STAMP_LINK
+                : S_ISDIR(st->st_mode) ? STAMP_FOLDER
+                                       : STAMP_OTHER,
         .mode = st->st_mode & 07777, .uid = st->st_uid, .gid = st->st_gid,
         .links = (uint32_t)st->st_nlink, .ino = st->st_ino, .size = (uint64_t)st->st_size,
         .mtime_ns = time_ns(st->st_mtim), .ctime_ns = time_ns(st->st_ctim),
@@ -165,6 +168,25 @@ static enum err look_failed(const char *name, bool *ret_steady, struct error *e)
     return error_errno(e, why, "cannot look at %s", name);
 }
 
+static enum err look_again(bool *ret_steady)
+{
+    *ret_steady = false;
+    return OK;
+}
+
+/* The text of a link; what is another link by now is looked at again. */
+static enum err read_link(int folder, const char *name, struct stamp *ret, bool *ret_steady, struct error *e)
+{
+    char text[STAMP_PATH_MAX + 1];
+    struct stat st;
+    ssize_t n = sys->readlinkat(folder, name, text, sizeof text);
+    if (n < 0 || sys->fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == EINVAL ? look_again(ret_steady) : look_failed(name, ret_steady, e);
+    ret->hash = hash_of((struct slice){text, (size_t)n});
+    *ret_steady = unmoved(&st, ret);
+    return OK;
+}
+
 /* `*ret_steady` is false where the file moved under our eyes and must be looked at again. */
 static enum err look_once(int folder, const char *name, struct buf *content, struct stamp *ret, bool *ret_steady,
                           struct error *e)
@@ -175,6 +197,8 @@ static enum err look_once(int folder, const char *name, struct buf *content, str
     if (sys->fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return errno == ENOENT ? OK : look_failed(name, ret_steady, e);
     *ret = stamp_of(&st);
+    if (ret->type == STAMP_LINK)
+        return read_link(folder, name, ret, ret_steady, e);
     if (ret->type != STAMP_FILE)
         return OK;
     if (content && ret->size > content->max - content->n)
@@ -227,6 +251,8 @@ enum err stamp_look(int root, struct slice path, struct buf *content, struct sta
 
 bool stamp_same(const struct stamp *a, const struct stamp *b)
 {
+    if (a->type == STAMP_FOLDER)
+        return b->type == STAMP_FOLDER && a->ino == b->ino;
     return a->type == b->type && a->ino == b->ino && a->size == b->size && a->mtime_ns == b->mtime_ns &&
            a->links == b->links && hash_eq(&a->hash, &b->hash);
 }
@@ -261,7 +287,7 @@ bool stamp_decode(struct slice m, struct stamp *ret)
 {
     struct field hash;
     uint64_t type, mode, uid, gid, links, ino, size, mtime, ctime;
-    bool ok = message_ok(m) && get_number(m, TAG_TYPE, STAMP_OTHER, &type) && get_number(m, TAG_MODE, 07777, &mode) &&
+    bool ok = message_ok(m) && get_number(m, TAG_TYPE, STAMP_FOLDER, &type) && get_number(m, TAG_MODE, 07777, &mode) &&
               get_number(m, TAG_UID, UINT32_MAX, &uid) && get_number(m, TAG_GID, UINT32_MAX, &gid) &&
               get_number(m, TAG_LINKS, UINT32_MAX, &links) && get_number(m, TAG_INO, UINT64_MAX, &ino) &&
               get_number(m, TAG_SIZE, UINT64_MAX, &size) && get_number(m, TAG_MTIME, UINT64_MAX, &mtime) &&

@@ -10,7 +10,12 @@
 /* Bounds of every path below a root; names are bytes, not text. */
 enum { STAMP_PATH_MAX = 4095, STAMP_NAME_MAX = 255, STAMP_DEPTH_MAX = 64 };
 
-enum stamp_type { STAMP_ABSENT = 0, STAMP_FILE = 1, STAMP_OTHER = 2 /* folder, link, device: never landed over */ };
+enum stamp_type {
+    STAMP_ABSENT = 0, STAMP_FILE = 1,
+    STAMP_OTHER = 2, /* device, FIFO, socket: never landed over; on the way to a path: what is no folder */
+    STAMP_LINK = 3,  /* symlink; size and hash are those of its text */
+    STAMP_FOLDER = 4,
+};
 
 struct stamp { /* all zero but the type where nothing is there */
     enum stamp_type type;
@@ -18,7 +23,7 @@ struct stamp { /* all zero but the type where nothing is there */
     uint32_t links;          /* names that the file has; one with several is never landed over either */
     uint64_t ino, size;
     int64_t mtime_ns, ctime_ns;
-    struct hash hash; /* SHA-256 of the bytes of a FILE */
+    struct hash hash; /* SHA-256 of the bytes of a FILE, of the text of a LINK */
 };
 
 /* Whether a path may be looked at: relative, no empty, "." or ".." part, no NUL, within the bounds; else ERR_USAGE and
@@ -31,7 +36,8 @@ enum err MUST_USE stamp_check_path(struct slice path, struct error *e);
  * opens nothing but regular files.
  */
 enum err MUST_USE stamp_look(int root, struct slice path, struct buf *content, struct stamp *ret, struct error *e);
-/* The same file untouched (type, ino, size, mtime, links, hash; ctime moves by our own exchange and is not compared). */
+/* The same thing untouched (type, ino, size, mtime, links, hash; ctime moves by our own exchange and is not compared).
+   Of a FOLDER only type and ino: what lies in it has paths of its own. */
 bool stamp_same(const struct stamp *a, const struct stamp *b);
 /* As a message (wire/message.h fields), for intents and applets. Decoding takes any bytes. */
 void stamp_encode(const struct stamp *s, struct buf *ret);

@@ -80,7 +80,7 @@ static enum err run_read(struct slice args, struct buf *reply, struct error *e)
     struct slice shown = slice_sub(path, 0, 200);
     if (s.type == STAMP_ABSENT)
         return error_set(e, ERR_MISSING, "%.*s is not there", SLICE_ARG(shown));
-    if (s.type == STAMP_OTHER)
+    if (s.type != STAMP_FILE)
         return error_set(e, ERR_UNSUPPORTED, "%.*s is no file but a folder, a link or a device; name a plain file",
                          SLICE_ARG(shown));
     err = plaintext(buf_slice(&bytes), path, &text, e);

@@ -156,7 +156,7 @@ static void test_only_plain_files_are_replaced(void **state)
         assert_int_equal(made, 0);
         close(s);
         struct stamp other = look("a.md"), bases[] = {base, other, {.type = STAMP_ABSENT}};
-        assert_int_equal(other.type, i == 3 ? STAMP_FILE : STAMP_OTHER);
+        assert_int_equal(other.type, i == 0 ? STAMP_LINK : i == 1 ? STAMP_FOLDER : i == 3 ? STAMP_FILE : STAMP_OTHER);
         for (size_t k = 0; k < 3; k++) { /* even where the stamp says that just this lay there */
             assert_int_equal(land("a.md", bases[k], "new", 0644), OK);
             assert_conflict(i == 3 ? "several names" : "folder, a link or a device");
@@ -305,7 +305,7 @@ static void test_stamps_as_messages(void **state)
                     back.ctime_ns == stamps[i].ctime_ns);
         for (size_t cut = 0; cut < m.n; cut++) /* no beginning of a stamp is a stamp */
             assert_false(stamp_decode(slice_sub(buf_slice(&m), 0, cut), &back));
-        m.p[6] = 3; /* no such type */
+        m.p[6] = STAMP_FOLDER + 1; /* no such type */
         assert_false(stamp_decode(buf_slice(&m), &back));
     }
 }
