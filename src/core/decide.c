@@ -20,11 +20,14 @@ bool item_may_move(const struct run_state *r, size_t item)
 
 static void act_of(enum stage s, enum act_kind *ret_act, enum act_class *ret_class)
 {
-    *ret_act = s == STAGE_ASK || s == STAGE_JOIN ? ACT_MODEL
-               : s == STAGE_MEASURE              ? ACT_MEASURE
-               : s == STAGE_LAND                 ? ACT_LANDING
-                                                 : ACT_TOOL;
-    *ret_class = *ret_act == ACT_LANDING ? CLASS_REDO : *ret_act == ACT_TOOL ? CLASS_READS : CLASS_AGAIN;
+    static const struct { enum act_kind act; enum act_class class; } of[STAGES] = {
+        [STAGE_ASK] = {ACT_MODEL, CLASS_AGAIN}, [STAGE_JOIN] = {ACT_MODEL, CLASS_AGAIN},
+        [STAGE_MEASURE] = {ACT_MEASURE, CLASS_AGAIN},
+        [STAGE_LAND] = {ACT_LANDING, CLASS_REDO}, [STAGE_APPLY] = {ACT_LANDING, CLASS_REDO},
+        [STAGE_EXEC] = {ACT_TOOL, CLASS_AGAIN}, [STAGE_SQUASH] = {ACT_TOOL, CLASS_AGAIN},
+    };
+    *ret_act = of[s].act ? of[s].act : ACT_TOOL;
+    *ret_class = of[s].act ? of[s].class : CLASS_READS;
 }
 
 /* A wait that is longer than any backoff was set before the clock was put back: it is over. */

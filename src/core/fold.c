@@ -14,10 +14,11 @@ enum stage piece_first_stage(const struct plan_item *p)
 }
 
 /* What comes after a stage that went well. */
-enum stage line_stage_after(const struct item_state *it, const struct line *l, bool is_head)
+enum stage line_stage_after(const struct run_state *r, const struct item_state *it, const struct line *l, bool is_head)
 {
     const struct plan_item *p = it->plan;
     bool lands = p && is_head == p->gathers;
+    enum stage check = p && p->verify.n ? STAGE_VERIFY : STAGE_DONE;
     switch (l->stage) {
     case STAGE_LIST: return STAGE_PIECES;
     case STAGE_PIECES: return lands ? STAGE_LOOK : STAGE_DONE;
@@ -29,7 +30,10 @@ enum stage line_stage_after(const struct item_state *it, const struct line *l, b
         return lands ? STAGE_LOOK : STAGE_DONE;
     case STAGE_JOIN: return lands ? STAGE_LOOK : STAGE_DONE;
     case STAGE_LOOK: return STAGE_LAND;
-    case STAGE_LAND: return p && p->verify.n ? STAGE_VERIFY : STAGE_DONE;
+    case STAGE_LAND: return r->nlayers > RUN_LAYERS_KEPT ? STAGE_SQUASH : check;
+    case STAGE_SURVEY: return r->nlayers >= RUN_LAYERS_KEPT ? STAGE_SQUASH : STAGE_EXEC;
+    case STAGE_SQUASH: return p ? check : STAGE_EXEC;
+    case STAGE_EXEC: return r->nlayers ? STAGE_APPLY : STAGE_DONE;
     default: return STAGE_DONE;
     }
 }
@@ -58,10 +62,10 @@ void line_in(struct item_state *it, const struct line *l)
 }
 
 /* The phase follows from the counts: found anew after every event about the item, so it cannot disagree with them. */
-static void settle_item(struct item_state *it)
+static void settle_item(const struct run_state *r, struct item_state *it)
 {
     if (it->head.stage == STAGE_PIECES && it->nover == it->npieces)
-        it->head.stage = line_stage_after(it, &it->head, true);
+        it->head.stage = line_stage_after(r, it, &it->head, true);
     it->phase = line_over(&it->head) ? ITEM_DONE : it->nstuck ? ITEM_STUCK : it->started ? ITEM_OPEN : ITEM_WAITING;
 }
 
@@ -72,6 +76,28 @@ void line_stick(struct line *l, enum question q, enum stage resume, struct slice
     l->resume = resume;
     l->stage = STAGE_STUCK;
     one_line(l->why, sizeof l->why, why);
+}
+
+/*
+ * The last item takes what the layers hold. Without layers it has nothing to do; with `ask` a person says the word first.
+ * That needs no step of its own, so the question has the number that the step will have.
+ */
+static void settle_take(struct run_state *r)
+{
+    struct item_state *it = &r->items[r->nitems - 1];
+    struct line *l = &it->head;
+    if (it->plan || l->stage != STAGE_APPLY || l->open || l->allowed || !item_may_move(r, r->nitems - 1) ||
+        (r->nlayers && r->land != LAND_ASK))
+        return;
+    line_out(it, l);
+    if (!r->nlayers) {
+        l->stage = STAGE_DONE;
+    } else {
+        line_stick(l, QUESTION_APPLY, STAGE_APPLY, SLICE("what it changed is not in the folder yet"));
+        l->question_step = l->step ? l->step : r->next_step;
+    }
+    line_in(it, l);
+    settle_item(r, it);
 }
 
 /* ---- reading payloads ---- */
@@ -91,11 +117,12 @@ enum err fold_keep(struct run_state *r, struct slice s, struct slice *ret, struc
 
 static enum err make_item(struct run_state *r, struct item_state *it, struct error *e)
 {
+    static const enum stage first[] = {[ITEM_CHECK] = STAGE_VERIFY, [ITEM_COMMAND] = STAGE_SURVEY, [ITEM_TAKE] = STAGE_APPLY};
     const struct plan_item *p = it->plan;
-    it->head.stage = !p           ? (r->is_exec ? STAGE_EXEC : STAGE_VERIFY)
-                     : p->ticked  ? STAGE_SKIPPED
-                     : p->glob.n  ? STAGE_LIST
-                                  : STAGE_PIECES;
+    it->head.stage = !p          ? first[it->kind]
+                     : p->ticked ? STAGE_SKIPPED
+                     : p->glob.n ? STAGE_LIST
+                                 : STAGE_PIECES;
     if (it->head.stage == STAGE_PIECES) {
         it->pieces = arena_array(r->arena, 1, sizeof *it->pieces);
         if (!it->pieces)
@@ -103,21 +130,32 @@ static enum err make_item(struct run_state *r, struct item_state *it, struct err
         it->npieces = 1;
         it->pieces[0].stage = piece_first_stage(p);
     }
-    settle_item(it);
+    settle_item(r, it);
     return OK;
+}
+
+static enum item_kind kind_of(const struct run_state *r, size_t i)
+{
+    if (i < r->plan.nitems)
+        return ITEM_OF_PLAN;
+    if (r->is_exec)
+        return ITEM_COMMAND;
+    return i == r->plan.nitems && r->plan.verify.n ? ITEM_CHECK : ITEM_TAKE;
 }
 
 /* The plan's items as lines, those that a person ticked as skipped. An item that was started keeps what it has by its
    index, for run_plan_may_change() holds; the plan's own check is made anew, for it checks another plan. */
 static enum err make_items(struct run_state *r, struct error *e)
 {
-    size_t n = r->plan.nitems + (r->plan.verify.n ? 1 : 0) + (r->is_exec ? 1 : 0);
+    bool takes = !r->is_exec && (r->is_take || r->land != LAND_STEP);
+    size_t n = r->plan.nitems + (r->plan.verify.n ? 1 : 0) + (r->is_exec ? 1 : 0) + (takes ? 1 : 0);
     struct item_state *items = arena_array(r->arena, n, sizeof *items), *old = r->items;
     enum err err = items ? OK : fold_no_memory(e);
     for (size_t i = 0; !err && i < n; i++) {
         bool kept = i < r->nitems && i < r->plan.nitems && old[i].plan && old[i].started;
         if (kept)
             items[i] = old[i];
+        items[i].kind = kind_of(r, i);
         items[i].plan = i < r->plan.nitems ? &r->plan.items[i] : NULL;
         if (!kept)
             err = make_item(r, &items[i], e);
@@ -138,7 +176,7 @@ static enum err read_plan(struct run_state *r, const struct json *p, struct erro
         err = plan_parse(text, "plan", r->arena, &plan, e);
     if (!err && r->nopen)
         err = error_set(e, ERR_CORRUPT, "the plan changes while a step is open");
-    if (!err && r->is_exec)
+    if (!err && (r->is_exec || r->is_take))
         err = error_set(e, ERR_CORRUPT, "a run of a command has no plan");
     if (!err)
         err = run_plan_may_change(r, &plan, e);
@@ -150,7 +188,66 @@ static enum err read_plan(struct run_state *r, const struct json *p, struct erro
     return make_items(r, e);
 }
 
+/* ---- layers ---- */
+
+static bool is_layer_name(struct slice s)
+{
+    bool ok = s.n > 0 && s.n <= RUN_LAYER_NAME_MAX;
+    for (size_t i = 0; ok && i < s.n; i++)
+        ok = (s.p[i] >= 'a' && s.p[i] <= 'z') || (s.p[i] >= '0' && s.p[i] <= '9') || s.p[i] == '-';
+    return ok;
+}
+
+enum err fold_layer(struct run_state *r, const struct json *from, uint32_t step, struct layer_ref *ret, struct error *e)
+{
+    struct slice name = json_text(json_get(from, "name"));
+    struct hash manifest;
+    int64_t changes = json_int(json_get(from, "changes"), -1);
+    if (!is_layer_name(name) || changes < 0 || !hash_from_hex(json_text(json_get(from, "manifest")), &manifest))
+        return error_set(e, ERR_CORRUPT, "a layer without name, manifest or number of changes");
+    *ret = (struct layer_ref){.manifest = manifest, .changes = (uint64_t)changes, .step = step};
+    return fold_keep(r, name, &ret->name, e);
+}
+
+enum err fold_push_layer(struct run_state *r, const struct json *from, uint32_t step, struct error *e)
+{
+    if (!r->layers)
+        r->layers = arena_array(r->arena, RUN_LAYERS_MAX, sizeof *r->layers);
+    if (!r->layers)
+        return fold_no_memory(e);
+    if (r->nlayers == RUN_LAYERS_MAX)
+        return error_set(e, ERR_CORRUPT, "more than %d layers", RUN_LAYERS_MAX);
+    enum err err = fold_layer(r, from, step, &r->layers[r->nlayers], e);
+    if (!err)
+        r->nlayers++;
+    return err;
+}
+
 /* ---- run.started ---- */
+
+/* How it lands, the layers that it begins with, and what it comes from if it is an undo or a fork. */
+static enum err read_layers(struct run_state *r, const struct json *p, struct error *e)
+{
+    const struct json *layers = json_get(p, "layers"), *origin = json_get(p, "origin");
+    struct slice land = json_text(json_get(p, "land"));
+    enum err err = OK;
+    if (land.n && !land_from(land, &r->land))
+        err = error_set(e, ERR_CORRUPT, "land is not step, end or ask");
+    for (size_t i = 0; !err && json_type(layers) == JSON_ARRAY && i < json_count(layers); i++)
+        err = fold_push_layer(r, json_at(layers, i), 0, e);
+    if (err || !origin)
+        return err;
+    r->origin_run = (uint64_t)json_int(json_get(origin, "run"), 0);
+    return fold_keep(r, json_text(json_get(origin, "what")), &r->origin, e);
+}
+
+static enum err read_take(struct run_state *r, struct error *e)
+{
+    if (!r->nlayers)
+        return error_set(e, ERR_CORRUPT, "it is to take layers and has none");
+    r->is_take = true;
+    return make_items(r, e);
+}
 
 static enum err read_exec(struct run_state *r, const struct json *words, struct error *e)
 {
@@ -192,7 +289,11 @@ static enum err apply_started(struct run_state *r, const struct json *p, struct 
         return error_set(e, ERR_CORRUPT, "slots or window out of bounds");
     r->slots = (unsigned)slots;
     r->window = (uint64_t)window;
-    enum err err = json_has(p, "exec") ? read_exec(r, json_get(p, "exec"), e) : read_plan(r, p, e);
+    enum err err = read_layers(r, p, e);
+    if (!err)
+        err = json_has(p, "exec")                    ? read_exec(r, json_get(p, "exec"), e)
+              : json_bool(json_get(p, "take"), false) ? read_take(r, e)
+                                                      : read_plan(r, p, e);
     if (!err)
         r->status = RUN_ACTIVE;
     return err;
@@ -213,12 +314,16 @@ static enum err apply_answered(struct run_state *r, const struct json *p, struct
     struct line *l = run_line(r, item, piece);
     struct slice answer = json_text(json_get(p, "answer"));
     bool skip = slice_is(answer, "skip") || slice_is(answer, "keep"), replace = slice_is(answer, "replace");
-    if (!skip && !replace && !slice_is(answer, "retry"))
+    if (!skip && !replace && !slice_is(answer, l->question == QUESTION_APPLY ? "apply" : "retry"))
         return error_set(e, ERR_CORRUPT, "an unknown answer");
+    l->only = (struct hash){{0}};
+    if (json_has(p, "only") && !hash_from_hex(json_text(json_get(p, "only")), &l->only))
+        return error_set(e, ERR_CORRUPT, "an answer for chosen paths without them");
     r->touched = item;
     line_out(&r->items[item], l);
     l->stage = skip ? STAGE_SKIPPED : l->resume;
     l->replace = replace && l->question == QUESTION_CONFLICT;
+    l->allowed = l->stage == STAGE_APPLY;
     l->question = QUESTION_NONE;
     l->why[0] = '\0';
     l->failures = l->deaths = 0;
@@ -289,7 +394,8 @@ enum err run_apply(struct run_state *r, const struct event *ev, struct error *e)
                  : err;
     }
     if (r->touched < r->nitems)
-        settle_item(&r->items[r->touched]);
+        settle_item(r, &r->items[r->touched]);
+    settle_take(r);
     if (r->status == RUN_ACTIVE || r->status == RUN_WAITING) {
         struct decision d;
         run_decide(r, INT64_MAX, &d);

@@ -3,7 +3,7 @@
 
 #include "core/internal.h"
 
-enum { TEXT_BYTES_MAX = 1 << 30 }; /* larger than any document or answer that is stored */
+enum { TEXT_BYTES_MAX = 1 << 30 /* larger than any document or answer that is stored */, APPLY_RETRIES = 2 };
 
 /* ---- reading results ---- */
 
@@ -186,10 +186,83 @@ static enum err result_measure(struct run_state *r, struct line *l, const struct
     return get_size(res, "tokens", &l->tokens, e);
 }
 
+/* ---- layers ---- */
+
+/* The names that the step's intent knew stand first in the list: what was pushed meanwhile comes after them. */
+static enum err layers_known(const struct run_state *r, const struct open_step *o, size_t *ret, struct error *e)
+{
+    JSON_CLEANUP struct json *args = NULL;
+    enum err err = json_parse(o->args, &args, e);
+    const struct json *names = json_get(args, "layers");
+    size_t n = json_type(names) == JSON_ARRAY ? json_count(names) : 0;
+    bool same = n <= r->nlayers;
+    for (size_t i = 0; !err && same && i < n; i++)
+        same = slice_eq(json_text(json_at(names, i)), r->layers[i].name);
+    if (!err && !same)
+        err = error_set(e, ERR_CORRUPT, "a step of other layers than the run has");
+    *ret = n;
+    return err;
+}
+
+static void layers_drop(struct run_state *r, size_t n)
+{
+    if (n)
+        memmove(r->layers, r->layers + n, (r->nlayers - n) * sizeof *r->layers);
+    r->nlayers -= n;
+}
+
+/* Many layers have become one, which stands where they stood. */
+static enum err result_squash(struct run_state *r, const struct open_step *o, const struct json *layer, struct error *e)
+{
+    size_t known;
+    struct layer_ref one;
+    enum err err = layers_known(r, o, &known, e);
+    if (!err && !known)
+        err = error_set(e, ERR_CORRUPT, "a squash of nothing");
+    if (!err)
+        err = fold_layer(r, layer, o->key.step, &one, e);
+    if (err)
+        return err;
+    layers_drop(r, known - 1);
+    r->layers[0] = one;
+    return OK;
+}
+
+/* A landing: what it replaced is an undo layer; what did not land is the rest, about which a person decides. */
+static enum err result_apply(struct run_state *r, const struct open_step *o, struct line *l, const struct json *res, struct error *e)
+{
+    size_t known;
+    void *undos = r->undos;
+    enum err err = layers_known(r, o, &known, e);
+    bool any = !err && json_has(res, "undo"), left = json_has(res, "rest");
+    if (any && (r->nundos & (r->nundos - 1)) == 0) { /* 0, 1, 2, 4 …: room for as many again */
+        undos = arena_array(r->arena, r->nundos ? 2 * r->nundos : 1, sizeof *r->undos);
+        if (!undos)
+            return fold_no_memory(e);
+        if (r->nundos)
+            memcpy(undos, r->undos, r->nundos * sizeof *r->undos);
+        r->undos = undos;
+    }
+    if (any)
+        err = fold_layer(r, json_get(res, "undo"), o->key.step, &r->undos[r->nundos], e);
+    if (!err && any)
+        r->nundos++;
+    r->rest = (struct hash){{0}};
+    l->allowed = l->replace = false;
+    if (!err && left)
+        err = get_hash(res, "rest", &r->rest, e);
+    if (!err && left)
+        line_stick(l, QUESTION_APPLY, STAGE_APPLY, json_text(json_get(res, "why")));
+    if (!err && !left)
+        layers_drop(r, known);
+    return err;
+}
+
 /* What a step that went well leaves in its line. */
 static enum err apply_result(struct run_state *r, const struct open_step *o, struct item_state *it, struct line *l,
-                             const struct json *res, struct error *e)
+                             const struct json *p, struct error *e)
 {
+    const struct json *res = json_get(p, "result"), *layer = json_type(json_get(p, "layer")) == JSON_OBJECT ? json_get(p, "layer") : NULL;
     struct slice stamp;
     enum err err;
     switch (o->stage) {
@@ -210,7 +283,13 @@ static enum err apply_result(struct run_state *r, const struct open_step *o, str
         if (l->replace)
             l->replaced = l->base;
         l->replace = false; /* it was allowed for what lay there then */
+        return layer ? fold_push_layer(r, layer, o->key.step, e) : OK;
+    case STAGE_SURVEY:
+        r->copies = slice_is(json_text(json_get(res, "backend")), "copy");
         return OK;
+    case STAGE_SQUASH: return result_squash(r, o, layer, e);
+    case STAGE_EXEC: return layer ? fold_push_layer(r, layer, o->key.step, e) : OK;
+    case STAGE_APPLY: return result_apply(r, o, l, res, e);
     default: return OK;
     }
 }
@@ -224,7 +303,7 @@ static int64_t wake_after(unsigned failures, int64_t now)
 
 static void line_failed(struct item_state *it, struct line *l, const struct json *p, int64_t now)
 {
-    unsigned retries = it->plan ? it->plan->retries : 0;
+    unsigned retries = it->plan ? it->plan->retries : l->stage == STAGE_APPLY ? APPLY_RETRIES : 0;
     /* An answer that did not pass its check is asked for again; anything else is tried again as it is. */
     bool ask_again = l->stage == STAGE_VERIFY && l != &it->head;
     enum stage resume = !ask_again ? l->stage : line_in_parts(l) ? STAGE_JOIN : STAGE_ASK;
@@ -246,14 +325,14 @@ static bool failures_end(const struct line *l)
 }
 
 static enum err line_went_well(struct run_state *r, const struct open_step *o, struct item_state *it, struct line *l,
-                               const struct json *res, struct error *e)
+                               const struct json *p, struct error *e)
 {
-    enum err err = apply_result(r, o, it, l, res, e);
-    if (err)
+    enum err err = apply_result(r, o, it, l, p, e);
+    if (err || l->stage == STAGE_STUCK)
         return err;
     if (failures_end(l))
         l->failures = 0;
-    l->stage = line_stage_after(it, l, o->piece == HEAD);
+    l->stage = line_stage_after(r, it, l, o->piece == HEAD);
     return OK;
 }
 
@@ -268,7 +347,7 @@ static enum err apply_outcome(struct run_state *r, const struct open_step *o, co
     if (!l->again)
         l->deaths = 0;
     switch (outcome) {
-    case OUTCOME_OK: return line_went_well(r, o, it, l, json_get(p, "result"), e);
+    case OUTCOME_OK: return line_went_well(r, o, it, l, p, e);
     case OUTCOME_FAILED: line_failed(it, l, p, ev->time_ms); return OK;
     case OUTCOME_LOST:
         if (++l->deaths >= RUN_DEATHS_MAX)
@@ -277,6 +356,11 @@ static enum err apply_outcome(struct run_state *r, const struct open_step *o, co
         return OK;
     case OUTCOME_CANCELLED: return OK;
     case OUTCOME_CONFLICT:
+        if (l->stage == STAGE_APPLY) {
+            line_stick(l, QUESTION_CONFLICT, STAGE_APPLY, why);
+            l->allowed = false;
+            return OK;
+        }
         if (l->stage != STAGE_LOOK && l->stage != STAGE_LAND)
             return error_set(e, ERR_CORRUPT, "a conflict where nothing is written");
         line_stick(l, QUESTION_CONFLICT, STAGE_LOOK, why); /* `replace` is for what lies there now, nothing newer */

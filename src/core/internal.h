@@ -56,7 +56,7 @@ bool item_may_move(const struct run_state *r, size_t item);
 
 enum stage piece_first_stage(const struct plan_item *p);
 /* What comes after a stage of this line that went well. */
-enum stage line_stage_after(const struct item_state *it, const struct line *l, bool is_head);
+enum stage line_stage_after(const struct run_state *r, const struct item_state *it, const struct line *l, bool is_head);
 /* An item's counts follow its lines: a line is taken out before it changes and put in again after. */
 void line_out(struct item_state *it, const struct line *l);
 void line_in(struct item_state *it, const struct line *l);
@@ -65,6 +65,9 @@ void line_stick(struct line *l, enum question q, enum stage resume, struct slice
 /* A copy in the run's arena. */
 enum err MUST_USE fold_keep(struct run_state *r, struct slice s, struct slice *ret, struct error *e);
 enum err fold_no_memory(struct error *e);
+/* One more layer on a list of at most RUN_LAYERS_MAX (undos: as many as there is memory for), from {name, manifest, changes}. */
+enum err MUST_USE fold_layer(struct run_state *r, const struct json *from, uint32_t step, struct layer_ref *ret, struct error *e);
+enum err MUST_USE fold_push_layer(struct run_state *r, const struct json *from, uint32_t step, struct error *e);
 enum err MUST_USE fold_intended(struct run_state *r, const struct event *ev, const struct json *p, struct error *e);
 enum err MUST_USE fold_finished(struct run_state *r, const struct event *ev, const struct json *p, struct error *e);
 

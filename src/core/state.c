@@ -2,7 +2,7 @@
 #include "core/internal.h"
 
 static const char *const stage_names[STAGES] = {"list", "pieces", "read", "measure", "ask",   "join", "look",
-                                                "land", "verify", "exec", "done",    "stuck", "skipped"};
+                                                "land", "verify", "survey", "squash", "exec", "apply", "done", "stuck", "skipped"};
 static const char *const status_names[] = {"new",     "active", "waiting", "stopped",
                                            "blocked", "done",   "failed",  "broken"};
 static const char *const outcome_names[OUTCOMES] = {NULL,        "ok",       "failed",     "lost",
@@ -27,6 +27,26 @@ static int index_of(struct slice name, const char *const *names, int n)
 enum outcome outcome_from(struct slice name) { return (enum outcome)index_of(name, outcome_names, OUTCOMES); }
 enum act_kind act_from(struct slice name) { return (enum act_kind)index_of(name, act_names, ACT_KINDS); }
 enum act_class class_from(struct slice name) { return (enum act_class)index_of(name, class_names, CLASSES); }
+
+static const char *const land_names[] = {"step", "end", "ask"};
+
+const char *land_name(enum land_mode m) { return (unsigned)m <= LAND_ASK ? land_names[m] : "unknown"; }
+
+bool land_from(struct slice name, enum land_mode *ret)
+{
+    for (unsigned i = 0; i <= LAND_ASK; i++)
+        if (slice_is(name, land_names[i])) {
+            *ret = (enum land_mode)i;
+            return true;
+        }
+    return false;
+}
+
+struct slice item_name(const struct item_state *it)
+{
+    static const char *const names[] = {NULL, "verify", "exec", "apply"};
+    return it->plan ? it->plan->name : slice_of(names[it->kind]);
+}
 
 void run_init(struct run_state *r, uint64_t id, struct arena *a)
 {

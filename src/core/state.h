@@ -3,13 +3,21 @@
  *
  * A run walks a plan's items in order. An item has a head (steps about the item itself: list its files, write a
  * gathered answer, verify) and pieces (one a file, or a single one without files). Head and pieces are *lines*: each
- * is at a stage and has at most one step open. A run of a command (`exec`) has one item with only a head.
+ * is at a stage and has at most one step open.
  *
  *   head:  LIST -> (pieces) -> [gathers: LOOK -> LAND -> VERIFY] -> DONE
  *   piece: READ -> MEASURE -> ASK (a part at a time) -> JOIN (if parts) -> [else: LOOK -> LAND -> VERIFY] -> DONE
  *
  * A piece whose answer does not pass VERIFY is asked again (joined again); so is a head's check, without asking.
  * A plan's own `verify:` is an item with a head only, after all others.
+ *
+ * What a run changed and the person's folder does not have yet is a list of layers (layers/manifest.h). With `land: step`
+ * an item's LAND writes to the folder itself; with `end` and `ask` it makes a layer, and one more item with a head only
+ * takes them all at the end: APPLY, with `ask` after a person's word (QUESTION_APPLY). A run of a command (`exec`) has one
+ * item with only a head, and so has one that only takes layers of others (an undo, a fork without a command):
+ *
+ *   exec:  SURVEY -> [many layers: SQUASH] -> EXEC -> [it changed something: APPLY] -> DONE
+ *   take:  APPLY -> DONE
  *
  * S1  run_apply() takes outside bytes: any event gives a legal state or an error; nothing is asserted of a payload.
  * S2  run_decide() is pure: state and clock in, wants out; it is never run on the past.
@@ -22,17 +30,18 @@
 #include "core/event.h"
 #include "core/plan.h"
 
-enum { RUN_ARENA_BYTES = 64 * 1024 * 1024, RUN_PIECES_MAX = 10000, RUN_PARTS_MAX = 256, RUN_DEATHS_MAX = 3, HEAD = -1 };
+enum { RUN_ARENA_BYTES = 64 * 1024 * 1024, RUN_PIECES_MAX = 10000, RUN_PARTS_MAX = 256, RUN_DEATHS_MAX = 3, HEAD = -1,
+       RUN_LAYERS_KEPT = 16 /* more are squashed */, RUN_LAYERS_MAX = 32, RUN_LAYER_NAME_MAX = 80 };
 
 enum stage {
     STAGE_LIST, STAGE_PIECES, STAGE_READ, STAGE_MEASURE, STAGE_ASK, STAGE_JOIN, STAGE_LOOK, STAGE_LAND, STAGE_VERIFY,
-    STAGE_EXEC, STAGE_DONE,
+    STAGE_SURVEY, STAGE_SQUASH, STAGE_EXEC, STAGE_APPLY, STAGE_DONE,
     STAGE_STUCK,   /* a person must say what happens: `question` is open */
     STAGE_SKIPPED, /* a person said: go on without it */
     STAGES
 };
 
-enum question { QUESTION_NONE, QUESTION_FAILED, QUESTION_CONFLICT, QUESTION_POISON };
+enum question { QUESTION_NONE, QUESTION_FAILED, QUESTION_CONFLICT, QUESTION_POISON, QUESTION_APPLY };
 
 /* The acts of the engine's table (engine/act.h); their numbers stand in intents. */
 enum act_kind { ACT_TOOL = 1, ACT_MODEL = 2, ACT_MEASURE = 3, ACT_LANDING = 4, ACT_KINDS };
@@ -59,6 +68,8 @@ struct line {
     unsigned deaths;          /* in a row */
     int64_t wake_ms;          /* not before (backoff); 0: at once */
     bool replace;             /* a person allowed what lay there (`base`) to be replaced, once */
+    bool allowed;             /* APPLY: a person said so */
+    struct hash only;         /* APPLY: the blob with the paths that the person chose, a line each; zero: all */
     /* what is known so far */
     struct slice source;      /* path; empty without a file */
     struct hash source_hash;
@@ -77,8 +88,11 @@ struct line {
 
 enum item_phase { ITEM_WAITING, ITEM_OPEN, ITEM_DONE, ITEM_STUCK };
 
+enum item_kind { ITEM_OF_PLAN, ITEM_CHECK /* the plan's own verify */, ITEM_COMMAND, ITEM_TAKE };
+
 struct item_state {
-    const struct plan_item *plan; /* NULL for the plan's own verify and for exec */
+    enum item_kind kind;
+    const struct plan_item *plan; /* of an ITEM_OF_PLAN, else NULL */
     enum item_phase phase;
     struct line head;
     struct line *pieces;
@@ -108,6 +122,16 @@ struct open_step {
 
 enum { RUN_OPEN_MAX = 16 };
 
+enum land_mode { LAND_STEP, LAND_END, LAND_ASK };
+
+/* A sealed layer, or the undo layer of a landing. */
+struct layer_ref {
+    struct slice name;    /* of its folder (layers/folder.h) */
+    struct hash manifest; /* blob */
+    uint64_t changes;
+    uint32_t step;        /* that made it; 0: came with the run */
+};
+
 struct run_state {
     uint64_t id, seq;
     uint32_t branch, next_step;
@@ -116,6 +140,16 @@ struct run_state {
     char why[240];
     bool is_exec;
     struct slice exec; /* its words, a JSON array */
+    bool is_take;        /* it only takes the layers that it began with */
+    struct slice origin; /* "undo", "fork", or empty */
+    uint64_t origin_run;
+    enum land_mode land;
+    bool copies;         /* no overlay here: steps work in copies */
+    struct layer_ref *layers; /* not in the folder yet, oldest first */
+    size_t nlayers;
+    struct hash rest;    /* blob: the manifest of what is left of them after a part was taken; zero: all */
+    struct layer_ref *undos;  /* of its landings, oldest first */
+    size_t nundos;
     struct slice plan_text, plan_path, work, goal, account, agent, model;
     uint64_t work_dev, work_ino;
     struct amounts budget;
@@ -184,5 +218,10 @@ const char *outcome_name(enum outcome o);
 enum outcome outcome_from(struct slice name); /* 0 if it is none */
 const char *act_name(enum act_kind k);
 const char *class_name(enum act_class c);
+const char *land_name(enum land_mode m);
+/* "step", "end", "ask"; false for anything else. */
+bool land_from(struct slice name, enum land_mode *ret);
+/* "note" (the item's own), "verify", "exec", "apply". */
+struct slice item_name(const struct item_state *it);
 
 #endif

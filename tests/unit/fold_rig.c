@@ -29,7 +29,7 @@ enum err rig_apply(struct rig *g, enum event_type type, const struct step_key *k
     return OK;
 }
 
-static void start(struct rig *g, const char *key, const struct json *what, const char *more)
+static void start(struct rig *g, const char *key, const struct json *what, const char *more, const char *land)
 {
     BUF_CLEANUP struct buf b = BUF_INIT(1 << 20);
     memset(g, 0, sizeof *g);
@@ -39,21 +39,39 @@ static void start(struct rig *g, const char *key, const struct json *what, const
     buf_addf(&b, "{\"v\":0,%s\"%s\":", more, key);
     json_print(what, &b);
     buf_add_text(&b, ",\"plan_path\":\"PLAN.md\",\"work\":\"/work\",\"work_dev\":3,\"work_ino\":4,\"goal\":\"\",\"account\":"
-                     "\"crannog/main/r7\",\"agent\":\"main\",\"model\":\"m\",\"budget\":{\"tokens\":1000000},\"land\":\"step\"}");
+                     "\"crannog/main/r7\",\"agent\":\"main\",\"model\":\"m\",\"budget\":{\"tokens\":1000000}");
+    buf_addf(&b, ",\"land\":\"%s\"}", land);
     WELL(rig_apply(g, EVENT_RUN_STARTED, NULL, buf_str(&b)));
+}
+
+void rig_start_landing(struct rig *g, const char *plan, const char *more, const char *land)
+{
+    JSON_CLEANUP struct json *text = json_new_text(slice_of(plan));
+    start(g, "plan", text, more, land);
 }
 
 void rig_start(struct rig *g, const char *plan, const char *more)
 {
-    JSON_CLEANUP struct json *text = json_new_text(slice_of(plan));
-    start(g, "plan", text, more);
+    rig_start_landing(g, plan, more, "step");
+}
+
+void rig_start_exec_landing(struct rig *g, const char *words, const char *land)
+{
+    JSON_CLEANUP struct json *v = NULL;
+    assert_int_equal(json_parse(slice_of(words), &v, NULL), OK);
+    start(g, "exec", v, "", land);
 }
 
 void rig_start_exec(struct rig *g, const char *words)
 {
-    JSON_CLEANUP struct json *v = NULL;
-    assert_int_equal(json_parse(slice_of(words), &v, NULL), OK);
-    start(g, "exec", v, "");
+    rig_start_exec_landing(g, words, "step");
+}
+
+void rig_start_take(struct rig *g, const char *land)
+{
+    JSON_CLEANUP struct json *v = json_new_bool(true);
+    start(g, "take", v, "\"layers\":[{\"name\":\"r3-1-2-1\",\"manifest\":\"" RIG_HASH "\",\"changes\":2}],"
+          "\"origin\":{\"what\":\"undo\",\"run\":3},", land);
 }
 
 void rig_end(struct rig *g)
@@ -84,6 +102,12 @@ enum err rig_intend(struct rig *g, const struct want *w)
         bool said = !hash_eq(&g->content, &(struct hash){{0}});
         buf_addf(&b, ",\"content\":\"%s\"", said ? hex : RIG_HASH);
     }
+    if (w->stage == STAGE_SQUASH || w->stage == STAGE_APPLY) {
+        buf_add_text(&b, "\"layers\":[");
+        for (size_t i = 0; i < g->r.nlayers; i++)
+            buf_addf(&b, "%s\"%.*s\"", i ? "," : "", SLICE_ARG(g->r.layers[i].name));
+        buf_add_text(&b, "]");
+    }
     buf_add_text(&b, "},\"amounts\":{\"tokens\":100,\"cpu_ns\":1000},\"account\":\"crannog/main/r7\",\"base_layers\":[],\"grant\":{\"v\":0},"
                      "\"labels\":{\"v\":0},\"rule\":null}");
     return rig_apply(g, EVENT_STEP_INTENDED, &(struct step_key){g->r.id, 1, w->step, w->attempt}, buf_str(&b));
@@ -99,6 +123,8 @@ const char *rig_result(enum stage stage)
     case STAGE_JOIN: return "{\"text\":\"" RIG_HASH "\",\"bytes\":40,\"in\":5,\"out\":6}";
     case STAGE_LOOK:
     case STAGE_LAND: return "{\"stamp\":\"00ff\"}";
+    case STAGE_SURVEY: return "{\"backend\":\"overlay\"}";
+    case STAGE_APPLY: return "{\"undo\":{\"name\":\"r7-1-9-undo\",\"manifest\":\"" RIG_HASH "\",\"changes\":2},\"landed\":2}";
     default: return "{}";
     }
 }
@@ -108,9 +134,15 @@ enum err rig_finish(struct rig *g, enum outcome outcome, const char *result, con
     BUF_CLEANUP struct buf b = BUF_INIT(4 << 20);
     assert_true(g->pick < g->r.nopen);
     struct step_key key = g->r.open[g->pick].key;
-    buf_addf(&b, "{\"v\":0,%s\"outcome\":\"%s\",\"why\":\"because\",\"used\":{\"tokens\":7},\"how\":\"%s\",\"result\":%s,\"layer\":null,"
+    enum stage stage = g->r.open[g->pick].stage;
+    bool made = outcome == OUTCOME_OK && ((stage == STAGE_EXEC && g->changes) || stage == STAGE_SQUASH ||
+                                          (stage == STAGE_LAND && g->r.land != LAND_STEP));
+    char layer[200] = "null";
+    if (made)
+        snprintf(layer, sizeof layer, "{\"name\":\"r7-1-%u-%u\",\"manifest\":\"" RIG_HASH "\",\"changes\":3}", key.step, key.attempt);
+    buf_addf(&b, "{\"v\":0,%s\"outcome\":\"%s\",\"why\":\"because\",\"used\":{\"tokens\":7},\"how\":\"%s\",\"result\":%s,\"layer\":%s,"
              "\"labels\":{\"v\":0},\"effects\":[]}", more, outcome_name(outcome), outcome == OUTCOME_LOST ? "assumed" : "exact",
-             result ? result : "{}");
+             result ? result : "{}", layer);
     return rig_apply(g, EVENT_STEP_FINISHED, &key, buf_str(&b));
 }
 
@@ -154,9 +186,9 @@ static void dump_line(const struct line *l, struct buf *out)
     char a[HASH_HEX + 1], b[HASH_HEX + 1];
     hash_hex(&l->answer.blob, a);
     hash_hex(&l->landed, b);
-    buf_addf(out, "  %s resume %s q%d.%u '%s' open %d again %d key %u/%u fail %u dead %u wake %lld replace %d src '%.*s' tgt '%.*s' "
+    buf_addf(out, "  %s resume %s q%d.%u '%s' open %d again %d allowed %d key %u/%u fail %u dead %u wake %lld replace %d src '%.*s' tgt '%.*s' "
              "tok %llu parts %zu/%zu text %llu answer %.6s landed %.6s base '%.*s' replaced '%.*s'", stage_name(l->stage), stage_name(l->resume), l->question,
-             l->question_step, l->why, l->open, l->again, l->step, l->attempt, l->failures, l->deaths, (long long)l->wake_ms, l->replace,
+             l->question_step, l->why, l->open, l->again, l->allowed, l->step, l->attempt, l->failures, l->deaths, (long long)l->wake_ms, l->replace,
              SLICE_ARG(l->source), SLICE_ARG(l->target), (unsigned long long)l->tokens, l->nparts, l->ncuts,
              (unsigned long long)l->text.bytes, a, b, SLICE_ARG(l->base), SLICE_ARG(l->replaced));
     for (size_t i = 0; i < l->ncuts; i++)
@@ -170,6 +202,11 @@ void rig_dump(const struct run_state *r, struct buf *out)
              (unsigned long long)r->id, (unsigned long long)r->seq, r->next_step, run_status_name(r->status), r->why, r->touched, r->slots,
              (unsigned long long)r->window, (long long)r->used.n[UNIT_TOKENS], (long long)r->assumed.n[UNIT_TOKENS], r->plan.nitems,
              SLICE_ARG(r->plan_text));
+    buf_addf(out, " land %s copies %d origin '%.*s' %llu take %d rest %s undos %zu layers", land_name(r->land), r->copies, SLICE_ARG(r->origin),
+             (unsigned long long)r->origin_run, r->is_take, hash_is_zero(&r->rest) ? "none" : "some", r->nundos);
+    for (size_t i = 0; i < r->nlayers; i++)
+        buf_addf(out, " %.*s", SLICE_ARG(r->layers[i].name));
+    buf_add_text(out, "\n");
     for (size_t i = 0; i < r->nopen; i++)
         buf_addf(out, " open %u/%u item %u piece %d %s %s %s held %lld args %.*s\n", r->open[i].key.step, r->open[i].key.attempt,
                  r->open[i].item, r->open[i].piece, stage_name(r->open[i].stage), act_name(r->open[i].act), class_name(r->open[i].class),

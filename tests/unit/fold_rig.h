@@ -16,11 +16,16 @@ struct rig {
     bool keeps_none; /* events are folded and not kept */
     size_t pick;     /* which open step rig_finish() finishes */
     struct hash content; /* of what the next landing writes; zero: RIG_HASH */
+    bool changes;        /* the command changes something: its end has a layer */
 };
 
 /* cmocka fails with the error's text where a call that must go well does not. */
 void rig_start(struct rig *g, const char *plan, const char *more); /* more: further members, "" or "\"slots\":2," */
 void rig_start_exec(struct rig *g, const char *words);
+/* The same, landing "end" or "ask"; or what only takes a layer. */
+void rig_start_landing(struct rig *g, const char *plan, const char *more, const char *land);
+void rig_start_exec_landing(struct rig *g, const char *words, const char *land);
+void rig_start_take(struct rig *g, const char *land);
 void rig_end(struct rig *g);
 enum err rig_apply(struct rig *g, enum event_type type, const struct step_key *key, const char *payload);
 /* The intent of one want, as the engine would write it. */

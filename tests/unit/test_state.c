@@ -381,11 +381,120 @@ static void test_exec(void **state)
     (void)state;
     rig_start_exec(&world, "[\"echo\",\"a b\"]");
     assert_true(slice_is(world.r.exec, "[\"echo\",\"a b\"]") && world.r.is_exec);
+    rig_step(&world, 0, HEAD, STAGE_SURVEY, OUTCOME_OK, NULL);
     rig_step(&world, 0, HEAD, STAGE_EXEC, OUTCOME_LOST, NULL);
     rig_step(&world, 0, HEAD, STAGE_EXEC, OUTCOME_OK, "{\"status\":3}");
     assert_int_equal(rig_what(&world), DECIDE_DONE);
     is_progress(1, 1);
     refused(EVENT_PLAN_CHANGED, NULL, "{\"v\":0,\"plan\":\"- [ ] a: b\\n  writes: x\"}", ERR_CORRUPT, "a run of a command has no plan");
+}
+
+/* What a command changed is taken at once, or after a person's word; what is left of it is asked about again. */
+static void test_layers_of_a_command(void **state)
+{
+    (void)state;
+    rig_start_exec(&world, "[\"true\"]");
+    world.changes = true;
+    rig_step(&world, 0, HEAD, STAGE_SURVEY, OUTCOME_OK, "{\"backend\":\"copy\"}");
+    assert_true(world.r.copies);
+    rig_step(&world, 0, HEAD, STAGE_EXEC, OUTCOME_OK, NULL);
+    assert_true(world.r.nlayers == 1 && slice_is(world.r.layers[0].name, "r7-1-2-1") && world.r.layers[0].changes == 3);
+    rig_step(&world, 0, HEAD, STAGE_APPLY, OUTCOME_OK, NULL);
+    assert_true(world.r.nlayers == 0 && world.r.nundos == 1 && world.r.undos[0].step == 3);
+    assert_int_equal(rig_what(&world), DECIDE_DONE);
+    rig_end(&world);
+
+    rig_start_exec_landing(&world, "[\"true\"]", "ask");
+    world.changes = true;
+    rig_step(&world, 0, HEAD, STAGE_SURVEY, OUTCOME_OK, NULL);
+    rig_step(&world, 0, HEAD, STAGE_EXEC, OUTCOME_OK, NULL);
+    assert_true(rig_what(&world) == DECIDE_ASK && world.r.items[0].head.question == QUESTION_APPLY);
+    refused(EVENT_ANSWERED, NULL, "{\"v\":0,\"question\":2,\"answer\":\"retry\"}", ERR_CORRUPT, "an unknown answer");
+}
+
+static void test_a_part_is_taken(void **state)
+{
+    (void)state;
+    rig_start_exec_landing(&world, "[\"true\"]", "ask");
+    world.changes = true;
+    rig_step(&world, 0, HEAD, STAGE_SURVEY, OUTCOME_OK, NULL);
+    rig_step(&world, 0, HEAD, STAGE_EXEC, OUTCOME_OK, NULL);
+    assert_int_equal(rig_apply(&world, EVENT_ANSWERED, NULL, "{\"v\":0,\"question\":2,\"answer\":\"apply\",\"only\":\"" RIG_HASH "\"}"), OK);
+    assert_false(hash_is_zero(&world.r.items[0].head.only));
+    rig_step(&world, 0, HEAD, STAGE_APPLY, OUTCOME_OK, "{\"rest\":\"" RIG_HASH "\",\"why\":\"2 left\"}");
+    assert_true(rig_what(&world) == DECIDE_ASK && world.r.nlayers == 1 && !hash_is_zero(&world.r.rest) && world.r.nundos == 0);
+    assert_string_equal(world.r.items[0].head.why, "2 left");
+    rig_answer(&world, 3, "apply");
+    assert_true(hash_is_zero(&world.r.items[0].head.only));
+    rig_step(&world, 0, HEAD, STAGE_APPLY, OUTCOME_CONFLICT, NULL);
+    assert_int_equal(rig_what(&world), DECIDE_ASK);
+    rig_answer(&world, 4, "replace");
+    assert_true(world.r.items[0].head.replace);
+    rig_step(&world, 0, HEAD, STAGE_APPLY, OUTCOME_OK, NULL);
+    assert_true(rig_what(&world) == DECIDE_DONE && world.r.nlayers == 0 && hash_is_zero(&world.r.rest));
+}
+
+static void test_a_plan_that_lands_at_its_end(void **state)
+{
+    (void)state;
+    for (int asks = 0; asks < 2; asks++) {
+        rig_start_landing(&world, "---\nverify: make check\n---\n- [ ] a: b\n  writes: x.md\n", "", asks ? "ask" : "end");
+        rig_step(&world, 0, 0, STAGE_ASK, OUTCOME_OK, NULL);
+        rig_step(&world, 0, HEAD, STAGE_LOOK, OUTCOME_OK, NULL);
+        rig_step(&world, 0, HEAD, STAGE_LAND, OUTCOME_OK, NULL);
+        assert_int_equal(world.r.nlayers, 1);
+        rig_step(&world, 1, HEAD, STAGE_VERIFY, OUTCOME_OK, NULL);
+        assert_int_equal(rig_what(&world), asks ? DECIDE_ASK : DECIDE_INTEND);
+        if (asks) {
+            assert_int_equal(world.r.items[2].head.question_step, 5);
+            rig_answer(&world, 5, "skip");
+            assert_int_equal(world.r.nlayers, 1); /* a fork can still take it */
+        } else {
+            rig_step(&world, 2, HEAD, STAGE_APPLY, OUTCOME_OK, NULL);
+            assert_int_equal(world.r.nlayers, 0);
+        }
+        assert_int_equal(rig_what(&world), DECIDE_DONE);
+        if (!asks)
+            rig_end(&world);
+    }
+}
+
+/* Past sixteen they become one, also when another line has pushed one meanwhile. */
+static void test_many_layers_are_squashed(void **state)
+{
+    (void)state;
+    BUF_CLEANUP struct buf plan = BUF_INIT(1 << 16);
+    for (int i = 0; i < 18; i++)
+        buf_addf(&plan, "- [ ] a%d: b\n  writes: x%d.md\n", i, i);
+    rig_start_landing(&world, buf_str(&plan), "", "end");
+    for (uint32_t i = 0; i < 18; i++) {
+        rig_step(&world, i, 0, STAGE_ASK, OUTCOME_OK, NULL);
+        rig_step(&world, i, HEAD, STAGE_LOOK, OUTCOME_OK, NULL);
+        rig_step(&world, i, HEAD, STAGE_LAND, OUTCOME_OK, NULL);
+        if (i == RUN_LAYERS_KEPT) {
+            assert_int_equal(world.r.nlayers, RUN_LAYERS_KEPT + 1);
+            rig_step(&world, i, HEAD, STAGE_SQUASH, OUTCOME_LOST, NULL);
+            rig_step(&world, i, HEAD, STAGE_SQUASH, OUTCOME_OK, NULL);
+            assert_int_equal(world.r.nlayers, 1);
+        }
+    }
+    assert_int_equal(world.r.nlayers, 2);
+}
+
+static void test_what_only_takes(void **state)
+{
+    (void)state;
+    rig_start_take(&world, "step");
+    assert_true(world.r.is_take && world.r.origin_run == 3 && slice_is(world.r.origin, "undo"));
+    rig_step(&world, 0, HEAD, STAGE_APPLY, OUTCOME_FAILED, NULL);
+    world.now_ms += 5000;
+    rig_step(&world, 0, HEAD, STAGE_APPLY, OUTCOME_OK, NULL);
+    assert_int_equal(rig_what(&world), DECIDE_DONE);
+    rig_end(&world);
+    rig_start_take(&world, "ask");
+    assert_int_equal(rig_what(&world), DECIDE_ASK);
+    rig_answer(&world, 1, "apply");
+    rig_step(&world, 0, HEAD, STAGE_APPLY, OUTCOME_OK, NULL);
 }
 
 static void test_slots(void **state)
@@ -708,6 +817,8 @@ int main(void)
         T(test_what_went_wrong_before_does_not_count_against_the_answer), T(test_deaths_in_a_row_are_poison),
         T(test_a_failure_ends_a_row_of_deaths_and_the_step), T(test_unconfirmed_is_never_tried_again_by_itself), T(test_conflicts),
         T(test_replace_is_for_conflicts_only), T(test_stop_and_continue), T(test_a_stopped_run_intends_nothing), T(test_exec), T(test_slots),
+        T(test_layers_of_a_command), T(test_a_part_is_taken), T(test_a_plan_that_lands_at_its_end), T(test_many_layers_are_squashed),
+        T(test_what_only_takes),
         T(test_items_start_in_order_unless_one_cannot_move), T(test_a_plan_changes_behind_what_was_started),
         T(test_what_was_started_does_not_change), T(test_no_change_while_a_step_is_open), T(test_ticks), T(test_payloads_that_do_not_fit),
         T(test_intents_that_do_not_fit), T(test_results_that_do_not_fit), T(test_more_files_or_parts_than_allowed),

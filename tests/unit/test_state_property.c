@@ -43,7 +43,7 @@ static void check_line(const struct run_state *r, const struct line *l)
     HOLDS((unsigned)l->stage < STAGES && (unsigned)l->resume < STAGES);
     HOLDS((l->stage == STAGE_STUCK) == (l->question != QUESTION_NONE));
     if (l->stage == STAGE_STUCK) {
-        HOLDS(l->question_step && l->question_step == l->step && !l->open);
+        HOLDS(l->question_step && (l->question_step == l->step || l->question == QUESTION_APPLY) && !l->open);
         HOLDS(l->resume != STAGE_STUCK && l->resume != STAGE_PIECES && l->resume < STAGE_DONE);
     }
     HOLDS(!l->open || (l->step && l->attempt && !over(l) && l->stage != STAGE_PIECES));
@@ -139,7 +139,10 @@ static void check_decide(const struct run_state *r, int64_t now_ms)
 static void check_state(const struct run_state *r)
 {
     size_t done, total;
-    HOLDS(r->nitems == r->plan.nitems + (r->plan.verify.n ? 1 : 0) + (r->is_exec ? 1 : 0) && r->nitems > 0);
+    HOLDS(r->nitems == r->plan.nitems + (r->plan.verify.n ? 1 : 0) + (r->is_exec ? 1 : 0) +
+          (!r->is_exec && (r->is_take || r->land != LAND_STEP) ? 1 : 0) && r->nitems > 0);
+    HOLDS(r->nlayers <= RUN_LAYERS_MAX && (hash_is_zero(&r->rest) || r->nlayers) && !(r->is_exec && r->is_take));
+    HOLDS(r->status != RUN_DONE || !r->nlayers || r->items[r->nitems - 1].head.stage == STAGE_SKIPPED); /* nothing made is forgotten */
     for (size_t i = 0; i < r->nitems; i++) {
         HOLDS(r->items[i].plan == (i < r->plan.nitems ? &r->plan.items[i] : NULL));
         check_item(r, &r->items[i]);
@@ -166,10 +169,10 @@ struct run {
     struct rig rig;
     struct shape shapes[ITEMS];
     int nshapes;
-    bool verify, is_exec;
+    bool verify, is_exec, is_take;
     bool settled[STEPS];             /* steps that ended for good */
     uint32_t attempts[STEPS];
-    uint64_t finished[ITEMS + 1][PIECES + 1]; /* per line: stages (and parts) that ended well, a bit each */
+    uint64_t finished[ITEMS + 2][PIECES + 1]; /* per line: stages (and parts) that ended well, a bit each */
     size_t done_before;
     char *dumps[ACTIONS * 20];       /* the state after each event */
     size_t changed;
@@ -218,7 +221,10 @@ static void begin(struct run *w)
     BUF_CLEANUP struct buf b = BUF_INIT(1 << 16);
     char more[40];
     memset(w, 0, sizeof *w);
-    w->is_exec = any(12) == 0;
+    static const char *const lands[] = {"step", "end", "ask"};
+    const char *land = lands[any(3)];
+    w->is_exec = any(8) == 0;
+    w->is_take = !w->is_exec && any(12) == 0;
     w->verify = any(3) == 0;
     w->nshapes = 1 + (int)any(4);
     for (int i = 0; i < w->nshapes; i++)
@@ -226,9 +232,12 @@ static void begin(struct run *w)
     snprintf(more, sizeof more, "\"slots\":%u,", 1 + (unsigned)any(4));
     print_plan(w, &b);
     if (w->is_exec)
-        rig_start_exec(&w->rig, "[\"true\"]");
+        rig_start_exec_landing(&w->rig, "[\"true\"]", land);
+    else if (w->is_take)
+        rig_start_take(&w->rig, land);
     else
-        rig_start(&w->rig, buf_str(&b), more);
+        rig_start_landing(&w->rig, buf_str(&b), more, land);
+    w->rig.changes = any(2);
     remember(w);
 }
 
@@ -262,6 +271,9 @@ static void any_result(struct run *w, enum stage stage, struct buf *out)
         buf_add_text(out, "]}");
     } else if (stage == STAGE_MEASURE && any(2)) {
         buf_addf(out, "{\"tokens\":40,\"cuts\":[20,%s90]}", any(2) ? "50," : "");
+    } else if (stage == STAGE_APPLY && any(3) == 0) {
+        buf_addf(out, "{%s\"rest\":\"" RIG_HASH "\",\"why\":\"1 change was left\"}",
+                 any(2) ? "\"undo\":{\"name\":\"r7-1-9-undo\",\"manifest\":\"" RIG_HASH "\",\"changes\":2}," : "");
     } else {
         buf_add_text(out, rig_result(stage));
     }
@@ -276,7 +288,7 @@ static void finish(struct run *w, enum outcome forced)
     const struct line *l = run_line_const(&g->r, o.item, o.piece);
     uint32_t part = l->ncuts > 1 ? (uint32_t)l->nparts : 0;
     enum outcome outcome = forced ? forced : any(10) < 7 ? OUTCOME_OK : (enum outcome)(1 + any(OUTCOMES - 1));
-    if (outcome == OUTCOME_CONFLICT && o.stage != STAGE_LOOK && o.stage != STAGE_LAND)
+    if (outcome == OUTCOME_CONFLICT && o.stage != STAGE_LOOK && o.stage != STAGE_LAND && o.stage != STAGE_APPLY)
         outcome = OUTCOME_FAILED;
     any_result(w, o.stage, &result);
     TAKEN(rig_finish(g, outcome, buf_str(&result), outcome == OUTCOME_FAILED && any(5) == 0 ? "\"final\":true," : ""));
@@ -288,13 +300,15 @@ static void finish(struct run *w, enum outcome forced)
     else if (outcome == OUTCOME_FAILED && o.stage == STAGE_VERIFY) /* the answer is thrown away, or its join */
         *finished &= run_line_const(&g->r, o.item, o.piece)->ncuts > 1 ? ~(bit_of(STAGE_JOIN, 0) | bit_of(STAGE_LOOK, 0) | bit_of(STAGE_LAND, 0))
                                                                       : bit_of(STAGE_READ, 0) | bit_of(STAGE_MEASURE, 0);
+    if (o.stage == STAGE_APPLY || o.stage == STAGE_SQUASH) /* what is left is asked about; each piece may find too many layers */
+        *finished &= ~(bit_of(STAGE_APPLY, 0) | bit_of(STAGE_SQUASH, 0));
     else if (outcome == OUTCOME_CONFLICT) /* looked at again before it lands */
         *finished &= ~bit_of(STAGE_LOOK, 0);
 }
 
 static void answer(struct run *w)
 {
-    static const char *const answers[] = {"retry", "skip", "keep", "replace"};
+    static const char *const answers[] = {"retry", "skip", "keep", "replace"}, *const offered[] = {"apply", "skip", "keep", "replace"};
     struct run_state *r = &w->rig.r;
     BUF_CLEANUP struct buf b = BUF_INIT(200);
     for (uint32_t i = 0; i < r->nitems; i++)
@@ -302,7 +316,8 @@ static void answer(struct run *w)
             const struct line *l = run_line_const(r, i, k);
             if (l->stage != STAGE_STUCK || any(2))
                 continue;
-            buf_addf(&b, "{\"v\":0,\"question\":%u,\"answer\":\"%s\"}", l->question_step, answers[any(4)]);
+            buf_addf(&b, "{\"v\":0,\"question\":%u,\"answer\":\"%s\"}", l->question_step,
+                     (l->question == QUESTION_APPLY ? offered : answers)[any(4)]);
             TAKEN(rig_apply(&w->rig, EVENT_ANSWERED, NULL, buf_str(&b)));
             return;
         }
@@ -314,7 +329,7 @@ static void change_plan(struct run *w)
     BUF_CLEANUP struct buf text = BUF_INIT(1 << 16), b = BUF_INIT(1 << 17);
     JSON_CLEANUP struct json *o = json_object();
     int keep = 0;
-    if (r->nopen || w->is_exec)
+    if (r->nopen || w->is_exec || w->is_take)
         return;
     for (int i = 0; i < w->nshapes; i++)
         keep = r->items[i].started ? i + 1 : keep;
