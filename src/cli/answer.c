@@ -10,14 +10,15 @@ static int answer_run(struct cli *c, int argc, char **argv);
 
 const struct command cmd_answer = {
     .name = "answer",
-    .usage = "QUESTION|RUN retry|skip|keep|replace",
+    .usage = "QUESTION|RUN retry|skip|keep|replace|apply",
     .summary = "answer what a run asks",
     .help =
         "`crannog show` lists open questions with their names (r7.12). With the name of a run (r7), all its open questions\n"
         "that take the word are answered by it.\n\n"
         "  retry    try what failed again          skip     leave it out and go on\n"
         "  keep     a file that you changed stays  replace  put the run's version there; what you had is kept in the\n"
-        "                                                    journal, and `crannog show` says how to get it\n\n"
+        "                                                    journal, and `crannog show` says how to get it\n"
+        "  apply    what it changed may be put into the folder (`crannog apply` says so and does it at once)\n\n"
         "A run that is not running takes the answer at once; go on with the same `crannog run`.\n\n"
         "examples:\n  crannog answer r7.12 keep\n  crannog answer r7 retry\n",
     .run = answer_run,
@@ -25,9 +26,7 @@ const struct command cmd_answer = {
 
 static bool fits(const struct line *l, const char *answer)
 {
-    bool conflict = l->question == QUESTION_CONFLICT;
-    return conflict ? strcmp(answer, "keep") == 0 || strcmp(answer, "replace") == 0
-                    : strcmp(answer, "retry") == 0 || strcmp(answer, "skip") == 0;
+    return question_takes(l, slice_of(answer));
 }
 
 /* With no process on the run, this one takes the lease and writes the event itself (the request would wait for ever). */
@@ -56,7 +55,7 @@ static enum err answer_now(struct store *s, uint64_t run, struct run_state *r, s
 
 static bool word_ok(const char *answer)
 {
-    static const char *const words[] = {"retry", "skip", "keep", "replace"};
+    static const char *const words[] = {"retry", "skip", "keep", "replace", "apply"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strcmp(answer, words[i]) == 0)
             return true;
@@ -74,8 +73,7 @@ static enum err choose(const struct run_state *r, uint32_t question, const char 
         return error_set(e, ERR_MISSING, "r%llu asks no question %u; `crannog show r%llu` lists what it asks", (unsigned long long)r->id,
                          question, (unsigned long long)r->id);
     if (l && !fits(l, word))
-        return error_set(e, ERR_USAGE, "r%llu.%u takes %s", (unsigned long long)r->id, question,
-                         l->question == QUESTION_CONFLICT ? "keep or replace" : "retry or skip");
+        return error_set(e, ERR_USAGE, "r%llu.%u takes %s", (unsigned long long)r->id, question, question_words(l));
     for (size_t i = 0; i < r->nitems; i++)
         for (size_t k = 0; k <= r->items[i].npieces; k++) {
             l = k < r->items[i].npieces ? &r->items[i].pieces[k] : &r->items[i].head;

@@ -25,7 +25,8 @@ struct command {
     int (*run)(struct cli *c, int argc, char **argv); /* argv[0] is the name; returns an exit code */
 };
 
-extern const struct command cmd_run, cmd_ls, cmd_show, cmd_spend, cmd_stop, cmd_answer, cmd_init, cmd_model, cmd_doctor, cmd_exec;
+extern const struct command cmd_run, cmd_ls, cmd_show, cmd_spend, cmd_stop, cmd_answer, cmd_init, cmd_model, cmd_doctor, cmd_exec,
+    cmd_apply, cmd_diff, cmd_undo, cmd_fork;
 
 /* Prints "crannog: TEXT" on standard error and returns the exit code that fits the error. */
 int cli_fail(const struct error *e);

@@ -344,7 +344,8 @@ const char *cli_stage_words(struct slice stage)
 {
     static const struct { const char *stage, *words; } known[] = {
         {"list", "listing files"}, {"read", "reading"}, {"measure", "counting"}, {"ask", "asking the model"},
-        {"join", "joining its parts"}, {"look", "looking"}, {"land", "writing"}, {"verify", "checking"}, {"exec", "running"}};
+        {"join", "joining its parts"}, {"look", "looking"}, {"land", "writing"}, {"verify", "checking"}, {"exec", "running"},
+        {"survey", "looking through the folder"}, {"squash", "tidying its changes"}, {"apply", "putting its changes into the folder"}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (slice_is(stage, known[i].stage))
             return known[i].words;

@@ -9,35 +9,32 @@
 #include <unistd.h>
 
 #include "base/sys.h"
-#include "cli/session.h"
+#include "cli/exec.h"
 
 static int exec_run(struct cli *c, int argc, char **argv);
 
 const struct command cmd_exec = {
     .name = "exec",
-    .usage = "[--in DIR] -- CMD [ARGUMENT...]",
-    .summary = "run a program inside the walls",
+    .usage = "[--in DIR] [--ask] -- CMD [ARGUMENT...]",
+    .summary = "run a program inside the walls; what it changed can be taken back",
     .help =
-        "  --in DIR  the folder it sees; the current one unless said\n\n"
-        "It sees the system and the folder read-only, has a scratch /tmp of its own, no network, no keys, none of your\n"
-        "home. What it does is journaled (`crannog show`). Its exit status is the command's.\n\n"
-        "It may use an hour of CPU, 4 GiB of address space a process, 512 processes and 256 MiB in /tmp. This version gives\n"
-        "no way to keep what it writes: that comes with layers.\n\n"
+        "  --in DIR  the folder it works in; the current one unless said\n"
+        "  --ask     what it changed waits for `crannog apply` instead of going into the folder when it ends\n\n"
+        "It sees the system read-only and the folder, has a scratch /tmp of its own, no network, no keys, none of your home.\n"
+        "While it runs, what it changes lies beside the folder: a command that dies, or is killed, has changed nothing. When it\n"
+        "ends, its changes are put into the folder, never over what somebody else changed meanwhile; `crannog diff` shows them,\n"
+        "`crannog undo` takes them back. Changes that would run by themselves outside (git hooks, editor settings) always wait\n"
+        "for a word. Its exit status is the command's; 4 if that is 0 and something waits.\n\n"
+        "It may use an hour of CPU, 4 GiB of address space a process, 512 processes, 8 GiB of changes and 256 MiB in /tmp.\n\n"
         "examples:\n"
         "  crannog exec -- sh -c 'id; ls; cat /etc/shadow'\n"
-        "  crannog exec --in ~/project -- make -n\n",
+        "  crannog exec --in ~/project --ask -- make\n"
+        "  crannog exec -- rm -rf src && crannog undo\n",
     .run = exec_run,
 };
 
-struct job {
-    char work[PATH_MAX];
-    struct stat st;
-    char **argv;
-    int argc;
-};
-
 /* For lists; not for a shell. */
-static struct slice command_line(const struct job *j, struct buf *out)
+static struct slice command_line(const struct exec_job *j, struct buf *out)
 {
     for (int i = 0; i < j->argc && out->n < 256; i++)
         buf_addf(out, "%s%.200s", i ? " " : "", j->argv[i]);
@@ -46,7 +43,7 @@ static struct slice command_line(const struct job *j, struct buf *out)
 
 static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
 {
-    struct job *j = ctx;
+    struct exec_job *j = ctx;
     JSON_CLEANUP struct json *p = session_started(run, j->work, &j->st);
     struct json *words = json_array();
     BUF_CLEANUP struct buf line = BUF_INIT(1024);
@@ -56,7 +53,12 @@ static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
     json_put_text(p, "plan_path", SLICE(""));
     json_put_text(p, "goal", command_line(j, &line));
     json_put_text(p, "model", SLICE(""));
+    json_put_text(p, "land", slice_of(j->asks ? "ask" : "step"));
     json_put(p, "budget", json_object());
+    if (j->layers)
+        json_put(p, "layers", json_clone(j->layers));
+    if (j->origin)
+        json_put(p, "origin", json_clone(j->origin));
     json_print(p, out);
     return buf_slice(out);
 }
@@ -76,12 +78,45 @@ static enum err find_result(void *ctx, const struct event *ev, struct error *e)
     enum err err = json_parse(ev->payload, &p, e);
     if (err)
         return err;
+    if (!json_has(json_get(p, "result"), "status")) /* another step than the command's own */
+        return OK;
     r->status = json_int(json_get(json_get(p, "result"), "status"), EXIT_FAILED);
     snprintf(r->why, sizeof r->why, "%.*s", SLICE_ARG(json_text(json_get(json_get(p, "result"), "why"))));
     return OK;
 }
 
-static int work(struct cli *c, struct job *j)
+/* The survey of the folder comes before the command: what it found is said before anything is written. */
+static enum err find_survey(void *ctx, const struct event *ev, struct error *e)
+{
+    JSON_CLEANUP struct json *p = NULL;
+    BUF_CLEANUP struct buf safe = BUF_INIT(2048);
+    (void)ctx, (void)e;
+    if (ev->type != EVENT_STEP_FINISHED || json_parse(ev->payload, &p, NULL) || !json_has(json_get(p, "result"), "backend"))
+        return OK;
+    cli_print_safe(json_text(json_get(p, "why")), &safe);
+    if (safe.n)
+        fprintf(stderr, "crannog: %s\n", buf_str(&safe));
+    return OK;
+}
+
+static void watch_survey(void *ctx, struct engine *g)
+{
+    struct session *s = ctx;
+    (void)g;
+    if (s->told || !s->run || s->run->state.items[0].head.stage == STAGE_SURVEY)
+        return;
+    s->told = true;
+    (void)!journal_read(s->store, s->run->state.id, find_survey, NULL, NULL);
+}
+
+/* Its changes wait, or it could not be run: the last line says which. */
+static bool only_waits(const struct run_state *r)
+{
+    const struct line *l = run_line_const(r, 0, HEAD);
+    return r->status == RUN_WAITING && l && l->stage == STAGE_STUCK && l->resume == STAGE_APPLY;
+}
+
+int exec_work(struct cli *c, struct exec_job *j)
 {
     static const int terminal[3] = {0, 1, 2};
     struct session s;
@@ -92,10 +127,12 @@ static int work(struct cli *c, struct job *j)
         return cli_fail(&e);
     s.quiet = true;
     s.machine.terminal = terminal;
+    s.look = watch_survey;
     err = engine_start_run(&s.engine, started_payload, j, &s.run, &e);
     if (!err)
         err = session_work(&s, &e);
-    if (!err && s.run->state.status != RUN_DONE) {
+    bool waits = !err && only_waits(&s.run->state);
+    if (!err && !waits && s.run->state.status != RUN_DONE) {
         const struct line *l = run_line_const(&s.run->state, 0, HEAD);
         err = error_set(&e, ERR_IO, "%s", l && *l->why ? l->why : *s.run->state.why ? s.run->state.why : "the command did not end");
     }
@@ -106,6 +143,10 @@ static int work(struct cli *c, struct job *j)
         error_set(&e, ERR_MISSING, "%s", result.why);
         (void)cli_fail(&e);
     }
+    if (waits || (!err && isatty(STDERR_FILENO)))
+        (void)session_tell_changes(&s);
+    if (waits && status == EXIT_DONE)
+        status = EXIT_WAITING;
     if (err && session_interrupted())
         status = 128 + SIGINT;
     session_close(&s);
@@ -114,14 +155,17 @@ static int work(struct cli *c, struct job *j)
 
 static int exec_run(struct cli *c, int argc, char **argv)
 {
-    static const struct option options[] = {CLI_COMMON_OPTIONS, {"in", required_argument, NULL, 'i'}, {0}};
-    struct job j = {0};
+    static const struct option options[] = {CLI_COMMON_OPTIONS, {"in", required_argument, NULL, 'i'},
+                                            {"ask", no_argument, NULL, 'a'}, {0}};
+    struct exec_job j = {0};
     struct error e;
     const char *in = ".";
     int status;
     for (int o; (o = getopt_long(argc, argv, "+h", options, NULL)) != -1;) {
         if (o == 'i')
             in = optarg;
+        else if (o == 'a')
+            j.asks = true;
         else if (!cli_common(c, &cmd_exec, o, &status) || status >= 0)
             return status;
     }
@@ -132,5 +176,5 @@ static int exec_run(struct cli *c, int argc, char **argv)
     j.argv = argv + optind;
     j.argc = argc - optind;
     enum err err = cli_work_folder(in, j.work, &j.st, &e);
-    return err ? cli_fail(&e) : work(c, &j);
+    return err ? cli_fail(&e) : exec_work(c, &j);
 }

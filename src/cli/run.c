@@ -64,9 +64,6 @@ struct job {
 /* The grammar knows keys whose meaning is not built yet. A plan that relies on one is refused, not half kept. */
 static enum err refuse_unbuilt(const struct job *j, struct error *e)
 {
-    if (j->plan.land.n && !slice_is(j->plan.land, "step"))
-        return error_set(e, ERR_USAGE, "%s: this version lands each file as soon as it is written; leave `land: %.*s` out",
-                         j->o.plan, SLICE_ARG(j->plan.land));
     for (size_t i = 0; i < j->plan.nitems; i++) {
         const struct plan_item *it = &j->plan.items[i];
         bool budget = false;
@@ -262,6 +259,8 @@ static void print_summary(const struct session *s)
         cli_print_safe(slice_of(r->why), &b);
     }
     fprintf(stderr, "%s\n", buf_str(&b));
+    if (session_tell_changes(s))
+        return;
     if (r->status == RUN_WAITING)
         fprintf(stderr, "  it waits for your answers (`crannog show r%llu` lists the questions); then run it again\n",
                 (unsigned long long)r->id);

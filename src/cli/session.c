@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/sys.h"
@@ -97,6 +98,8 @@ static void watch(void *ctx, struct engine *g)
     struct session *s = ctx;
     if (!s->quiet)
         bar_update(&s->bar, g, s->run);
+    if (s->look)
+        s->look(s, g);
 }
 
 enum err session_work(struct session *s, struct error *e)
@@ -148,6 +151,83 @@ struct json *session_started(uint64_t run, const char *work, const struct stat *
         json_put(p, i ? "labels" : "grant", opaque);
     }
     return p;
+}
+
+static enum err count_changes(const struct session *s, const struct hash *manifest, struct manifest_count *ret)
+{
+    ARENA_CLEANUP struct arena a = ARENA_INIT(256 << 20);
+    BUF_CLEANUP struct buf bytes = BUF_INIT(MANIFEST_BYTES_MAX);
+    struct manifest m;
+    enum err err = blob_get(s->store, manifest, &bytes, NULL);
+    if (!err)
+        err = manifest_decode(buf_slice(&bytes), &a, &m, NULL);
+    if (!err)
+        *ret = manifest_count(&m);
+    return err;
+}
+
+/* Files that a list of layers adds, changes and removes; an undo layer tells of the landing that it takes back. */
+static struct manifest_count count_layers(const struct session *s, const struct layer_ref *v, size_t n, bool undo)
+{
+    struct manifest_count all = {0}, one;
+    for (size_t i = 0; i < n; i++)
+        if (count_changes(s, &v[i].manifest, &one) == OK) {
+            all.added += undo ? one.removed : one.added;
+            all.changed += one.changed;
+            all.removed += undo ? one.added : one.removed;
+        }
+    return all;
+}
+
+bool session_tell_changes(const struct session *s)
+{
+    const struct run_state *r = &s->run->state;
+    unsigned long long id = r->id;
+    const struct line *l = r->nitems ? &r->items[r->nitems - 1].head : NULL;
+    bool waits = l && l->stage == STAGE_STUCK && l->resume == STAGE_APPLY;
+    struct manifest_count n = waits ? count_layers(s, r->layers, r->nlayers, false) : count_layers(s, r->undos, r->nundos, true);
+    if (waits) {
+        BUF_CLEANUP struct buf why = BUF_INIT(2048);
+        cli_print_safe(slice_of(l->why), &why);
+        fprintf(stderr, "r%llu changed files (+%zu ~%zu -%zu): %s\n  look: crannog diff r%llu    take it: crannog apply r%llu%s    leave it: "
+                "crannog answer r%llu skip\n", id, n.added, n.changed, n.removed, buf_str(&why), id, id,
+                l->question == QUESTION_CONFLICT ? " (--replace: over what is there)" : "", id);
+    } else if (n.added + n.changed + n.removed) {
+        fprintf(stderr, "r%llu changed files in the folder (+%zu ~%zu -%zu); crannog undo r%llu takes them back\n", id, n.added, n.changed,
+                n.removed, id);
+    }
+    return waits;
+}
+
+enum err session_answer(struct session *s, uint64_t run, const char *word, struct slice only, struct error *e)
+{
+    struct hash h;
+    char hex[HASH_HEX + 1];
+    BUF_CLEANUP struct buf text = BUF_INIT(512);
+    enum err err = engine_resume_run(&s->engine, run, &s->run, e);
+    if (err)
+        return err;
+    const struct run_state *r = &s->run->state;
+    const struct line *l = r->nitems ? &r->items[r->nitems - 1].head : NULL;
+    if (!l || l->stage != STAGE_STUCK || l->resume != STAGE_APPLY)
+        return error_set(e, ERR_MISSING, "r%llu has no changes that wait to be put into the folder%s", (unsigned long long)run,
+                         r->nundos ? "; what it changed is there already" : "");
+    if (strcmp(word, "apply") == 0 && l->question != QUESTION_APPLY) /* it was said before, and something was in the way */
+        word = "retry";
+    if (strcmp(word, "replace") == 0 && l->question == QUESTION_APPLY)
+        word = "apply";
+    if (only.n)
+        err = blob_put(s->store, only, &h, e);
+    if (err)
+        return err;
+    buf_addf(&text, "{\"v\":0,\"question\":%u,\"answer\":\"%s\",\"by\":\"terminal\"", l->question_step, word);
+    if (only.n) {
+        hash_hex(&h, hex);
+        buf_addf(&text, ",\"only\":\"%s\"", hex);
+    }
+    buf_add_text(&text, "}");
+    err = engine_append(&s->engine, s->run, EVENT_ANSWERED, buf_slice(&text), e);
+    return err ? err : session_work(s, e);
 }
 
 int session_exit(const struct run_state *r)

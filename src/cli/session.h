@@ -20,6 +20,8 @@ struct session {
     struct run *run;
     struct bar bar;
     bool open, quiet; /* quiet: no bar */
+    void (*look)(void *session, struct engine *g); /* after each turn; NULL */
+    bool told;        /* for `look` */
 };
 
 /* `model_file` may be NULL (exec). Makes the crannog at a first use. */
@@ -31,6 +33,12 @@ struct json *session_started(uint64_t run, const char *work, const struct stat *
 /* Whether Ctrl-C or a polite kill asked for the end. */
 bool session_interrupted(void);
 void session_close(struct session *s);
+/* Says on standard error what of a run's changes waits for a word, or is in the folder and can be taken back. True if
+   something waits. */
+bool session_tell_changes(const struct session *s);
+/* Goes on with a run that waits for this word ("apply", "replace", "skip", "retry") about its changes, and works on it. ERR_MISSING where it does not.
+   `only`: the paths chosen, a line each; empty: all. */
+enum err MUST_USE session_answer(struct session *s, uint64_t run, const char *word, struct slice only, struct error *e);
 /* The exit code that fits a run's state. */
 int session_exit(const struct run_state *r);
 

@@ -43,8 +43,7 @@ static void add_line(const struct json *l, struct buf *out)
     if (stuck) {
         buf_add_text(out, "\n      ");
         cli_print_safe(json_text(json_get(l, "why")), out);
-        buf_addf(out, "\n      crannog answer %.*s %s", SLICE_ARG(json_text(json_get(l, "question"))),
-                 slice_is(json_text(json_get(l, "kind")), "conflict") ? "keep | replace" : "retry | skip");
+        buf_addf(out, "\n      crannog answer %.*s %.*s", SLICE_ARG(json_text(json_get(l, "question"))), SLICE_ARG(json_text(json_get(l, "answers"))));
     }
     buf_add_text(out, "\n");
 }

@@ -38,7 +38,7 @@ static void say(struct bar *b, const char *color, const struct buf *text)
 static void report_line(struct bar *b, const struct run_state *r, const struct item_state *it, const struct line *l, size_t n, size_t total)
 {
     BUF_CLEANUP struct buf text = BUF_INIT(4096);
-    struct slice name = it->plan ? it->plan->name : r->is_exec ? SLICE("exec") : SLICE("check of the whole");
+    struct slice name = it->kind == ITEM_CHECK ? SLICE("check of the whole") : item_name(it);
     bool stuck = l->stage == STAGE_STUCK;
     buf_addf(&text, "%s %.*s", stuck ? "!" : l->stage == STAGE_SKIPPED ? "-" : "+", SLICE_ARG(name));
     if (total > 1 && l != &it->head)

@@ -229,12 +229,13 @@ static enum err result_squash(struct run_state *r, const struct open_step *o, co
 }
 
 /* A landing: what it replaced is an undo layer; what did not land is the rest, about which a person decides. */
-static enum err result_apply(struct run_state *r, const struct open_step *o, struct line *l, const struct json *res, struct error *e)
+static enum err result_apply(struct run_state *r, const struct open_step *o, struct line *l, const struct json *undo,
+                             const struct json *res, struct error *e)
 {
     size_t known;
     void *undos = r->undos;
     enum err err = layers_known(r, o, &known, e);
-    bool any = !err && json_has(res, "undo"), left = json_has(res, "rest");
+    bool any = !err && undo, left = json_has(res, "rest");
     if (any && (r->nundos & (r->nundos - 1)) == 0) { /* 0, 1, 2, 4 …: room for as many again */
         undos = arena_array(r->arena, r->nundos ? 2 * r->nundos : 1, sizeof *r->undos);
         if (!undos)
@@ -244,7 +245,7 @@ static enum err result_apply(struct run_state *r, const struct open_step *o, str
         r->undos = undos;
     }
     if (any)
-        err = fold_layer(r, json_get(res, "undo"), o->key.step, &r->undos[r->nundos], e);
+        err = fold_layer(r, undo, o->key.step, &r->undos[r->nundos], e);
     if (!err && any)
         r->nundos++;
     r->rest = (struct hash){{0}};
@@ -289,7 +290,7 @@ static enum err apply_result(struct run_state *r, const struct open_step *o, str
         return OK;
     case STAGE_SQUASH: return result_squash(r, o, layer, e);
     case STAGE_EXEC: return layer ? fold_push_layer(r, layer, o->key.step, e) : OK;
-    case STAGE_APPLY: return result_apply(r, o, l, res, e);
+    case STAGE_APPLY: return result_apply(r, o, l, layer, res, e);
     default: return OK;
     }
 }

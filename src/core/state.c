@@ -53,6 +53,28 @@ void run_init(struct run_state *r, uint64_t id, struct arena *a)
     *r = (struct run_state){.id = id, .branch = 1, .next_step = 1, .arena = a, .slots = 1, .window = 2048};
 }
 
+/* ---- questions ---- */
+
+const char *question_words(const struct line *l)
+{
+    if (l->question == QUESTION_APPLY)
+        return "apply | skip";
+    if (l->question == QUESTION_CONFLICT)
+        return l->resume == STAGE_APPLY ? "retry | replace | skip" : "keep | replace";
+    return "retry | skip";
+}
+
+bool question_takes(const struct line *l, struct slice word)
+{
+    for (struct slice rest = slice_of(question_words(l)); rest.n;) {
+        size_t n = slice_index(rest, ' ');
+        if (slice_eq(slice_sub(rest, 0, n), word))
+            return true;
+        rest = slice_sub(rest, n + 3, rest.n);
+    }
+    return false;
+}
+
 /* ---- look-ups ---- */
 
 const struct line *run_line_const(const struct run_state *r, uint32_t item, int32_t piece)

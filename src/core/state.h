@@ -212,6 +212,10 @@ void run_progress(const struct run_state *r, size_t *ret_done, size_t *ret_total
    finished one does. */
 enum err MUST_USE run_plan_may_change(const struct run_state *r, const struct plan *to, struct error *e);
 
+/* The words that an open question takes, for people: "retry | skip". And whether it takes one. */
+const char *question_words(const struct line *l);
+bool question_takes(const struct line *l, struct slice word);
+
 const char *stage_name(enum stage s);
 const char *run_status_name(enum run_status s);
 const char *outcome_name(enum outcome o);

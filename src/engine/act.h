@@ -38,6 +38,11 @@ struct completion {
     struct json *result;     /* object, or NULL; owned */
     struct buf blob;         /* stored under its hash, which becomes result[blob_key]; empty: none */
     const char *blob_key;
+    struct buf more;         /* the same, a second one */
+    const char *more_key;
+    char layer[RUN_LAYER_NAME_MAX + 1]; /* the sealed layer that it made, whose manifest is `manifest`; "" for none */
+    struct buf manifest;
+    uint64_t changes;
 };
 
 enum recovery { RECOVER_AGAIN, RECOVER_UNCONFIRMED };

@@ -1,10 +1,25 @@
 /*
  * Landing: what an item wrote becomes a file of the person's. Its class is `redo`: the same intent is carried out again
  * and each path says by its stamp what is left to do (layers/landing.h L3).
+ *
+ * Two stages: LAND is one document, straight into the folder, or (`land: end`, `ask`) into a layer; APPLY is all that the
+ * run's layers hold, or what a person chose of it.
  */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/sys.h"
 #include "context/document.h"
+#include "engine/commit.h"
 #include "engine/machine.h"
-#include "layers/stamp.h"
+#include "layers/folder.h"
+#include "layers/landing.h"
+#include "tools/apply.h"
+
+enum { LAYERS_ARENA = 256 * 1024 * 1024, ONLY_BYTES_MAX = 1024 * 1024, TOLD_MAX = 20 };
 
 /* What a line answered, as it may stand in a document. */
 static enum err answer_of(struct engine *g, const struct line *l, struct arena *a, struct slice *ret, struct error *e)
@@ -47,7 +62,7 @@ static enum err compose(struct engine *g, struct run *r, const struct want *w, s
     return err;
 }
 
-static enum err landing_prepare(struct engine *g, struct run *r, const struct want *w, struct intent *ret, struct error *e)
+static enum err land_prepare(struct engine *g, struct run *r, const struct want *w, struct intent *ret, struct error *e)
 {
     const struct line *l = run_line(&r->state, w->item, w->piece);
     BUF_CLEANUP struct buf text = BUF_INIT(DOCUMENT_BYTES_MAX);
@@ -59,15 +74,327 @@ static enum err landing_prepare(struct engine *g, struct run *r, const struct wa
         err = blob_put(g->store, buf_slice(&text), &content, e);
     if (err)
         return err;
-    ret->args = json_object();
-    json_put_text(ret->args, "root", SLICE("work"));
     json_put_text(ret->args, "path", l->target);
     json_put_text(ret->args, "base", l->base);
     json_put_hash(ret->args, "content", &content);
-    ret->worst.n[UNIT_CPU_NS] = 5000000000;
-    ret->floor.n[UNIT_CPU_NS] = 100000000;
-    ret->clamp = tool_clamp;
+    if (r->state.land != LAND_STEP)
+        json_put_bool(ret->args, "layer", true);
     return OK;
 }
 
-const struct act_row act_landing = {landing_prepare, tool_start, tool_cancel, tool_recover};
+/* ---- what a person chose ---- */
+
+/* Whether a path is one of the lines, or lies below one. */
+static bool is_chosen(struct slice path, struct slice lines)
+{
+    struct slice line;
+    while (slice_line(&lines, &line)) {
+        if (line.n && line.p[line.n - 1] == '/')
+            line.n--;
+        if (slice_starts(path, line) && (path.n == line.n || path.p[line.n] == '/'))
+            return true;
+    }
+    return false;
+}
+
+/* Parts `flat` by a person's choice; without one all of it is chosen. */
+static enum err choose(struct engine *g, const struct line *l, const struct manifest *flat, struct arena *a, struct manifest *ret,
+                       struct manifest *ret_rest, struct error *e)
+{
+    BUF_CLEANUP struct buf only = BUF_INIT(ONLY_BYTES_MAX);
+    *ret = *flat;
+    *ret_rest = (struct manifest){0};
+    if (hash_is_zero(&l->only))
+        return OK;
+    enum err err = blob_get(g->store, &l->only, &only, e);
+    if (err)
+        return err;
+    ret->v = arena_array(a, flat->n, sizeof *ret->v);
+    ret_rest->v = arena_array(a, flat->n, sizeof *ret->v);
+    if (!ret->v || !ret_rest->v)
+        return error_set(e, ERR_MEMORY, "the changes do not fit into memory");
+    ret->n = 0;
+    for (size_t i = 0; i < flat->n; i++) {
+        struct manifest *to = is_chosen(flat->v[i].path, buf_slice(&only)) ? ret : ret_rest;
+        to->v[to->n++] = flat->v[i];
+    }
+    return ret->n ? OK : error_set(e, ERR_MISSING, "none of the changes is at or below the paths that were named");
+}
+
+static enum err apply_prepare(struct engine *g, struct run *r, const struct want *w, struct intent *ret, struct error *e)
+{
+    const struct run_state *s = &r->state;
+    const struct line *l = run_line(&r->state, w->item, w->piece);
+    ARENA_CLEANUP struct arena a = ARENA_INIT(LAYERS_ARENA);
+    struct manifest flat, chosen, rest;
+    struct json *names = json_array();
+    char undo[RUN_LAYER_NAME_MAX + 1];
+    for (size_t i = 0; i < s->nlayers; i++)
+        json_push(names, json_new_text(s->layers[i].name));
+    json_put(ret->args, "layers", names);
+    snprintf(undo, sizeof undo, "r%llu-%u-%u-undo", (unsigned long long)s->id, s->branch, w->step); /* of all attempts */
+    json_put_text(ret->args, "undo", slice_of(undo));
+    json_put_bool(ret->args, "guarded", l->allowed || s->is_take); /* a person has said so */
+    json_put_bool(ret->args, "replace", l->replace);
+    json_put_bool(ret->args, "rewind", slice_is(s->origin, "undo"));
+    enum err err = layer_flatten(g, s, &a, &flat, e);
+    if (!err)
+        err = choose(g, l, &flat, &a, &chosen, &rest, e);
+    if (!err)
+        err = layer_put_manifest(g, &chosen, ret->args, "manifest", e);
+    if (!err && rest.n)
+        err = layer_put_manifest(g, &rest, ret->args, "rest", e);
+    return err;
+}
+
+static enum err landing_prepare(struct engine *g, struct run *r, const struct want *w, struct intent *ret, struct error *e)
+{
+    bool apply = w->stage == STAGE_APPLY;
+    ret->args = json_object();
+    json_put_text(ret->args, "root", SLICE("work"));
+    ret->worst.n[UNIT_CPU_NS] = apply ? 600000000000 : 5000000000;
+    ret->floor.n[UNIT_CPU_NS] = 100000000;
+    ret->clamp = tool_clamp;
+    return apply ? apply_prepare(g, r, w, ret, e) : land_prepare(g, r, w, ret, e);
+}
+
+/* ---- start ---- */
+
+/* The undo folder of a landing: made once, and found again by every attempt. */
+static enum err undo_folder(struct machine *m, const char *name, const struct place *p, struct error *e)
+{
+    char up[RUN_LAYER_NAME_MAX + 8];
+    struct stat st;
+    int folder;
+    snprintf(up, sizeof up, "%s/up", name);
+    enum err err = layer_folder(m, &folder, e);
+    if (err || sys->fstatat(folder, up, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        return err;
+    if (errno != ENOENT)
+        return error_errno(e, errno, "cannot look at the layer %s", up);
+    return layer_make(folder, name, "up", p->uid, p->gid, 0700, e);
+}
+
+enum err apply_plan(struct engine *g, const struct json *args, struct arena *a, const struct place *p, struct buf *message,
+                    struct jail_plan *ret, struct error *e)
+{
+    struct machine *m = g->acts.ctx;
+    BUF_CLEANUP struct buf manifest = BUF_INIT(MANIFEST_BYTES_MAX);
+    struct slice undo = json_text(json_get(args, "undo")), *inside, name;
+    struct hash h;
+    size_t n;
+    if (!hash_from_hex(json_text(json_get(args, "manifest")), &h) || undo.n < 6 || undo.n > RUN_LAYER_NAME_MAX)
+        return error_set(e, ERR_CORRUPT, "a landing without manifest or undo");
+    char *folder = arena_str(a, undo), *up = arena_printf(a, "%s/layers/%.*s/up", m->state, SLICE_ARG(undo));
+    place_plan(p, true, ret);
+    enum err err = folder && up ? undo_folder(m, folder, p, e) : error_set(e, ERR_MEMORY, "no memory for a landing");
+    if (!err)
+        err = layer_add_stack(m, args, a, ret, &inside, &n, e);
+    if (!err)
+        err = blob_get(g->store, &h, &manifest, e);
+    if (err)
+        return err;
+    jail_plan_add(ret, (struct jail_mount){.kind = JAIL_WRITE, .source = slice_of(up), .target = SLICE("/undo")});
+    int64_t cpu_ms = json_int(json_get(args, "cpu_ms"), 600000);
+    ret->limits.cpu_ms = cpu_ms > 0 ? (uint64_t)cpu_ms : 1;
+    ret->limits.wall_ms = 0;
+    ret->limits.file_size = 0;
+    ret->applet = SLICE("apply");
+    name = slice_sub(undo, 0, undo.n - 5); /* without "-undo" */
+    apply_args(message, slice_of(p->work), buf_slice(&manifest), inside, n, SLICE("/undo"), name,
+               json_bool(json_get(args, "guarded"), false), json_bool(json_get(args, "replace"), false),
+               json_bool(json_get(args, "rewind"), false));
+    ret->args = buf_slice(message);
+    return buf_check(message, "a landing's arguments", e);
+}
+
+/* ---- what it answered ---- */
+
+/* What did not land, for the journal and for people. */
+static void tell_left(const struct apply_answer *a, struct completion *c)
+{
+    struct json *left = json_array();
+    for (size_t i = 0; i < a->left.n && i < a->nwhys && i < TOLD_MAX; i++) {
+        struct json *one = json_object();
+        if (slice_is_utf8(a->left.v[i].path))
+            json_put_text(one, "path", a->left.v[i].path);
+        json_put_text(one, "why", a->whys[i]);
+        json_push(left, one);
+    }
+    json_put(c->result, "left", left);
+    if (!a->left.n)
+        return;
+    snprintf(c->why, sizeof c->why, "%.*s %.*s", SLICE_ARG(slice_sub(a->left.v[0].path, 0, 80)), a->nwhys ? (int)a->whys[0].n : 0,
+             a->nwhys ? a->whys[0].p : "");
+    if (a->left.n > 1) {
+        size_t n = strlen(c->why);
+        snprintf(c->why + n, sizeof c->why - n, "; and %zu more", a->left.n - 1);
+    }
+}
+
+/* What is left after this landing: what was not chosen, and what did not land of what was. */
+static enum err put_rest(struct engine *g, const struct json *args, const struct manifest *chosen, const struct manifest *left,
+                         struct arena *a, struct completion *c, struct error *e)
+{
+    struct manifest parts[2] = {{0}, {0}}, all;
+    BUF_CLEANUP struct buf bytes = BUF_INIT(MANIFEST_BYTES_MAX);
+    struct hash h;
+    enum err err = OK;
+    if (hash_from_hex(json_text(json_get(args, "rest")), &h))
+        err = blob_get(g->store, &h, &bytes, e);
+    if (!err && bytes.n)
+        err = manifest_decode(buf_slice(&bytes), a, &parts[0], e);
+    all.v = err ? NULL : arena_array(a, parts[0].n + left->n + 1, sizeof *all.v);
+    if (err || !all.v)
+        return err ? err : error_set(e, ERR_MEMORY, "the changes do not fit into memory");
+    all.n = 0;
+    for (size_t i = 0, k = 0; i < parts[0].n || k < left->n;) { /* two ascending lists into one */
+        bool first = k == left->n || (i < parts[0].n && manifest_path_cmp(parts[0].v[i].path, left->v[k].path) < 0);
+        const struct change *from = first ? &parts[0].v[i++] : manifest_find(chosen, left->v[k++].path);
+        if (from)
+            all.v[all.n++] = *from;
+    }
+    if (!all.n)
+        return OK;
+    c->blob = BUF_INIT(MANIFEST_BYTES_MAX);
+    manifest_encode(&all, &c->blob);
+    c->blob_key = "rest";
+    struct manifest_count n = manifest_count(&all);
+    BUF_CLEANUP struct buf why = BUF_INIT(400);
+    buf_addf(&why, "%zu of its changes %s not in the folder yet", n.added + n.changed + n.removed, n.added + n.changed + n.removed == 1 ? "is" : "are");
+    if (*c->why)
+        buf_addf(&why, ": %s", c->why);
+    json_put_text(c->result, "why", slice_is_utf8(buf_slice(&why)) ? buf_slice(&why) : SLICE("some of its changes are not in the folder yet"));
+    return OK;
+}
+
+static enum err take_answer(struct engine *g, const struct open_step *o, struct slice reply, struct completion *c, struct error *e)
+{
+    ARENA_CLEANUP struct arena a = ARENA_INIT(LAYERS_ARENA);
+    JSON_CLEANUP struct json *args = NULL;
+    BUF_CLEANUP struct buf bytes = BUF_INIT(MANIFEST_BYTES_MAX);
+    struct apply_answer answer;
+    struct manifest chosen;
+    struct hash h;
+    int folder;
+    enum err err = apply_reply(reply, &a, &answer, e);
+    if (!err)
+        err = json_parse(o->args, &args, e);
+    if (!err && !hash_from_hex(json_text(json_get(args, "manifest")), &h))
+        err = error_set(e, ERR_CORRUPT, "a landing without its manifest");
+    if (!err)
+        err = blob_get(g->store, &h, &bytes, e);
+    if (!err)
+        err = manifest_decode(buf_slice(&bytes), &a, &chosen, e);
+    if (err)
+        return err;
+    tell_left(&answer, c);
+    json_put_int(c->result, "landed", (int64_t)answer.undo.n);
+    if (answer.result == LANDING_CONFLICT && !answer.undo.n) {
+        c->outcome = OUTCOME_CONFLICT;
+        return OK;
+    }
+    err = put_rest(g, args, &chosen, &answer.left, &a, c, e);
+    if (err || !answer.undo.n)
+        return err;
+    c->manifest = BUF_INIT(MANIFEST_BYTES_MAX);
+    manifest_encode(&answer.undo, &c->manifest);
+    c->changes = answer.undo.n;
+    snprintf(c->layer, sizeof c->layer, "%.*s", SLICE_ARG(slice_sub(json_text(json_get(args, "undo")), 0, RUN_LAYER_NAME_MAX)));
+    err = layer_folder(g->acts.ctx, &folder, e);
+    return err ? err : layer_sync(folder, c->layer, e);
+}
+
+void apply_done(struct engine *g, struct run *r, const struct open_step *o, struct slice reply, struct completion *c)
+{
+    struct error e = {0};
+    (void)r;
+    if (take_answer(g, o, reply, c, &e) == OK)
+        return;
+    c->outcome = OUTCOME_FAILED;
+    c->layer[0] = '\0';
+    snprintf(c->why, sizeof c->why, "%.239s", e.text);
+}
+
+/* ---- a document into a layer ---- */
+
+/* The manifest of one file and the folders on its way. */
+static enum err one_file(struct slice path, const struct stamp *before, const struct stamp *after, const struct place *p, struct completion *c,
+                         struct error *e)
+{
+    struct change v[STAMP_DEPTH_MAX + 1];
+    struct manifest m = {v, 0};
+    for (size_t i = 0; i < path.n && m.n < STAMP_DEPTH_MAX; i++)
+        if (path.p[i] == '/')
+            v[m.n++] = (struct change){.path = slice_sub(path, 0, i),
+                                       .after = {.type = STAMP_FOLDER, .mode = 0755, .uid = p->uid, .gid = p->gid, .mtime_ns = after->mtime_ns}};
+    v[m.n++] = (struct change){.path = path, .before = *before, .after = *after};
+    c->manifest = BUF_INIT(MANIFEST_BYTES_MAX);
+    manifest_encode(&m, &c->manifest);
+    c->changes = m.n;
+    return buf_check(&c->manifest, "a manifest", e);
+}
+
+static enum err write_layer(struct engine *g, struct run *r, const struct open_step *o, struct completion *c, struct error *e)
+{
+    struct machine *m = g->acts.ctx;
+    JSON_CLEANUP struct json *args = NULL;
+    BUF_CLEANUP struct buf bytes = BUF_INIT(DOCUMENT_BYTES_MAX);
+    ARENA_CLEANUP struct arena a = ARENA_INIT(1 << 16);
+    struct place place;
+    struct stamp before, after;
+    struct hash content;
+    char up[RUN_LAYER_NAME_MAX + 8];
+    int folder = -1;
+    FD_CLEANUP int dir = -1;
+    char *work = arena_str(&a, r->state.work);
+    enum err err = work ? json_parse(o->args, &args, e) : error_set(e, ERR_MEMORY, "no memory for a layer");
+    struct slice path = json_text(json_get(args, "path"));
+    if (!err && (!hash_from_hex(json_text(json_get(args, "content")), &content) ||
+                 !stamp_from_hex(json_text(json_get(args, "base")), &before) || stamp_check_path(path, NULL)))
+        err = error_set(e, ERR_CORRUPT, "a landing without content, base or path");
+    if (!err)
+        err = place_look(work, m->state, &place, e);
+    if (!err)
+        err = blob_get(g->store, &content, &bytes, e);
+    if (!err)
+        err = layer_folder(m, &folder, e);
+    layer_name_of(&o->key, c->layer);
+    snprintf(up, sizeof up, "%s/up", c->layer);
+    if (!err)
+        err = layer_make(folder, c->layer, "up", place.uid, place.gid, 0755, e);
+    if (!err && (dir = sys->openat(folder, up, O_RDONLY | O_DIRECTORY, 0)) < 0)
+        err = error_errno(e, errno, "cannot open the layer %s", c->layer);
+    if (!err)
+        err = layer_put_file(dir, path, buf_slice(&bytes), &place, 0644, 0, &after, e);
+    if (!err && sys->fsync(dir) < 0)
+        err = error_errno(e, errno, "cannot sync the layer %s", c->layer);
+    if (!err)
+        err = one_file(path, &before, &after, &place, c, e);
+    return err ? err : layer_sync(folder, c->layer, e);
+}
+
+static enum err layer_write(struct engine *g, struct run *r, const struct open_step *o, struct error *e)
+{
+    struct completion c = {.key = o->key, .outcome = OUTCOME_OK, .result = json_object()};
+    enum err err = write_layer(g, r, o, &c, e);
+    if (err) {
+        layer_drop(g->acts.ctx, c.layer);
+        completion_release(&c);
+        return err;
+    }
+    engine_complete(g, &c);
+    return OK;
+}
+
+/* Into a layer it is done here and now; everything else is a jail's. */
+static enum err landing_start(struct engine *g, struct run *r, const struct open_step *o, struct error *e)
+{
+    JSON_CLEANUP struct json *args = NULL;
+    enum err err = json_parse(o->args, &args, e);
+    if (err)
+        return err;
+    return json_bool(json_get(args, "layer"), false) ? layer_write(g, r, o, e) : tool_start(g, r, o, e);
+}
+
+const struct act_row act_landing = {landing_prepare, landing_start, tool_cancel, tool_recover};

@@ -15,9 +15,10 @@
 #include "jail/client.h"
 #include "layers/landing.h"
 #include "tools/file.h"
+#include "tools/layer.h"
 #include "tools/place.h"
 
-enum { DOCUMENT_READ_MAX = 4 * 1024 * 1024, LIST_MAX = RUN_PIECES_MAX, WHY_TAIL = 120 };
+enum { DOCUMENT_READ_MAX = 4 * 1024 * 1024, LIST_MAX = RUN_PIECES_MAX, WHY_TAIL = 120, LAYERS_ARENA = 256 * 1024 * 1024 };
 static const int64_t SECOND_NS = 1000000000;
 
 /* ---- prepare ---- */
@@ -28,15 +29,45 @@ void tool_clamp(struct json *args, const struct amounts *granted, const struct a
     json_put_int(args, "cpu_ms", granted->n[UNIT_CPU_NS] / 1000000);
 }
 
+/* The layers over the folder that a step sees. */
+static void put_layers(const struct run_state *r, struct json *args)
+{
+    struct json *names = json_array();
+    for (size_t i = 0; i < r->nlayers; i++)
+        json_push(names, json_new_text(r->layers[i].name));
+    json_put(args, "layers", names);
+}
+
+static enum err put_flat(struct engine *g, const struct run_state *r, struct json *args, struct error *e)
+{
+    ARENA_CLEANUP struct arena a = ARENA_INIT(LAYERS_ARENA);
+    struct manifest flat;
+    enum err err = layer_flatten(g, r, &a, &flat, e);
+    return err ? err : layer_put_manifest(g, &flat, args, "manifest", e);
+}
+
+static enum err exec_args(struct engine *g, const struct run_state *r, struct json *args, struct error *e)
+{
+    struct json *words = NULL;
+    enum err err = json_parse(r->exec, &words, e); /* they stand in the run's first event */
+    if (err)
+        return err;
+    json_put(args, "argv", words);
+    json_put_bool(args, "copies", r->copies);
+    return r->copies && r->nlayers ? put_flat(g, r, args, e) : OK;
+}
+
 static enum err tool_prepare(struct engine *g, struct run *r, const struct want *w, struct intent *ret, struct error *e)
 {
     const struct line *l = run_line(&r->state, w->item, w->piece);
     const struct item_state *it = &r->state.items[w->item];
     BUF_CLEANUP struct buf text = BUF_INIT(64 * 1024);
     int64_t seconds = 5;
-    (void)g;
+    enum err err = OK;
     ret->args = json_object();
     json_put_text(ret->args, "root", SLICE("work")); /* every path is (root, path); version 0 knows one root */
+    if (w->stage != STAGE_LOOK) /* what lies in the folder itself is the question there */
+        put_layers(&r->state, ret->args);
     switch (w->stage) {
     case STAGE_LIST:
         json_put_text(ret->args, "pattern", it->plan->glob);
@@ -59,19 +90,22 @@ static enum err tool_prepare(struct engine *g, struct run *r, const struct want 
         json_put_text(ret->args, "command", buf_slice(&text));
         seconds = 60;
         break;
-    default: { /* STAGE_EXEC: the words stand in the run's first event */
-        struct json *words = NULL;
-        enum err err = json_parse(r->state.exec, &words, e);
-        if (err)
-            return err;
-        json_put(ret->args, "argv", words);
+    case STAGE_SURVEY:
+        seconds = 60;
+        break;
+    case STAGE_SQUASH:
+        json_put_bool(ret->args, "copies", r->state.copies);
+        err = put_flat(g, &r->state, ret->args, e);
+        seconds = 600;
+        break;
+    default: /* STAGE_EXEC */
+        err = exec_args(g, &r->state, ret->args, e);
         seconds = 3600;
-    }
     }
     ret->worst.n[UNIT_CPU_NS] = seconds * SECOND_NS;
     ret->floor.n[UNIT_CPU_NS] = SECOND_NS / 10;
     ret->clamp = tool_clamp;
-    return buf_check(&text, "a tool's arguments", e);
+    return err ? err : buf_check(&text, "a tool's arguments", e);
 }
 
 /* ---- start ---- */
@@ -130,6 +164,10 @@ static enum err stage_plan(struct engine *g, const struct open_step *o, const st
             return err;
         break;
     }
+    case STAGE_SURVEY:
+        ret->applet = SLICE("survey");
+        layer_survey_args(message, root, place->uid, place->gid, geteuid() == 0, SLICE(".crannog"));
+        break;
     case STAGE_VERIFY:
         words[0] = SLICE("/bin/sh");
         words[1] = SLICE("-c");
@@ -150,12 +188,33 @@ static enum err stage_plan(struct engine *g, const struct open_step *o, const st
     return buf_check(message, "a tool's arguments", e);
 }
 
-enum err tool_start(struct engine *g, struct run *r, const struct open_step *o, struct error *e)
+/* The plan of a job's phase. `message`, `words` and what lies in `a` are borrowed by it. */
+static enum err phase_plan(struct engine *g, const struct open_step *o, const struct json *args, struct jail_job *job, struct arena *a,
+                           struct place *place, struct slice *words, struct buf *message, struct jail_plan *ret, struct error *e)
 {
     struct machine *m = g->acts.ctx;
-    struct jail_job *job = free_job(m);
-    if (!job)
-        return error_set(e, ERR_LIMIT, "more than %d jails at once", MACHINE_JOBS_MAX);
+    enum err err;
+    if (job->phase == PHASE_COPY)
+        err = layer_copy_plan(g, args, job, a, place, message, ret, e);
+    else if (job->phase == PHASE_SEAL)
+        err = layer_seal_plan(m, job, a, place, message, ret, e);
+    else if (o->stage == STAGE_APPLY)
+        return apply_plan(g, args, a, place, message, ret, e);
+    else if (o->stage == STAGE_SQUASH)
+        err = layer_squash_plan(g, args, job, a, place, message, ret, e);
+    else {
+        err = layer_see(m, args, job, a, place, e);
+        return err ? err : stage_plan(g, o, args, place, words, message, ret, e);
+    }
+    ret->args = buf_slice(message);
+    return err ? err : buf_check(message, "a tool's arguments", e);
+}
+
+/* Starts the jail of a phase. */
+static enum err phase_start(struct engine *g, struct run *r, const struct open_step *o, struct jail_job *job, enum phase phase,
+                            struct error *e)
+{
+    struct machine *m = g->acts.ctx;
     JSON_CLEANUP struct json *args = NULL;
     ARENA_CLEANUP struct arena a = ARENA_INIT(1 << 20);
     BUF_CLEANUP struct buf message = BUF_INIT(JAIL_PLAN_MAX);
@@ -165,6 +224,7 @@ enum err tool_start(struct engine *g, struct run *r, const struct open_step *o, 
     struct slice *words = arena_array(&a, JAIL_WORDS_MAX, sizeof *words);
     if (!work || !words)
         return error_set(e, ERR_MEMORY, "no memory for a tool call");
+    job->phase = phase;
     enum err err = json_parse(o->args, &args, e);
     if (!err)
         err = place_look(work, m->state, &place, e);
@@ -172,16 +232,39 @@ enum err tool_start(struct engine *g, struct run *r, const struct open_step *o, 
         err = error_set(e, ERR_CONFLICT, "%.160s is not the folder that this run began in (it was moved, or another one put in "
                         "its place): put it back, or start anew with --again", work);
     if (!err)
-        err = stage_plan(g, o, args, &place, words, &message, &plan, e);
+        err = phase_plan(g, o, args, job, &a, &place, words, &message, &plan, e);
     if (!err)
         err = jail_start(buf_str(&m->jail_path), &plan, plan.terminal ? m->terminal : NULL, true, &job->peer, e);
-    if (!err) {
-        job->began_ns = sys->boottime_ns();
-        job->key = o->key;
-        job->stage = o->stage;
-        job->cancelled = false;
-    }
     return err;
+}
+
+enum err tool_start(struct engine *g, struct run *r, const struct open_step *o, struct error *e)
+{
+    struct machine *m = g->acts.ctx;
+    struct jail_job *job = free_job(m);
+    if (!job)
+        return error_set(e, ERR_LIMIT, "more than %d jails at once", MACHINE_JOBS_MAX);
+    JSON_CLEANUP struct json *args = NULL;
+    enum err err = json_parse(o->args, &args, e);
+    if (err)
+        return err;
+    *job = (struct jail_job){.key = o->key, .stage = o->stage, .peer = PEER_INIT, .index = BUF_INIT(JAIL_REPLY_MAX),
+                             .began_ns = sys->boottime_ns(), .began_ms = sys->now_ms()};
+    job->copies = o->stage == STAGE_EXEC && json_bool(json_get(args, "copies"), false);
+    job->plain = o->stage == STAGE_APPLY || (!layer_is_written(o->stage) && json_count(json_get(args, "layers")) == 0);
+    err = phase_start(g, r, o, job, job->copies ? PHASE_COPY : PHASE_RUN, e);
+    if (err)
+        tool_drop(m, job);
+    return err;
+}
+
+void tool_drop(struct machine *m, struct jail_job *job)
+{
+    peer_kill(&job->peer);
+    buf_release(&job->index);
+    jail_result_release(&job->ran);
+    layer_drop(m, job->layer);
+    *job = (struct jail_job){.peer = PEER_INIT};
 }
 
 /* A jail that was killed says nothing, but it cannot have used more than all processors in its time. */
@@ -207,10 +290,10 @@ void tool_cancel(struct engine *g, struct run *r, const struct open_step *o)
         struct jail_job *job = &m->jails[i];
         if (!job->peer.pid || job->key.run != o->key.run || job->key.step != o->key.step)
             continue;
-        if (job->stage == STAGE_LAND)
-            return; /* milliseconds; let it end */
-        peer_kill(&job->peer);
+        if (job->stage == STAGE_LAND || job->stage == STAGE_APPLY)
+            return; /* soon over; let it end */
         struct completion c = {.key = o->key, .outcome = OUTCOME_CANCELLED, .used = at_most_now(job, o), .assumed = true};
+        tool_drop(m, job);
         snprintf(c.why, sizeof c.why, "stopped");
         engine_complete(g, &c);
     }
@@ -218,7 +301,10 @@ void tool_cancel(struct engine *g, struct run *r, const struct open_step *o)
 
 enum recovery tool_recover(struct engine *g, struct run *r, const struct open_step *o, struct amounts *ret_used, bool *ret_exact)
 {
-    (void)g, (void)ret_exact; /* assumed: nobody knows what a dead jail used */
+    char layer[RUN_LAYER_NAME_MAX + 1];
+    (void)ret_exact; /* assumed: nobody knows what a dead jail used */
+    layer_name_of(&o->key, layer); /* what it wrote never happened */
+    layer_drop(g->acts.ctx, layer);
     if (o->stage == STAGE_EXEC && r->state.started_ms > 0) /* its reservation is an hour */
         *ret_used = at_most(&o->held, (sys->now_ms() - r->state.started_ms) * 1000000);
     return RECOVER_AGAIN;
@@ -366,18 +452,65 @@ static void done_command(struct completion *c, enum stage stage, const struct ja
     fail(c, false, why);
 }
 
-static void done(struct engine *g, struct run *r, const struct open_step *o, const struct jail_result *res, struct completion *c)
+/* The first step of a command: what of the folder it could not write, and whether overlays can be had here. */
+static void done_survey(struct completion *c, const struct jail_job *job, struct slice reply)
+{
+    struct survey s;
+    struct error e;
+    if (layer_survey_reply(reply, &s, &e)) {
+        fail(c, true, e.text);
+        return;
+    }
+    json_put_text(c->result, "backend", job->plain ? SLICE("copy") : SLICE("overlay"));
+    json_put_int(c->result, "files", (int64_t)s.files);
+    json_put_int(c->result, "foreign_owner", (int64_t)s.foreign_owner);
+    json_put_int(c->result, "foreign_group", (int64_t)s.foreign_group);
+    uint64_t foreign = s.foreign_owner + s.foreign_group;
+    if (foreign && !job->plain)
+        snprintf(c->why, sizeof c->why, "%llu%s files here belong to another %s and cannot be changed inside, the first is %.100s",
+                 (unsigned long long)foreign, s.cut ? " or more" : "", s.foreign_owner ? "user" : "group", s.example);
+}
+
+/* The layer of a command is sealed: how the command went was kept until now. */
+static void done_seal(struct engine *g, struct jail_job *job, const struct open_step *o, const struct jail_result *res, struct completion *c)
+{
+    struct error e = {0};
+    done_command(c, o->stage, &job->ran);
+    if (res->how != JAIL_EXITED || res->status != 0)
+        error_set(&e, ERR_IO, "%.200s", *res->why ? res->why : "the file tool was ended");
+    else
+        (void)!layer_sealed(g->acts.ctx, job, buf_slice(&res->reply), c, &e);
+    if (e.code) {
+        char why[240];
+        snprintf(why, sizeof why, "what it changed cannot be kept: %.200s", e.text);
+        fail(c, true, why);
+    }
+}
+
+static void done_squash(struct engine *g, struct jail_job *job, const struct open_step *o, struct completion *c)
+{
+    struct error e = {0};
+    if (layer_squashed(g, o, job, c, &e))
+        fail(c, false, e.text);
+}
+
+static void done(struct engine *g, struct run *r, const struct open_step *o, struct jail_job *job, const struct jail_result *res,
+                 struct completion *c)
 {
     const struct line *l = run_line(&r->state, o->item, o->piece);
     ARENA_CLEANUP struct arena a = ARENA_INIT(8 << 20);
     char why[240];
     c->result = json_object();
-    c->used.n[UNIT_CPU_NS] = (int64_t)res->cpu_ns;
-    if (res->how == JAIL_REFUSED) {
+    c->used.n[UNIT_CPU_NS] = (int64_t)(job->cpu_ns + res->cpu_ns);
+    if (res->how == JAIL_REFUSED || res->how == JAIL_NO_LAYERS) {
         fail(c, true, res->why);
-    } else if (res->how == JAIL_TIMEOUT || res->how == JAIL_CPU) {
-        snprintf(why, sizeof why, "took longer than its limit of %s and was ended", res->how == JAIL_CPU ? "CPU seconds" : "time");
+    } else if (res->how == JAIL_TIMEOUT || res->how == JAIL_CPU || res->how == JAIL_DISK) {
+        snprintf(why, sizeof why, "took %s and was ended", res->how == JAIL_CPU    ? "longer than its limit of CPU seconds"
+                                                            : res->how == JAIL_DISK ? "more disk than its limit"
+                                                                                    : "longer than its limit of time");
         fail(c, false, why);
+    } else if (job->phase == PHASE_SEAL) {
+        done_seal(g, job, o, res, c);
     } else if (o->stage == STAGE_VERIFY || o->stage == STAGE_EXEC) {
         done_command(c, o->stage, res);
     } else if (res->how != JAIL_EXITED || res->status != 0) {
@@ -389,9 +522,51 @@ static void done(struct engine *g, struct run *r, const struct open_step *o, con
         done_read(c, r, l, buf_slice(&res->reply));
     } else if (o->stage == STAGE_LOOK) {
         done_look(c, g, r, l, buf_slice(&res->reply));
+    } else if (o->stage == STAGE_SURVEY) {
+        done_survey(c, job, buf_slice(&res->reply));
+    } else if (o->stage == STAGE_SQUASH) {
+        done_squash(g, job, o, c);
+    } else if (o->stage == STAGE_APPLY) {
+        apply_done(g, r, o, buf_slice(&res->reply), c);
     } else {
         done_land(c, buf_slice(&res->reply));
     }
+}
+
+/* Whether one more jail belongs to the act after this one, and which. Takes *res where it must be kept. */
+static bool phase_after(struct jail_job *job, struct jail_result *res, enum phase *ret)
+{
+    bool ended = res->how == JAIL_EXITED || res->how == JAIL_SIGNALLED;
+    if (job->phase == PHASE_COPY && res->how == JAIL_EXITED && res->status == 0) {
+        buf_add(&job->index, layer_copy_reply(buf_slice(&res->reply)));
+        *ret = PHASE_RUN;
+        return buf_ok(&job->index);
+    }
+    if (job->phase == PHASE_RUN && res->how == JAIL_NO_LAYERS && !job->plain && job->stage != STAGE_EXEC) {
+        job->plain = true; /* a survey tells, and a check does without */
+        *ret = PHASE_RUN;
+        return true;
+    }
+    if (job->phase == PHASE_RUN && job->stage == STAGE_EXEC && ended && (res->changed || job->copies)) {
+        job->ran = *res;
+        *res = (struct jail_result){0};
+        *ret = PHASE_SEAL;
+        return true;
+    }
+    return false;
+}
+
+/* Goes on with the act in its next jail; false where this one was the last, or the next cannot be started. */
+static bool phase_next(struct engine *g, struct run *r, const struct open_step *o, struct jail_job *job, struct jail_result *res,
+                       struct error *e)
+{
+    enum phase next;
+    uint64_t cpu_ns = res->cpu_ns;
+    if (!phase_after(job, res, &next))
+        return false;
+    peer_kill(&job->peer);
+    job->cpu_ns += cpu_ns;
+    return phase_start(g, r, o, job, next, e) == OK;
 }
 
 void tool_collect(struct engine *g, struct jail_job *job)
@@ -409,17 +584,27 @@ void tool_collect(struct engine *g, struct jail_job *job)
         err = jail_result_parse(&f, &res, &e);
         frame_release(&f);
     }
+    if (!err && o && phase_next(g, r, o, job, &res, &e)) {
+        jail_result_release(&res);
+        return;
+    }
     if (err) {
         c.outcome = OUTCOME_LOST;
         c.assumed = true;
         if (o)
             c.used = at_most_now(job, o);
         snprintf(c.why, sizeof c.why, "the jail died: %.200s", e.text);
+    } else if (e.code) {
+        c.result = json_object();
+        c.used.n[UNIT_CPU_NS] = (int64_t)job->cpu_ns;
+        fail(&c, false, e.text);
     } else if (o) {
-        done(g, r, o, &res, &c);
+        done(g, r, o, job, &res, &c);
     }
     jail_result_release(&res);
-    peer_kill(&job->peer);
+    if (*c.layer) /* kept: it is the journal's now */
+        job->layer[0] = '\0';
+    tool_drop(g->acts.ctx, job);
     engine_complete(g, &c);
 }
 

@@ -10,6 +10,8 @@ void completion_release(struct completion *c)
 {
     json_free(c->result);
     buf_release(&c->blob);
+    buf_release(&c->more);
+    buf_release(&c->manifest);
     *c = (struct completion){0};
 }
 
@@ -42,6 +44,20 @@ static void put_opaque(struct json *p, const char *key)
 
 /* ---- finishes ---- */
 
+/* Stores bytes that a step made; their hash becomes into[key]. Without a key there are none. */
+static enum err keep_blob(struct engine *g, const char *key, const struct buf *b, struct json *into, struct error *e)
+{
+    struct hash h;
+    if (!key)
+        return OK;
+    enum err err = buf_check(b, "what a step made", e);
+    if (!err)
+        err = blob_put(g->store, buf_slice(b), &h, e);
+    if (!err)
+        json_put_hash(into, key, &h);
+    return err;
+}
+
 enum err commit_finish(struct engine *g, struct run *r, struct completion *c, struct error *e)
 {
     const struct open_step *o = engine_step(r, &c->key);
@@ -57,18 +73,18 @@ enum err commit_finish(struct engine *g, struct run *r, struct completion *c, st
             c->used.n[u] = o->held.n[u];
     amounts_print(&c->used, p, "used");
     json_put_text(p, "how", slice_of(c->assumed ? "assumed" : "exact"));
-    struct json *result = c->result ? json_clone(c->result) : json_object();
-    enum err err = OK;
-    if (c->blob_key) {
-        struct hash h;
-        err = buf_check(&c->blob, "what a step made", e);
-        if (!err)
-            err = blob_put(g->store, buf_slice(&c->blob), &h, e);
-        if (!err)
-            json_put_hash(result, c->blob_key, &h);
+    struct json *result = c->result ? json_clone(c->result) : json_object(), *layer = NULL;
+    enum err err = keep_blob(g, c->blob_key, &c->blob, result, e);
+    if (!err)
+        err = keep_blob(g, c->more_key, &c->more, result, e);
+    if (!err && *c->layer) {
+        layer = json_object();
+        json_put_text(layer, "name", slice_of(c->layer));
+        json_put_int(layer, "changes", (int64_t)c->changes);
+        err = keep_blob(g, "manifest", &c->manifest, layer, e);
     }
     json_put(p, "result", result);
-    json_put(p, "layer", NULL);
+    json_put(p, "layer", layer);
     put_opaque(p, "labels");
     json_put(p, "effects", json_array());
     return err ? err : append(g, r, EVENT_STEP_FINISHED, &c->key, p, e);
@@ -108,9 +124,11 @@ static enum err append_intent(struct engine *g, struct run *r, const struct want
                               const struct amounts *granted, const struct step_key *key, struct error *e)
 {
     JSON_CLEANUP struct json *p = payload_new();
-    const struct plan_item *item = r->state.items[w->item].plan;
+    struct json *layers = json_array();
+    for (size_t i = 0; i < r->state.nlayers; i++)
+        json_push(layers, json_new_text(r->state.layers[i].name));
     json_put_int(p, "item", w->item);
-    json_put_text(p, "name", item ? item->name : SLICE(""));
+    json_put_text(p, "name", item_name(&r->state.items[w->item]));
     json_put_int(p, "piece", w->piece);
     json_put_text(p, "stage", slice_of(stage_name(w->stage)));
     json_put_text(p, "act", slice_of(act_name(w->act)));
@@ -118,7 +136,7 @@ static enum err append_intent(struct engine *g, struct run *r, const struct want
     json_put(p, "args", args);
     amounts_print(granted, p, "amounts");
     json_put_text(p, "account", r->state.account);
-    json_put(p, "base_layers", json_array());
+    json_put(p, "base_layers", layers);
     put_opaque(p, "grant");
     put_opaque(p, "labels");
     json_put(p, "rule", NULL);
@@ -238,7 +256,8 @@ static enum err take_answer(struct engine *g, struct run *r, const struct reques
     enum err err = json_parse(slice_of(q->args), &args, e);
     int64_t question = json_int(json_get(args, "question"), 0);
     struct slice answer = json_text(json_get(args, "answer"));
-    bool known = slice_is(answer, "retry") || slice_is(answer, "skip") || slice_is(answer, "keep") || slice_is(answer, "replace");
+    bool known = slice_is(answer, "retry") || slice_is(answer, "skip") || slice_is(answer, "keep") || slice_is(answer, "replace") ||
+                 slice_is(answer, "apply");
     if (err || !known || question <= 0 || question > UINT32_MAX || !run_question(&r->state, (uint32_t)question, NULL))
         return OK; /* answered meanwhile, or nonsense: nothing to do */
     struct step_key key = run_key(r);

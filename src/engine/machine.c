@@ -38,7 +38,7 @@ static void machine_end(struct engine *g)
     struct machine *m = g->acts.ctx;
     peer_kill(&m->infer);
     for (size_t i = 0; i < MACHINE_JOBS_MAX; i++) {
-        peer_kill(&m->jails[i].peer);
+        tool_drop(m, &m->jails[i]);
         if (m->calls[i].id && !m->calls[i].sent)
             outgoing_release(&m->calls[i].out);
         m->calls[i].id = 0;
@@ -48,7 +48,7 @@ static void machine_end(struct engine *g)
 enum err machine_open(struct machine *m, const char *model_file, const char *state, struct act_table *ret, struct error *e)
 {
     *m = (struct machine){.jail_path = BUF_INIT(4096), .infer_path = BUF_INIT(4096), .meter_path = BUF_INIT(4096),
-                          .model_file = model_file, .state = state, .infer = PEER_INIT, .threads = 2, .next_id = 1};
+                          .model_file = model_file, .state = state, .infer = PEER_INIT, .threads = 2, .next_id = 1, .layers = -1};
     for (size_t i = 0; i < MACHINE_JOBS_MAX; i++)
         m->jails[i].peer = PEER_INIT;
     enum err err = peer_find("crannog-jail", &m->jail_path, e);
@@ -62,6 +62,7 @@ enum err machine_open(struct machine *m, const char *model_file, const char *sta
 
 void machine_close(struct machine *m)
 {
+    sys_close_fd(&m->layers);
     if (m->meter_path.n)
         sys->unlinkat(AT_FDCWD, buf_str(&m->meter_path), 0);
     buf_release(&m->meter_path);

@@ -7,16 +7,28 @@
 #define CRANNOG_ENGINE_MACHINE_H
 
 #include "engine/engine.h"
+#include "jail/client.h"
+#include "layers/manifest.h"
+#include "tools/place.h"
 #include "wire/peer.h"
 
 enum { MACHINE_JOBS_MAX = 32 };
 
+enum phase { PHASE_RUN, PHASE_COPY, PHASE_SEAL }; /* act_layer.c */
+
 struct jail_job {
     struct step_key key;
     enum stage stage;
+    enum phase phase;
     struct peer peer; /* pid 0: a free place */
-    bool cancelled;
+    bool plain;       /* no layers here: the folder as it is */
+    bool copies;      /* no overlays here: in a copy */
     int64_t began_ns; /* sys->boottime_ns() */
+    int64_t began_ms; /* sys->now_ms(), before anything was mounted or copied */
+    char layer[RUN_LAYER_NAME_MAX + 1]; /* its folder; "" while there is none */
+    struct buf index;        /* of its copy (layers/copy.h) */
+    struct jail_result ran;  /* how the step went, while its layer is sealed */
+    uint64_t cpu_ns;         /* of the phases before */
 };
 
 enum infer_stage { INFER_OFF, INFER_STARTING, INFER_READY };
@@ -36,6 +48,7 @@ struct machine {
     struct buf meter_path;  /* of this engine's meter (infer/meter.h), its name at the end; empty until it is there */
     const char *state;      /* real path of the crannog's .crannog: hidden from jails, meters/ is in it; NULL: there is none */
     const int *terminal;    /* 0, 1, 2 for exec at a terminal; NULL: output is kept */
+    int layers;             /* the folder state/layers, once it was needed; -1 */
     struct jail_job jails[MACHINE_JOBS_MAX];
     struct peer infer;
     enum infer_stage infer_stage;
@@ -50,12 +63,55 @@ void machine_close(struct machine *m);
 /* rows, in act_tool.c, act_landing.c and act_model.c */
 extern const struct act_row act_tool, act_landing, act_model, act_measure;
 
+/* ---- layers, in act_layer.c ---- */
+
+/* Whether a step of this stage has an upper of its own. What VERIFY and SURVEY write is thrown away. */
+bool layer_is_written(enum stage s);
+void layer_name_of(const struct step_key *k, char ret[RUN_LAYER_NAME_MAX + 1]);
+/* The folder of all layers, made and swept at first use; borrowed. */
+enum err MUST_USE layer_folder(struct machine *m, int *ret, struct error *e);
+/* Removes a layer's folder, if it is there. */
+void layer_drop(struct machine *m, const char *name);
+/* Puts what a step sees into the place: the layers that its arguments name, its own upper (made anew), or its copy. */
+enum err MUST_USE layer_see(struct machine *m, const struct json *args, struct jail_job *job, struct arena *a, struct place *p,
+                            struct error *e);
+/* Shows the layers that the arguments name to a jail, one by one; their places inside. */
+enum err MUST_USE layer_add_stack(struct machine *m, const struct json *args, struct arena *a, struct jail_plan *plan,
+                                  struct slice **ret_inside, size_t *ret_n, struct error *e);
+/* The plans of the jails around a step's own; `message` takes the applet's arguments. */
+enum err MUST_USE layer_copy_plan(struct engine *g, const struct json *args, struct jail_job *job, struct arena *a,
+                                  const struct place *p, struct buf *message, struct jail_plan *ret, struct error *e);
+enum err MUST_USE layer_seal_plan(struct machine *m, const struct jail_job *job, struct arena *a, const struct place *p,
+                                  struct buf *message, struct jail_plan *ret, struct error *e);
+enum err MUST_USE layer_squash_plan(struct engine *g, const struct json *args, struct jail_job *job, struct arena *a,
+                                    const struct place *p, struct buf *message, struct jail_plan *ret, struct error *e);
+/* What sealing or squashing answered becomes the completion's layer; none where nothing has changed after all. */
+enum err MUST_USE layer_sealed(struct machine *m, struct jail_job *job, struct slice reply, struct completion *c, struct error *e);
+enum err MUST_USE layer_squashed(struct engine *g, const struct open_step *o, struct jail_job *job, struct completion *c,
+                                 struct error *e);
+/* A flattened manifest whose changes all lie in one folder now. */
+enum err MUST_USE layer_flat_as_one(struct slice flat, struct completion *c, struct error *e);
+/* What the run's layers come to; `layer` of a change is an index into r->layers. */
+enum err MUST_USE layer_flatten(struct engine *g, const struct run_state *r, struct arena *a, struct manifest *ret, struct error *e);
+/* Stores a manifest and puts its hash into args[key]. */
+enum err MUST_USE layer_put_manifest(struct engine *g, const struct manifest *m, struct json *args, const char *key, struct error *e);
+/* Writes a file, and the folders on its way, below the fresh folder `up` of a layer, durable; the path was checked
+   (stamp_check_path). mtime_ns 0: now. */
+enum err MUST_USE layer_put_file(int up, struct slice path, struct slice bytes, const struct place *p, uint32_t mode, int64_t mtime_ns,
+                                 struct stamp *ret, struct error *e);
+/* The plan of a landing of layers, and what it answered (act_landing.c). */
+enum err MUST_USE apply_plan(struct engine *g, const struct json *args, struct arena *a, const struct place *p, struct buf *message,
+                             struct jail_plan *ret, struct error *e);
+void apply_done(struct engine *g, struct run *r, const struct open_step *o, struct slice reply, struct completion *c);
+
 /* shared by the rows */
 enum err MUST_USE tool_start(struct engine *g, struct run *r, const struct open_step *o, struct error *e);
 void tool_cancel(struct engine *g, struct run *r, const struct open_step *o);
 enum recovery tool_recover(struct engine *g, struct run *r, const struct open_step *o, struct amounts *ret_used, bool *ret_exact);
 void tool_clamp(struct json *args, const struct amounts *granted, const struct amounts *floor);
 void tool_collect(struct engine *g, struct jail_job *job);
+/* Ends a job and gives back what it holds; its layer's folder goes too, unless the job has let go of it. */
+void tool_drop(struct machine *m, struct jail_job *job);
 /* Starts crannog-infer and waits until it has loaded the model, so that a model that cannot be used is an error before
    anything is asked, not the failure of each item in turn. */
 enum err MUST_USE model_warm(struct engine *g, struct error *e);

@@ -61,7 +61,8 @@ static void audit_names(struct auditing *a, const struct event *ev, const struct
         const struct json *m = json_type(v) == JSON_OBJECT ? json_member(v, i, &key) : json_at(v, i);
         struct hash h;
         int64_t there = 1;
-        if ((slice_is(key, "text") || slice_is(key, "blob") || slice_is(key, "content")) && hash_from_hex(json_text(m), &h) &&
+        if ((slice_is(key, "text") || slice_is(key, "blob") || slice_is(key, "content") || slice_is(key, "manifest") ||
+             slice_is(key, "rest") || slice_is(key, "only")) && hash_from_hex(json_text(m), &h) &&
             !store_number(a->s, "SELECT count(*) FROM blob WHERE hash = ?", 0, &there, NULL, "h", &h) && !there)
             buf_addf(a->findings, "run r%llu, event %llu: its blob %.*s is not there\n", (unsigned long long)ev->key.run,
                      (unsigned long long)ev->seq, SLICE_ARG(json_text(m)));

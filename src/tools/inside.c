@@ -5,6 +5,7 @@
 
 #include "base/sys.h"
 #include "layers/landing.h"
+#include "tools/diff.h"
 #include "tools/plaintext.h"
 #include "wire/message.h"
 
@@ -160,5 +161,6 @@ const struct jail_applet inside_applets[] = {
     {"read", run_read},
     {"look", run_look},
     {"land", run_land},
+    {"diff", inside_diff},
 };
 const size_t inside_napplets = sizeof inside_applets / sizeof *inside_applets;

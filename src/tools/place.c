@@ -40,10 +40,20 @@ void place_plan(const struct place *p, bool writable, struct jail_plan *ret)
                                        .files = 256, .processes = 64, .output = 64 * 1024};
     jail_plan_add_system(ret);
     jail_plan_add(ret, (struct jail_mount){.kind = JAIL_SCRATCH, .target = SLICE("/tmp"), .bytes = 256 * MIB});
-    jail_plan_add(ret, (struct jail_mount){.kind = writable ? JAIL_WRITE : JAIL_READ, .source = work, .target = work});
+    struct jail_mount m = {.kind = writable ? JAIL_WRITE : JAIL_READ, .source = work, .target = work};
+    if (p->copy.n) {
+        m.kind = JAIL_WRITE;
+        m.source = p->copy;
+    } else if (p->nlayers || p->upper.n) {
+        m.kind = JAIL_LAYERS;
+        m.layers = p->layers;
+        m.nlayers = p->nlayers;
+        m.upper = p->upper;
+    }
+    jail_plan_add(ret, m);
     /* Covered if it is there when the jail is made, not if it was there when somebody looked. */
     jail_plan_add(ret, (struct jail_mount){.kind = JAIL_EMPTY, .target = slice_of(p->cover), .optional = true});
-    if (p->state && lies_below(p->state, p->work) && strcmp(p->state, p->cover) != 0)
+    if (p->state && !p->copy.n && lies_below(p->state, p->work) && strcmp(p->state, p->cover) != 0)
         jail_plan_add(ret, (struct jail_mount){.kind = JAIL_EMPTY, .target = slice_of(p->state)});
 }
 
@@ -54,6 +64,8 @@ void place_command(const struct place *p, struct slice *argv, size_t n, uint64_t
     ret->nargv = n;
     ret->limits.cpu_ms = cpu_ms;
     ret->limits.wall_ms = wall_ms;
+    if (p->upper.n || p->copy.n)
+        ret->limits.disk = ret->limits.file_size = (uint64_t)PLACE_DISK_GIB * 1024 * MIB;
     ret->limits.memory = 4096 * MIB;
     ret->limits.files = 1024;
     ret->limits.processes = 512;

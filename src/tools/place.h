@@ -13,14 +13,21 @@ struct place {
     uint32_t uid, gid; /* of its owner */
     char cover[JAIL_PATH_MAX + 1]; /* its .crannog, which no jail shows, */
     const char *state;             /* nor the state of the crannog at work, if that lies in it by another way; or NULL */
+    /* how a step sees the folder; none of these: as it is */
+    struct slice *layers;  /* under these layers (jail/plan.h JAIL_LAYERS), */
+    size_t nlayers;
+    struct slice upper;    /* and what it writes goes here; */
+    struct slice copy;     /* or it works in this copy instead. Absolute paths, borrowed */
 };
 
 /* Looks at the folder. `state` is the real path of the crannog's own .crannog (borrowed), or NULL. ERR_MISSING, ERR_USAGE (not a folder) or ERR_LIMIT (its path is too long) with its name. */
 enum err MUST_USE place_look(const char *work, const char *state, struct place *ret, struct error *e);
-/* A plan with the system's view, a scratch /tmp, and `work` read-only or writable; limits as for a short file tool. It
-   borrows *p. */
+/* A plan with the system's view, a scratch /tmp, and `work`: as the place says, or as it is and then read-only or
+   writable; limits as for a short file tool. It borrows *p. */
 void place_plan(const struct place *p, bool writable, struct jail_plan *ret);
-/* The same for a command: its words (borrowed), `cpu_ms` of CPU and `wall_ms` of time. */
+/* The same for a command: its words (borrowed), `cpu_ms` of CPU and `wall_ms` of time; in layers or a copy it may write
+   up to PLACE_DISK_GIB. */
+enum { PLACE_DISK_GIB = 8 };
 void place_command(const struct place *p, struct slice *argv, size_t n, uint64_t cpu_ms, uint64_t wall_ms, struct jail_plan *ret);
 
 #endif

@@ -122,7 +122,9 @@ static struct json *line_json(const struct run_state *r, const struct line *l)
         json_put_int(o, "failures", l->failures);
     if (l->stage == STAGE_STUCK) {
         put_id(o, "question", r->id, l->question_step);
-        json_put_text(o, "kind", slice_of(l->question == QUESTION_CONFLICT ? "conflict" : l->question == QUESTION_POISON ? "poison" : "failed"));
+        static const char *const kinds[] = {"", "failed", "conflict", "poison", "apply"};
+        json_put_text(o, "kind", slice_of(kinds[l->question]));
+        json_put_text(o, "answers", slice_of(question_words(l)));
         json_put_text(o, "why", slice_of(l->why));
     }
     put_kept(o, l);
@@ -138,7 +140,7 @@ static const char *phase_name(enum item_phase p)
 static struct json *item_json(const struct run_state *r, const struct item_state *it)
 {
     struct json *o = json_object(), *pieces = json_array();
-    json_put_text(o, "name", it->plan ? it->plan->name : r->is_exec ? SLICE("exec") : SLICE("verify"));
+    json_put_text(o, "name", item_name(it));
     if (it->plan)
         json_put_text(o, "text", it->plan->text);
     json_put_text(o, "phase", slice_of(phase_name(it->phase)));
@@ -172,6 +174,20 @@ static struct json *budget_json(struct store *s, const struct run_state *r)
     return json_clone(json_get(holder, "budget"));
 }
 
+/* Changes that are not in the folder yet, or that can be taken back. */
+static void put_layers(struct json *o, const char *key, const struct layer_ref *v, size_t n)
+{
+    struct json *list = json_array();
+    for (size_t i = 0; i < n; i++) {
+        struct json *one = json_object();
+        json_put_text(one, "name", v[i].name);
+        json_put_int(one, "changes", (int64_t)v[i].changes);
+        json_put_int(one, "step", v[i].step);
+        json_push(list, one);
+    }
+    json_put(o, key, list);
+}
+
 enum err view_run(struct store *s, uint64_t run, struct json **ret, struct error *e)
 {
     ARENA_CLEANUP struct arena a = ARENA_INIT(RUN_ARENA_BYTES);
@@ -194,6 +210,13 @@ enum err view_run(struct store *s, uint64_t run, struct json **ret, struct error
     json_put_text(o, "work", r.work);
     json_put_text(o, "account", r.account);
     json_put_bool(o, "exec", r.is_exec);
+    json_put_text(o, "land", slice_of(land_name(r.land)));
+    if (r.origin.n) {
+        json_put_text(o, "origin", r.origin);
+        put_id(o, "of", r.origin_run, 0);
+    }
+    put_layers(o, "layers", r.layers, r.nlayers);
+    put_layers(o, "undos", r.undos, r.nundos);
     json_put_int(o, "holder", lease_holder(s, run));
     run_progress(&r, &done, &total);
     json_put_int(o, "done", (int64_t)done);

@@ -124,7 +124,6 @@ const char *rig_result(enum stage stage)
     case STAGE_LOOK:
     case STAGE_LAND: return "{\"stamp\":\"00ff\"}";
     case STAGE_SURVEY: return "{\"backend\":\"overlay\"}";
-    case STAGE_APPLY: return "{\"undo\":{\"name\":\"r7-1-9-undo\",\"manifest\":\"" RIG_HASH "\",\"changes\":2},\"landed\":2}";
     default: return "{}";
     }
 }
@@ -136,7 +135,7 @@ enum err rig_finish(struct rig *g, enum outcome outcome, const char *result, con
     struct step_key key = g->r.open[g->pick].key;
     enum stage stage = g->r.open[g->pick].stage;
     bool made = outcome == OUTCOME_OK && ((stage == STAGE_EXEC && g->changes) || stage == STAGE_SQUASH ||
-                                          (stage == STAGE_LAND && g->r.land != LAND_STEP));
+                                          (stage == STAGE_APPLY && !g->lands_nothing) || (stage == STAGE_LAND && g->r.land != LAND_STEP));
     char layer[200] = "null";
     if (made)
         snprintf(layer, sizeof layer, "{\"name\":\"r7-1-%u-%u\",\"manifest\":\"" RIG_HASH "\",\"changes\":3}", key.step, key.attempt);

@@ -17,6 +17,7 @@ struct rig {
     size_t pick;     /* which open step rig_finish() finishes */
     struct hash content; /* of what the next landing writes; zero: RIG_HASH */
     bool changes;        /* the command changes something: its end has a layer */
+    bool lands_nothing;  /* a landing leaves all as rest: its end has no undo layer */
 };
 
 /* cmocka fails with the error's text where a call that must go well does not. */

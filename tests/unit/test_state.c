@@ -421,7 +421,9 @@ static void test_a_part_is_taken(void **state)
     rig_step(&world, 0, HEAD, STAGE_EXEC, OUTCOME_OK, NULL);
     assert_int_equal(rig_apply(&world, EVENT_ANSWERED, NULL, "{\"v\":0,\"question\":2,\"answer\":\"apply\",\"only\":\"" RIG_HASH "\"}"), OK);
     assert_false(hash_is_zero(&world.r.items[0].head.only));
+    world.lands_nothing = true;
     rig_step(&world, 0, HEAD, STAGE_APPLY, OUTCOME_OK, "{\"rest\":\"" RIG_HASH "\",\"why\":\"2 left\"}");
+    world.lands_nothing = false;
     assert_true(rig_what(&world) == DECIDE_ASK && world.r.nlayers == 1 && !hash_is_zero(&world.r.rest) && world.r.nundos == 0);
     assert_string_equal(world.r.items[0].head.why, "2 left");
     rig_answer(&world, 3, "apply");

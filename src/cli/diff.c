@@ -1,0 +1,258 @@
+/* crannog diff: what a run changed. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/sys.h"
+#include "cli/session.h"
+#include "engine/undo.h"
+#include "layers/folder.h"
+#include "tools/diff.h"
+
+static int diff_run(struct cli *c, int argc, char **argv);
+
+const struct command cmd_diff = {
+    .name = "diff",
+    .usage = "[RUN] [PATH...] [--stat]",
+    .summary = "what a run changed, or wants to change",
+    .help =
+        "RUN is a name from `crannog ls` (r7); without it, the latest run. Of a run that waits with its changes, these; of one\n"
+        "whose changes are in the folder, what `crannog undo` would take back. With PATHs (files or folders) only these.\n\n"
+        "  --stat  only how much, a line a file\n\n"
+        "On a terminal it is coloured and shown page by page ($PAGER, else less). Files over 8 MiB are told by size and hash.\n\n"
+        "examples:\n  crannog diff\n  crannog diff r7 --stat\n  crannog diff r7 src/main.c | patch -p1\n",
+    .run = diff_run,
+};
+
+enum { ARENA_BYTES = 256 << 20, OUTPUT_BYTES = 16 << 20 };
+
+struct job {
+    struct session s;
+    struct run_state of;
+    struct arena arena;
+    struct manifest manifest;
+    struct slice names[RUN_LAYERS_MAX]; /* of the folders that hold what the manifest names */
+    size_t nnames;
+    struct diff_wish wish;
+    char made[RUN_LAYER_NAME_MAX + 1]; /* a layer that was made for this view only */
+};
+
+/* What is in the folder already, as what would take it back. */
+static enum err find_landed(struct job *j, struct error *e)
+{
+    struct json *list = NULL;
+    struct manifest m[RUN_LAYERS_MAX];
+    enum err err = undo_layers(&j->s.engine, &j->of, 0, j->of.id, &list, e);
+    j->wish.taken_back = true;
+    for (size_t i = 0; !err && i < json_count(list); i++) {
+        const struct json *one = json_at(list, i);
+        BUF_CLEANUP struct buf bytes = BUF_INIT(MANIFEST_BYTES_MAX);
+        struct hash h;
+        j->names[j->nnames++] = arena_copy(&j->arena, json_text(json_get(one, "name")));
+        if (slice_ends(json_text(json_get(one, "name")), SLICE("-documents")))
+            snprintf(j->made, sizeof j->made, "%.*s", SLICE_ARG(json_text(json_get(one, "name"))));
+        err = hash_from_hex(json_text(json_get(one, "manifest")), &h) ? blob_get(j->s.store, &h, &bytes, e)
+                                                                      : error_set(e, ERR_CORRUPT, "a layer without manifest");
+        struct slice kept = err ? SLICE_NONE : arena_copy(&j->arena, buf_slice(&bytes));
+        if (!err)
+            err = kept.p ? manifest_decode(kept, &j->arena, &m[i], e) : error_set(e, ERR_MEMORY, "the changes do not fit into memory");
+    }
+    json_free(list);
+    return err ? err : manifest_flatten(m, j->nnames, &j->arena, &j->manifest, e);
+}
+
+static enum err find_changes(struct job *j, struct error *e)
+{
+    if (!j->of.nlayers)
+        return find_landed(j, e);
+    for (size_t i = 0; i < j->of.nlayers; i++)
+        j->names[j->nnames++] = j->of.layers[i].name;
+    return layer_flatten(&j->s.engine, &j->of, &j->arena, &j->manifest, e);
+}
+
+/* Only what is at or below one of the paths. */
+static enum err choose(struct job *j, char **paths, int n, struct error *e)
+{
+    size_t kept = 0;
+    for (size_t i = 0; n && i < j->manifest.n; i++) {
+        bool wanted = false;
+        for (int k = 0; k < n; k++) {
+            struct slice path = slice_of(paths[k]);
+            while (path.n > 1 && path.p[path.n - 1] == '/')
+                path.n--;
+            struct slice is = j->manifest.v[i].path;
+            wanted |= slice_starts(is, path) && (is.n == path.n || is.p[path.n] == '/');
+        }
+        if (wanted)
+            j->manifest.v[kept++] = j->manifest.v[i];
+    }
+    if (n)
+        j->manifest.n = kept;
+    return j->manifest.n || !n ? OK : error_set(e, ERR_MISSING, "r%llu changed nothing at or below these paths", (unsigned long long)j->of.id);
+}
+
+static enum err start(struct job *j, struct peer *ret, struct error *e)
+{
+    BUF_CLEANUP struct buf message = BUF_INIT(JAIL_PLAN_MAX), manifest = BUF_INIT(MANIFEST_BYTES_MAX);
+    struct slice inside[RUN_LAYERS_MAX];
+    struct place place;
+    struct jail_plan plan;
+    char *work = arena_str(&j->arena, j->of.work);
+    enum err err = work ? place_look(work, j->s.state, &place, e) : error_set(e, ERR_MEMORY, "no memory for a diff");
+    if (err)
+        return err;
+    place_plan(&place, false, &plan);
+    for (size_t i = 0; i < j->nnames; i++) {
+        char *from = arena_printf(&j->arena, "%s/layers/%.*s/up", j->s.state, SLICE_ARG(j->names[i]));
+        inside[i] = slice_of(arena_printf(&j->arena, "/layers/%zu", i));
+        if (!from || !inside[i].n || !jail_plan_add(&plan, (struct jail_mount){.kind = JAIL_READ, .source = slice_of(from), .target = inside[i]}))
+            return error_set(e, ERR_LIMIT, "too many layers for one view");
+    }
+    manifest_encode(&j->manifest, &manifest);
+    err = buf_check(&manifest, "the changes", e);
+    if (err)
+        return err;
+    diff_args(&message, slice_of(place.work), buf_slice(&manifest), inside, j->nnames, &j->wish);
+    plan.applet = SLICE("diff");
+    plan.args = buf_slice(&message);
+    plan.limits.output = OUTPUT_BYTES;
+    plan.limits.cpu_ms = 120000;
+    plan.limits.wall_ms = 300000;
+    plan.limits.processes = 64;
+    return jail_start(buf_str(&j->s.machine.jail_path), &plan, NULL, false, ret, e);
+}
+
+static enum err compare(struct job *j, struct buf *out, struct error *e)
+{
+    struct peer p = PEER_INIT;
+    struct frame f;
+    struct jail_result res = {0};
+    enum err err = start(j, &p, e);
+    if (!err)
+        err = frame_receive(p.socket, &f, e);
+    if (!err) {
+        err = jail_result_parse(&f, &res, e);
+        frame_release(&f);
+    }
+    peer_kill(&p);
+    if (!err && (res.how != JAIL_EXITED || res.status != 0))
+        err = error_set(e, ERR_IO, "%.300s", *res.why ? res.why : "the comparison was ended by a limit");
+    if (!err)
+        buf_add(out, buf_slice(&res.out));
+    if (!err && res.out_dropped)
+        fprintf(stderr, "crannog: %llu bytes of the middle are left out; name some PATHs to see them\n", (unsigned long long)res.out_dropped);
+    jail_result_release(&res);
+    return err;
+}
+
+/* Names and texts come from the run: what could steer the terminal is made visible, colours stay. */
+static void make_safe(struct slice text, bool color, struct buf *out)
+{
+    for (struct slice line, rest = text; slice_line(&rest, &line);) {
+        while (line.n) {
+            size_t n = slice_index(line, '\033'), m = n + 2;
+            for (struct slice part = slice_sub(line, 0, n), piece; part.n; part = slice_sub(part, piece.n + 1, part.n)) {
+                piece = slice_sub(part, 0, slice_index(part, '\t'));
+                cli_print_safe(piece, out);
+                if (piece.n < part.n)
+                    buf_add_char(out, '\t');
+            }
+            bool sets_color = color && n + 1 < line.n && line.p[n + 1] == '[';
+            while (sets_color && m < line.n && ((line.p[m] >= '0' && line.p[m] <= '9') || line.p[m] == ';'))
+                m++;
+            sets_color = sets_color && m < line.n && (line.p[m] == 'm' || line.p[m] == 'K');
+            if (n < line.n && sets_color)
+                buf_add(out, slice_sub(line, n, m + 1 - n));
+            else if (n < line.n)
+                buf_add_text(out, "\\x1b");
+            line = slice_sub(line, sets_color ? m + 1 : n + 1, line.n);
+        }
+        buf_add_char(out, '\n');
+    }
+}
+
+/* Through the person's pager, as their shell would start it. False where there is none. */
+static bool print_paged(struct slice text)
+{
+    const char *pager = getenv("PAGER");
+    int ends[2], status;
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return false;
+    setenv("LESS", "FRX", 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(ends[0], STDIN_FILENO);
+        execl("/bin/sh", "sh", "-c", pager && *pager ? pager : "exec less", (char *)NULL);
+        _exit(127);
+    }
+    close(ends[0]);
+    signal(SIGPIPE, SIG_IGN); /* it may be left before the end */
+    bool sent = pid > 0 && (sys_write_all(ends[1], text, "the pager", NULL) == OK || errno == EPIPE);
+    close(ends[1]);
+    while (pid > 0 && sys->waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    return sent && WIFEXITED(status) && WEXITSTATUS(status) != 127;
+}
+
+static int work(struct cli *c, const char *named, char **paths, int n, struct job *j)
+{
+    struct error e = {0};
+    uint64_t run;
+    bool terminal = isatty(STDOUT_FILENO);
+    BUF_CLEANUP struct buf out = BUF_INIT(2 * OUTPUT_BYTES), safe = BUF_INIT(8 * (size_t)OUTPUT_BYTES);
+    enum err err = session_open(&j->s, c, NULL, &e);
+    if (err)
+        return cli_fail(&e);
+    err = cli_pick_run(j->s.store, named, &run, &e);
+    run_init(&j->of, err ? 0 : run, &j->arena);
+    if (!err)
+        err = journal_fold(j->s.store, run, &j->of, &j->arena, &e);
+    if (!err)
+        err = find_changes(j, &e);
+    if (!err)
+        err = choose(j, paths, n, &e);
+    if (!err && j->manifest.n)
+        err = compare(j, &out, &e);
+    else if (!err)
+        fprintf(stderr, "r%llu changed nothing\n", (unsigned long long)run);
+    layer_drop(&j->s.machine, j->made);
+    session_close(&j->s);
+    if (err)
+        return cli_fail(&e);
+    if (terminal)
+        make_safe(buf_slice(&out), j->wish.color, &safe);
+    struct slice text = terminal ? buf_slice(&safe) : buf_slice(&out);
+    if (text.n && !(terminal && print_paged(text)))
+        fwrite(text.p, 1, text.n, stdout);
+    return EXIT_DONE;
+}
+
+static int diff_run(struct cli *c, int argc, char **argv)
+{
+    static const struct option options[] = {CLI_COMMON_OPTIONS, {"stat", no_argument, NULL, 's'}, {0}};
+    static struct job j; /* large */
+    const char *run = NULL, *no_color = getenv("NO_COLOR");
+    uint64_t id;
+    int status;
+    size_t columns = cli_columns(STDOUT_FILENO);
+    j = (struct job){.arena = ARENA_INIT(ARENA_BYTES)};
+    for (int o; (o = getopt_long(argc, argv, "hj", options, NULL)) != -1;) {
+        if (o == 's')
+            j.wish.stat = true;
+        else if (!cli_common(c, &cmd_diff, o, &status) || status >= 0)
+            return status;
+    }
+    if (optind < argc && cli_run_id(argv[optind], &id, NULL))
+        run = argv[optind++];
+    j.wish.color = isatty(STDOUT_FILENO) && !(no_color && *no_color);
+    j.wish.columns = columns < 1000 ? (unsigned)columns : 100;
+    status = work(c, run, argv + optind, argc - optind, &j);
+    arena_release(&j.arena);
+    return status;
+}

@@ -1,0 +1,20 @@
+/* A run of a command; shared by exec and fork. */
+#ifndef CRANNOG_CLI_EXEC_H
+#define CRANNOG_CLI_EXEC_H
+
+#include "cli/session.h"
+
+struct exec_job {
+    char work[PATH_MAX];
+    struct stat st;
+    char **argv;
+    int argc;
+    bool asks;                  /* its changes wait for a word */
+    const struct json *layers;  /* that it begins with, as run.started has them; NULL: none. Borrowed */
+    const struct json *origin;  /* what it is a fork of; NULL. Borrowed */
+};
+
+/* Begins the run, works on it, says what came of it. The exit status of the program. */
+int exec_work(struct cli *c, struct exec_job *j);
+
+#endif

@@ -1,0 +1,140 @@
+/* crannog undo: takes back what a run put into its folder. */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/sys.h"
+#include "cli/session.h"
+#include "engine/undo.h"
+
+static int undo_run(struct cli *c, int argc, char **argv);
+
+const struct command cmd_undo = {
+    .name = "undo",
+    .usage = "[RUN] [--to STEP]",
+    .summary = "take back what a run put into its folder",
+    .help =
+        "Files, links, folders, modes and times are as they were before the run changed them. What somebody changed since is left\n"
+        "alone, and said. RUN is a name from `crannog ls` (r7); without it, the latest run. An undo is a run too: undoing it\n"
+        "brings back what it took.\n\n"
+        "  --to STEP  only what came after this step (`crannog show RUN --history` has their numbers)\n\n"
+        "Not taken back: tokens, CPU seconds and money that were spent.\n\n"
+        "examples:\n  crannog undo\n  crannog undo r7\n  crannog undo r7 --to 12\n",
+    .run = undo_run,
+};
+
+struct job {
+    struct session s;
+    struct run_state of; /* the run that is taken back */
+    struct arena arena;
+    uint32_t to;
+    struct error why;
+    enum err err;
+    bool nothing;
+};
+
+static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
+{
+    struct job *j = ctx;
+    struct json *layers = NULL, *origin;
+    struct stat st = {.st_dev = (dev_t)j->of.work_dev, .st_ino = (ino_t)j->of.work_ino};
+    char goal[64];
+    char *work = arena_str(&j->arena, j->of.work);
+    j->err = work ? undo_layers(&j->s.engine, &j->of, j->to, run, &layers, &j->why) : ERR_MEMORY;
+    j->nothing = !j->err && json_count(layers) == 0;
+    if (j->err || j->nothing) {
+        json_free(layers);
+        out->failed = true; /* nothing begins */
+        return SLICE_NONE;
+    }
+    JSON_CLEANUP struct json *p = session_started(run, work, &st);
+    snprintf(goal, sizeof goal, "undo of r%llu", (unsigned long long)j->of.id);
+    origin = json_object();
+    json_put_text(origin, "what", SLICE("undo"));
+    json_put_int(origin, "run", (int64_t)j->of.id);
+    json_put(p, "origin", origin);
+    json_put(p, "layers", layers);
+    json_put_bool(p, "take", true);
+    json_put_text(p, "land", SLICE("step"));
+    json_put_text(p, "plan_path", SLICE(""));
+    json_put_text(p, "goal", slice_of(goal));
+    json_put_text(p, "model", SLICE(""));
+    json_put(p, "budget", json_object());
+    json_print(p, out);
+    return buf_slice(out);
+}
+
+static enum err begin(struct job *j, const char *named, struct error *e)
+{
+    uint64_t run;
+    enum err err = cli_pick_run(j->s.store, named, &run, e);
+    if (err)
+        return err;
+    int64_t holder = lease_holder(j->s.store, run);
+    if (holder)
+        return error_set(e, ERR_BUSY, "process %lld works on r%llu; end it first with `crannog stop r%llu`", (long long)holder,
+                         (unsigned long long)run, (unsigned long long)run);
+    run_init(&j->of, run, &j->arena);
+    err = journal_fold(j->s.store, run, &j->of, &j->arena, e);
+    if (err)
+        return err;
+    err = engine_start_run(&j->s.engine, started_payload, j, &j->s.run, e);
+    if (j->err) {
+        *e = j->why;
+        return j->err;
+    }
+    if (j->nothing)
+        return error_set(e, ERR_MISSING, "r%llu has put nothing into its folder%s%s", (unsigned long long)run, j->to ? " after that step" : "",
+                         j->of.nlayers ? "; what it changed waits for `crannog apply`" : "");
+    return err ? err : session_work(&j->s, e);
+}
+
+/* What came back, and what does not come back. */
+static void tell(const struct job *j)
+{
+    const struct run_state *r = &j->s.run->state;
+    BUF_CLEANUP struct buf spent = BUF_INIT(1024);
+    if (session_tell_changes(&j->s))
+        return;
+    for (int u = 0; u < UNITS; u++)
+        if (j->of.used.n[u] && u != UNIT_CALLS) {
+            buf_add_text(&spent, spent.n ? ", " : "");
+            amount_print((enum unit)u, j->of.used.n[u], &spent);
+        }
+    fprintf(stderr, "r%llu was taken back by r%llu%s%s\n", (unsigned long long)j->of.id, (unsigned long long)r->id,
+            spent.n ? "; what it used is not: " : "", spent.n ? buf_str(&spent) : "");
+}
+
+static int work(struct cli *c, const char *named, uint32_t to)
+{
+    static struct job j; /* large */
+    struct error e = {0};
+    j = (struct job){.arena = ARENA_INIT(RUN_ARENA_BYTES), .to = to};
+    enum err err = session_open(&j.s, c, NULL, &e);
+    if (err)
+        return cli_fail(&e);
+    j.s.quiet = true;
+    err = begin(&j, named, &e);
+    int status = err ? cli_fail(&e) : session_exit(&j.s.run->state);
+    if (!err)
+        tell(&j);
+    session_close(&j.s);
+    arena_release(&j.arena);
+    return status;
+}
+
+static int undo_run(struct cli *c, int argc, char **argv)
+{
+    static const struct option options[] = {CLI_COMMON_OPTIONS, {"to", required_argument, NULL, 't'}, {0}};
+    int64_t to = 0;
+    int status;
+    for (int o; (o = getopt_long(argc, argv, "hj", options, NULL)) != -1;) {
+        if (o != 't' && (!cli_common(c, &cmd_undo, o, &status) || status >= 0))
+            return status;
+        if (o == 't' && (!slice_int(slice_of(optarg), &to) || to <= 0 || to > UINT32_MAX))
+            return cli_usage(&cmd_undo, "'%.40s' is no number of a step", optarg);
+    }
+    if (optind + 1 < argc)
+        return cli_usage(&cmd_undo, "one run at a time");
+    return work(c, optind < argc ? argv[optind] : NULL, (uint32_t)to);
+}

@@ -1,0 +1,405 @@
+/*
+ * Layers of steps: where their folders lie, what a step sees of them, and the jails before and after its own.
+ *
+ * A step that writes works in up to three jails, one after another, as one act with one completion:
+ *
+ *     COPY   only without overlays: the root and the run's layers are copied
+ *     RUN    the step itself
+ *     SEAL   only if something changed: what is it? The answer is the layer's manifest
+ *
+ * Whatever dies on the way leaves a folder named after the attempt, which recovery removes; the next attempt has another.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/sys.h"
+#include "engine/machine.h"
+#include "layers/copy.h"
+#include "layers/folder.h"
+#include "tools/layer.h"
+
+static const int64_t MS_NS = 1000000;
+
+bool layer_is_written(enum stage s)
+{
+    return s == STAGE_EXEC || s == STAGE_VERIFY || s == STAGE_SURVEY;
+}
+
+void layer_name_of(const struct step_key *k, char ret[RUN_LAYER_NAME_MAX + 1])
+{
+    snprintf(ret, RUN_LAYER_NAME_MAX + 1, "r%llu-%u-%u-%u", (unsigned long long)k->run, k->branch, k->step, k->attempt);
+}
+
+enum err layer_folder(struct machine *m, int *ret, struct error *e)
+{
+    BUF_CLEANUP struct buf path = BUF_INIT(4096);
+    if (m->layers >= 0) {
+        *ret = m->layers;
+        return OK;
+    }
+    if (!m->state)
+        return error_set(e, ERR_UNSUPPORTED, "this crannog has no place for layers");
+    buf_addf(&path, "%s/layers", m->state);
+    enum err err = buf_check(&path, "the path of the layers", e);
+    if (err)
+        return err;
+    /* 0711: as root each layer belongs to the owner of its root, who must get there; .crannog itself lets nobody in */
+    if (sys->mkdirat(AT_FDCWD, buf_str(&path), 0711) < 0 && errno != EEXIST)
+        return error_errno(e, errno, "cannot make %s", buf_str(&path));
+    m->layers = sys->openat(AT_FDCWD, buf_str(&path), O_RDONLY | O_DIRECTORY, 0);
+    if (m->layers < 0)
+        return error_errno(e, errno, "cannot open %s", buf_str(&path));
+    *ret = m->layers;
+    return layer_sweep(m->layers, e);
+}
+
+static enum err path_of(const struct machine *m, struct arena *a, struct slice name, const char *sub, struct slice *ret,
+                        struct error *e)
+{
+    char *path = arena_printf(a, "%s/layers/%.*s%s", m->state, SLICE_ARG(name), sub);
+    *ret = slice_of(path);
+    return path ? OK : error_set(e, ERR_MEMORY, "no memory for the path of a layer");
+}
+
+/* The folders of the layers that the arguments name, oldest first. */
+static enum err paths_of(const struct machine *m, const struct json *args, struct arena *a, struct slice **ret, size_t *ret_n,
+                         struct error *e)
+{
+    const struct json *names = json_get(args, "layers");
+    size_t n = json_type(names) == JSON_ARRAY ? json_count(names) : 0;
+    if (n > RUN_LAYERS_MAX)
+        return error_set(e, ERR_CORRUPT, "a step of %zu layers", n);
+    struct slice *paths = arena_array(a, n ? n : 1, sizeof *paths);
+    enum err err = paths ? OK : error_set(e, ERR_MEMORY, "no memory for the paths of layers");
+    for (size_t i = 0; !err && i < n; i++)
+        err = path_of(m, a, json_text(json_at(names, i)), "/up", &paths[i], e);
+    if (!err) {
+        *ret = paths;
+        *ret_n = n;
+    }
+    return err;
+}
+
+/* Makes the folder of this attempt, `sub` in it or what an overlay wants, and remembers it in the job. */
+static enum err make(struct machine *m, struct jail_job *job, const struct place *p, const char *sub, struct error *e)
+{
+    struct stat st;
+    int folder;
+    layer_name_of(&job->key, job->layer);
+    if (sys->fstatat(AT_FDCWD, p->work, &st, 0) < 0)
+        return error_errno(e, errno, "cannot look at %.160s", p->work);
+    enum err err = layer_folder(m, &folder, e);
+    return err ? err : layer_make(folder, job->layer, sub, p->uid, p->gid, st.st_mode & 0777, e);
+}
+
+void layer_drop(struct machine *m, const char *name)
+{
+    int folder;
+    if (*name && layer_folder(m, &folder, NULL) == OK)
+        (void)!layer_remove(folder, name, NULL, NULL); /* what stays is swept when the next session begins */
+}
+
+enum err layer_see(struct machine *m, const struct json *args, struct jail_job *job, struct arena *a, struct place *p,
+                   struct error *e)
+{
+    if (job->plain)
+        return OK;
+    if (job->copies)
+        return path_of(m, a, slice_of(job->layer), "/copy", &p->copy, e);
+    enum err err = paths_of(m, args, a, &p->layers, &p->nlayers, e);
+    if (err || !layer_is_written(job->stage))
+        return err;
+    err = make(m, job, p, NULL, e);
+    return err ? err : path_of(m, a, slice_of(job->layer), "", &p->upper, e);
+}
+
+/* ---- the other jails ---- */
+
+static bool add_layers(struct jail_plan *plan, struct arena *a, const struct slice *paths, size_t n, struct slice *ret_inside)
+{
+    for (size_t i = 0; i < n; i++) {
+        char *inside = arena_printf(a, "/layers/%zu", i);
+        ret_inside[i] = slice_of(inside);
+        if (!inside || !jail_plan_add(plan, (struct jail_mount){.kind = JAIL_READ, .source = paths[i], .target = ret_inside[i]}))
+            return false;
+    }
+    return true;
+}
+
+/* What looks through whole folders may take long. */
+static void allow_time(struct jail_plan *plan, uint64_t cpu_ms)
+{
+    plan->limits.cpu_ms = cpu_ms;
+    plan->limits.wall_ms = 0;
+    plan->limits.file_size = 0;
+}
+
+enum err layer_add_stack(struct machine *m, const struct json *args, struct arena *a, struct jail_plan *plan, struct slice **ret_inside,
+                         size_t *ret_n, struct error *e)
+{
+    struct slice *paths;
+    size_t n;
+    enum err err = paths_of(m, args, a, &paths, &n, e);
+    if (err)
+        return err;
+    *ret_inside = arena_array(a, n ? n : 1, sizeof **ret_inside);
+    if (!*ret_inside || !add_layers(plan, a, paths, n, *ret_inside))
+        return error_set(e, ERR_LIMIT, "more layers than one jail can show");
+    *ret_n = n;
+    return OK;
+}
+
+static enum err manifest_arg(struct engine *g, const struct json *args, const char *key, struct buf *ret, struct error *e)
+{
+    struct hash h;
+    if (!json_has(args, key))
+        return OK;
+    if (!hash_from_hex(json_text(json_get(args, key)), &h))
+        return error_set(e, ERR_CORRUPT, "%s is not a hash", key);
+    return blob_get(g->store, &h, ret, e);
+}
+
+enum err layer_copy_plan(struct engine *g, const struct json *args, struct jail_job *job, struct arena *a, const struct place *p,
+                         struct buf *message, struct jail_plan *ret, struct error *e)
+{
+    struct machine *m = g->acts.ctx;
+    BUF_CLEANUP struct buf manifest = BUF_INIT(MANIFEST_BYTES_MAX);
+    struct slice to, *inside;
+    size_t n;
+    place_plan(p, false, ret);
+    enum err err = make(m, job, p, "copy", e);
+    if (!err)
+        err = path_of(m, a, slice_of(job->layer), "/copy", &to, e);
+    if (!err)
+        err = layer_add_stack(m, args, a, ret, &inside, &n, e);
+    if (!err)
+        err = manifest_arg(g, args, "manifest", &manifest, e);
+    if (err)
+        return err;
+    jail_plan_add(ret, (struct jail_mount){.kind = JAIL_WRITE, .source = to, .target = SLICE("/copy")});
+    allow_time(ret, 600000);
+    ret->applet = SLICE("copy");
+    layer_copy_args(message, slice_of(p->work), SLICE("/copy"), SLICE(".crannog"), (uint64_t)PLACE_DISK_GIB << 30, buf_slice(&manifest),
+                    inside, n);
+    return OK;
+}
+
+enum err layer_seal_plan(struct machine *m, const struct jail_job *job, struct arena *a, const struct place *p, struct buf *message,
+                         struct jail_plan *ret, struct error *e)
+{
+    struct slice from;
+    enum err err = path_of(m, a, slice_of(job->layer), job->copies ? "/copy" : "/up", &from, e);
+    if (err)
+        return err;
+    place_plan(p, false, ret);
+    jail_plan_add(ret, (struct jail_mount){.kind = JAIL_WRITE, .source = from, .target = SLICE("/layer")});
+    allow_time(ret, 600000);
+    ret->applet = SLICE("seal");
+    layer_seal_args(message, slice_of(p->work), SLICE("/layer"), job->began_ms * MS_NS, SLICE(".crannog"), job->copies,
+                    buf_slice(&job->index));
+    return OK;
+}
+
+enum err layer_squash_plan(struct engine *g, const struct json *args, struct jail_job *job, struct arena *a, const struct place *p,
+                           struct buf *message, struct jail_plan *ret, struct error *e)
+{
+    struct machine *m = g->acts.ctx;
+    BUF_CLEANUP struct buf manifest = BUF_INIT(MANIFEST_BYTES_MAX);
+    const struct json *names = json_get(args, "layers");
+    struct slice inside[RUN_LAYERS_MAX], all;
+    size_t n = json_count(names) < RUN_LAYERS_MAX ? json_count(names) : RUN_LAYERS_MAX;
+    char *to = NULL;
+    enum err err = make(m, job, p, "up", e);
+    if (!err)
+        err = manifest_arg(g, args, "manifest", &manifest, e);
+    if (!err)
+        err = path_of(m, a, SLICE(""), "", &all, e);
+    for (size_t i = 0; !err && i < n; i++) {
+        inside[i] = slice_of(arena_printf(a, "/layers/%.*s/up", SLICE_ARG(json_text(json_at(names, i)))));
+        err = inside[i].n ? OK : ERR_MEMORY;
+    }
+    if (!err && !(to = arena_printf(a, "/layers/%s/up", job->layer)))
+        err = error_set(e, ERR_MEMORY, "no memory for a squash");
+    if (err)
+        return err;
+    place_plan(p, false, ret);
+    /* one mount for all: a hard link does not lead from one mount to another */
+    jail_plan_add(ret, (struct jail_mount){.kind = JAIL_WRITE, .source = slice_sub(all, 0, all.n - 1), .target = SLICE("/layers")});
+    allow_time(ret, 600000);
+    ret->applet = SLICE("squash");
+    layer_squash_args(message, inside, n, buf_slice(&manifest), slice_of(to), !json_bool(json_get(args, "copies"), false));
+    return OK;
+}
+
+/* ---- what they answer ---- */
+
+/* A manifest from a jail is checked before it is kept: what reads it later trusts the journal. */
+static enum err take_manifest(struct slice bytes, struct completion *c, struct error *e)
+{
+    ARENA_CLEANUP struct arena a = ARENA_INIT((size_t)MANIFEST_CHANGES_MAX * sizeof(struct change) + 4096);
+    struct manifest m;
+    enum err err = manifest_decode(bytes, &a, &m, e);
+    if (err)
+        return err;
+    c->manifest = BUF_INIT(MANIFEST_BYTES_MAX);
+    buf_add(&c->manifest, bytes);
+    c->changes = m.n;
+    return buf_check(&c->manifest, "a manifest", e);
+}
+
+static enum err keep_folder(struct machine *m, const struct jail_job *job, struct error *e)
+{
+    int folder;
+    enum err err = layer_folder(m, &folder, e);
+    char from[RUN_LAYER_NAME_MAX + 16], to[RUN_LAYER_NAME_MAX + 16];
+    snprintf(from, sizeof from, "%s/copy", job->layer);
+    snprintf(to, sizeof to, "%s/up", job->layer);
+    if (!err && job->copies && sys->renameat2(folder, from, folder, to, 0) < 0)
+        err = error_errno(e, errno, "cannot keep the layer %s", job->layer);
+    if (!err && !job->copies)
+        err = layer_remove(folder, job->layer, "work", e);
+    return err ? err : layer_sync(folder, job->layer, e);
+}
+
+enum err layer_sealed(struct machine *m, struct jail_job *job, struct slice reply, struct completion *c, struct error *e)
+{
+    struct layer_seal_answer s;
+    enum err err = layer_seal_reply(reply, &s, e);
+    if (!err)
+        err = take_manifest(s.manifest, c, e);
+    if (!err && s.left_out)
+        json_put_int(c->result, "left_out", (int64_t)s.left_out);
+    if (err || c->changes == 0) /* touched and put back: no layer */
+        return err;
+    err = keep_folder(m, job, e);
+    if (!err)
+        snprintf(c->layer, sizeof c->layer, "%s", job->layer);
+    return err;
+}
+
+enum err layer_squashed(struct engine *g, const struct open_step *o, struct jail_job *job, struct completion *c, struct error *e)
+{
+    struct machine *m = g->acts.ctx;
+    JSON_CLEANUP struct json *args = NULL;
+    BUF_CLEANUP struct buf flat = BUF_INIT(MANIFEST_BYTES_MAX);
+    int folder;
+    enum err err = json_parse(o->args, &args, e);
+    if (!err)
+        err = manifest_arg(g, args, "manifest", &flat, e);
+    if (!err)
+        err = layer_flat_as_one(buf_slice(&flat), c, e);
+    if (!err)
+        err = layer_folder(m, &folder, e);
+    if (!err)
+        err = layer_sync(folder, job->layer, e);
+    if (!err)
+        snprintf(c->layer, sizeof c->layer, "%s", job->layer);
+    return err;
+}
+
+enum err layer_flat_as_one(struct slice flat, struct completion *c, struct error *e)
+{
+    ARENA_CLEANUP struct arena a = ARENA_INIT((size_t)MANIFEST_CHANGES_MAX * sizeof(struct change) + 4096);
+    struct manifest m;
+    enum err err = manifest_decode(flat, &a, &m, e);
+    if (err)
+        return err;
+    for (size_t i = 0; i < m.n; i++)
+        m.v[i].layer = 0;
+    c->manifest = BUF_INIT(MANIFEST_BYTES_MAX);
+    manifest_encode(&m, &c->manifest);
+    c->changes = m.n;
+    return buf_check(&c->manifest, "a manifest", e);
+}
+
+/* ---- manifests of a run ---- */
+
+enum err layer_flatten(struct engine *g, const struct run_state *r, struct arena *a, struct manifest *ret, struct error *e)
+{
+    struct manifest m[RUN_LAYERS_MAX];
+    enum err err = OK;
+    size_t n = hash_is_zero(&r->rest) ? r->nlayers : 1;
+    for (size_t i = 0; !err && i < n; i++) {
+        BUF_CLEANUP struct buf bytes = BUF_INIT(MANIFEST_BYTES_MAX);
+        err = blob_get(g->store, hash_is_zero(&r->rest) ? &r->layers[i].manifest : &r->rest, &bytes, e);
+        struct slice kept = err ? SLICE_NONE : arena_copy(a, buf_slice(&bytes));
+        if (!err && !kept.p)
+            err = error_set(e, ERR_MEMORY, "the manifests of this run do not fit into memory");
+        if (!err)
+            err = manifest_decode(kept, a, &m[i], e);
+    }
+    if (err)
+        return err;
+    if (hash_is_zero(&r->rest))
+        return manifest_flatten(m, n, a, ret, e);
+    *ret = m[0];
+    return OK;
+}
+
+enum err layer_put_manifest(struct engine *g, const struct manifest *m, struct json *args, const char *key, struct error *e)
+{
+    BUF_CLEANUP struct buf bytes = BUF_INIT(MANIFEST_BYTES_MAX);
+    struct hash h;
+    manifest_encode(m, &bytes);
+    enum err err = buf_check(&bytes, "a manifest", e);
+    if (!err)
+        err = blob_put(g->store, buf_slice(&bytes), &h, e);
+    if (!err)
+        json_put_hash(args, key, &h);
+    return err;
+}
+
+/* ---- files that we put into a layer ourselves ---- */
+
+/* Makes the folders on the way to a path below a fresh folder of ours, each durable; owners as inside. */
+static enum err make_way(int up, char *name, const struct place *p, struct error *e)
+{
+    for (size_t i = 0; name[i]; i++) {
+        if (name[i] != '/')
+            continue;
+        name[i] = '\0';
+        int made = sys->mkdirat(up, name, 0755);
+        FD_CLEANUP int dir = made < 0 && errno != EEXIST ? -1 : sys->openat(up, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+        if (dir < 0 || (geteuid() == 0 && sys->fchown(dir, p->uid, p->gid) < 0) || sys->fsync(dir) < 0)
+            return error_errno(e, errno, "cannot make the folder %.160s of a layer", name);
+        name[i] = '/';
+    }
+    return OK;
+}
+
+static enum err finish_file(int fd, const char *name, const struct place *p, uint32_t mode, int64_t mtime_ns, struct stat *ret, struct error *e)
+{
+    char self[40];
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = mtime_ns / 1000000000, .tv_nsec = mtime_ns % 1000000000}};
+    snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+    if ((geteuid() == 0 && sys->fchown(fd, p->uid, p->gid) < 0) || sys->fchmod(fd, mode & 0777) < 0 ||
+        (mtime_ns && sys->utimensat(AT_FDCWD, self, times, 0) < 0) || sys->fsync(fd) < 0 || sys->fstatat(fd, "", ret, AT_EMPTY_PATH) < 0)
+        return error_errno(e, errno, "cannot finish %.160s in a layer", name);
+    return OK;
+}
+
+enum err layer_put_file(int up, struct slice path, struct slice bytes, const struct place *p, uint32_t mode, int64_t mtime_ns,
+                        struct stamp *ret, struct error *e)
+{
+    char name[STAMP_PATH_MAX + 1];
+    struct stat st;
+    memcpy(name, path.p, path.n);
+    name[path.n] = '\0';
+    enum err err = make_way(up, name, p, e);
+    if (err)
+        return err;
+    FD_CLEANUP int fd = sys->openat(up, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return error_errno(e, errno, "cannot make %.160s in a layer", name);
+    err = sys_write_all(fd, bytes, name, e);
+    if (!err)
+        err = finish_file(fd, name, p, mode, mtime_ns, &st, e);
+    if (!err)
+        *ret = (struct stamp){.type = STAMP_FILE, .mode = mode & 0777, .uid = p->uid, .gid = p->gid, .links = 1, .ino = st.st_ino,
+                              .size = bytes.n, .mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec,
+                              .ctime_ns = (int64_t)st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec, .hash = hash_of(bytes)};
+    return err;
+}
