@@ -14,6 +14,12 @@ static void one(struct slice bytes)
     jail_plan_encode(&p, &again);
     ARENA_CLEANUP struct arena b = ARENA_INIT(1 << 20);
     ASSERT(buf_ok(&again) && jail_plan_decode(buf_slice(&again), &b, &q, &e) == OK);
+    for (size_t i = 0; i < p.nmounts; i++) {
+        ASSERT(p.mounts[i].nlayers <= JAIL_LAYERS_MAX && p.mounts[i].nlayers == q.mounts[i].nlayers);
+        ASSERT(p.mounts[i].kind == JAIL_LAYERS || (!p.mounts[i].nlayers && !p.mounts[i].upper.n));
+        for (size_t k = 0; k < p.mounts[i].nlayers; k++)
+            ASSERT(slice_eq(p.mounts[i].layers[k], q.mounts[i].layers[k]));
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)

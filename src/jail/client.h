@@ -21,6 +21,7 @@ struct jail_result {
     uint64_t cpu_ns, wall_ns;
     uint64_t rss;            /* bytes, the largest process */
     uint64_t leftover;       /* processes that had to be ended */
+    bool changed;            /* the upper of a LAYERS mount holds something */
     struct buf out, err;     /* kept output, owned */
     uint64_t out_dropped, err_dropped; /* bytes, gone from the middle */
     struct buf reply;        /* an applet's answer, a message; owned */

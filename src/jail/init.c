@@ -36,9 +36,9 @@ static void tell(int socket, const struct report *r)
         _exit(1); /* the outer process is gone: so is the jail */
 }
 
-static _Noreturn void refuse(int socket, const struct error *e)
+static _Noreturn void refuse(int socket, enum jail_how how, const struct error *e)
 {
-    struct report r = {.kind = REPORT_REFUSED, .how = JAIL_REFUSED};
+    struct report r = {.kind = REPORT_REFUSED, .how = how};
     snprintf(r.text, sizeof r.text, "%s", e->text);
     tell(socket, &r);
     _exit(0);
@@ -46,26 +46,45 @@ static _Noreturn void refuse(int socket, const struct error *e)
 
 /* ---- building ---- */
 
-/* Waits for the id maps; as root the opened sources come along. */
-static enum err receive_go(int socket, struct go *ret, struct sources *ret_sources, struct error *e)
+/* Takes one message of the outer process's, which is `n` bytes, and appends its descriptors. */
+static enum err receive_pass(int socket, void *bytes, size_t n, int *fds, size_t *nfds, struct error *e)
 {
     union {
         struct cmsghdr head;
-        char space[CMSG_SPACE(sizeof(int) * JAIL_SOURCES_MAX)];
+        char space[CMSG_SPACE(sizeof(int) * JAIL_PASS_MAX)];
     } control;
-    struct iovec io = {ret, sizeof *ret};
+    struct iovec io = {bytes, n};
     struct msghdr m = {.msg_iov = &io, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-    if (recvmsg(socket, &m, MSG_CMSG_CLOEXEC) != (ssize_t)sizeof *ret)
+    if (recvmsg(socket, &m, MSG_CMSG_CLOEXEC) != (ssize_t)n)
         _exit(1); /* the outer process gave up; it knows why */
-    int fds[JAIL_SOURCES_MAX];
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-    size_t got = c ? (c->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0, used = 0;
-    if (got)
-        memcpy(fds, CMSG_DATA(c), got * sizeof *fds);
-    for (size_t i = 0; i < JAIL_SOURCES_MAX; i++)
-        ret_sources->fds[i] = ret->have[i] && used < got ? fds[used++] : -1;
-    memcpy(ret_sources->link, ret->link, sizeof ret->link);
+    size_t got = c ? (c->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;
+    if (got && *nfds + got <= JAIL_SOURCES_MAX) {
+        memcpy(fds + *nfds, CMSG_DATA(c), got * sizeof *fds);
+        *nfds += got;
+    }
     return m.msg_flags & MSG_CTRUNC ? error_set(e, ERR_LIMIT, "too many open files to build the jail") : OK;
+}
+
+/* Waits for the id maps; as root the opened sources come along. */
+static enum err receive_go(int socket, struct go *ret, struct sources *ret_sources, struct error *e)
+{
+    int fds[JAIL_SOURCES_MAX];
+    size_t want = 0, got = 0, before = SIZE_MAX, used = 0;
+    enum err err = receive_pass(socket, ret, sizeof *ret, fds, &got, e);
+    for (size_t i = 0; i < JAIL_SOURCES_MAX; i++)
+        want += ret->have[i];
+    while (!err && got < want && got != before) {
+        before = got;
+        err = receive_pass(socket, &(char){0}, 1, fds, &got, e);
+    }
+    sources_init(ret_sources);
+    for (size_t i = 0; !err && i < JAIL_SOURCES_MAX; i++)
+        if (ret->have[i] && used < got)
+            ret_sources->fds[i] = fds[used++];
+    memcpy(ret_sources->link, ret->link, sizeof ret->link);
+    ret_sources->detached = ret->root;
+    return err;
 }
 
 /* The loopback of the new network namespace is down at first (J3). */
@@ -90,10 +109,10 @@ static enum err make_namespaces(struct error *e)
     return loopback_up(e);
 }
 
-static enum err build(const struct jail *j, struct error *e)
+static enum err build(const struct jail *j, enum jail_how *ret_how, struct error *e)
 {
     struct go go;
-    struct sources sources;
+    struct sources sources = {.no_layers = false};
     enum err err = make_namespaces(e);
     if (!err)
         err = receive_go(j->socket, &go, &sources, e);
@@ -103,6 +122,7 @@ static enum err build(const struct jail *j, struct error *e)
         err = mounts_open(j->plan, -1, &sources, e);
     if (!err)
         err = mounts_build(j->plan, &sources, e);
+    *ret_how = sources.no_layers ? JAIL_NO_LAYERS : JAIL_REFUSED;
     return err ? err : idmap_drop(j->plan, go.root, e);
 }
 
@@ -423,7 +443,8 @@ _Noreturn void init_main(const struct jail *j)
 {
     struct error e = {.code = OK};
     struct watch w = {.j = j};
-    enum err err = build(j, &e);
+    enum jail_how how = JAIL_REFUSED;
+    enum err err = build(j, &how, &e);
     if (!err)
         err = guard(j->socket, &e);
     if (!err)
@@ -431,6 +452,6 @@ _Noreturn void init_main(const struct jail *j)
     if (!err)
         err = start(&w, &e);
     if (err)
-        refuse(j->socket, &e);
+        refuse(j->socket, how, &e);
     watch(&w);
 }

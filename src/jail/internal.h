@@ -12,6 +12,7 @@
 #ifndef CRANNOG_JAIL_INTERNAL_H
 #define CRANNOG_JAIL_INTERNAL_H
 
+#include <dirent.h>
 #include <sys/time.h>
 #include <sys/types.h>
 
@@ -19,7 +20,12 @@
 #include "jail/protocol.h"
 #include "jail/run.h"
 
-enum { JAIL_DEVICES = 5, JAIL_SOURCES_MAX = JAIL_DEVICES + JAIL_MOUNTS_MAX };
+enum {
+    JAIL_DEVICES = 5,
+    JAIL_PIECES = JAIL_LAYERS_MAX + 1, /* of an overlay: its layers, and the attempt's folder */
+    JAIL_SOURCES_MAX = JAIL_DEVICES + JAIL_MOUNTS_MAX * (1 + JAIL_PIECES),
+    JAIL_PASS_MAX = 250, /* descriptors in one message; the kernel takes 253 */
+};
 
 /*
  * As root every id inside is JAIL_ID_BASE + itself outside: numbers that own nothing on the machine. The range is in
@@ -28,16 +34,25 @@ enum { JAIL_DEVICES = 5, JAIL_SOURCES_MAX = JAIL_DEVICES + JAIL_MOUNTS_MAX };
  */
 enum { JAIL_ID_BASE = 2000000000, JAIL_ID_COUNT = 65536 };
 
-/* Opened trees to be mounted: those of the devices, then one a mount of the plan. -1: nothing to mount. */
+/* Opened trees to be mounted: those of the devices, then one a mount of the plan, then JAIL_PIECES a mount. -1: nothing
+   to mount. */
 struct sources {
     int fds[JAIL_SOURCES_MAX];
     bool link[JAIL_MOUNTS_MAX]; /* a JAIL_SYSTEM source that is a symlink: made again inside, not mounted */
+    bool detached;              /* clones, made outside */
+    bool no_layers;             /* what failed with them is JAIL_NO_LAYERS */
 };
+
+static inline int *sources_pieces(struct sources *s, size_t mount)
+{
+    return s->fds + JAIL_DEVICES + JAIL_MOUNTS_MAX + mount * JAIL_PIECES;
+}
 
 /* What the outer process tells pid 1 when the id maps are written. */
 struct go {
     bool root;                   /* the sources come with this message; ids are a range */
-    bool have[JAIL_SOURCES_MAX]; /* which of sources.fds are passed, in order */
+    bool have[JAIL_SOURCES_MAX]; /* which of sources.fds are passed, in order: JAIL_PASS_MAX with this message, the rest
+                                    with further ones of a byte each */
     bool link[JAIL_MOUNTS_MAX];
 };
 
@@ -73,11 +88,52 @@ enum err MUST_USE idmap_drop(const struct jail_plan *p, bool root, struct error 
 /* The line that mends a refused clone or a refused mount in it, as far as this machine shows why. */
 const char *idmap_mend(int errnum);
 
-/* mounts.c: opens every source; with userns >= 0 (as root) READ and WRITE become idmapped clones. */
+/* mounts.c: opens every source; with userns >= 0 (as root) READ, WRITE and LAYERS become idmapped clones. */
+void sources_init(struct sources *s);
 enum err MUST_USE mounts_open(const struct jail_plan *p, int userns, struct sources *ret, struct error *e);
 void mounts_close(struct sources *s);
 /* Inside: makes the root from the opened sources (closing them) and enters it. */
 enum err MUST_USE mounts_build(const struct jail_plan *p, struct sources *s, struct error *e);
+/* A detached private clone, nosuid, of the tree at `path` (`recursive`: AT_RECURSIVE or 0), or -1 and errno. Propagation
+   is cut so that what is mounted there later, outside, does not appear inside without our flags. */
+int mounts_clone(const char *path, uint64_t attr, unsigned recursive, int userns);
+/* That `path`, of a mount, could not be opened, in words. */
+enum err mounts_open_failed(const struct jail_mount *m, const char *path, int errnum, int userns, struct error *e);
+
+/* overlay.c: whether a mount is one; LAYERS without any layer is played as READ. */
+bool overlay_is(const struct jail_mount *m);
+/* Opens source and pieces; *ret_source stays -1 where it is missing and optional. On an error *ret_no_layers says whether
+   the caller may do without an overlay. */
+enum err MUST_USE overlay_open(const struct jail_mount *m, int userns, int *ret_source, int ret_pieces[JAIL_PIECES],
+                               bool *ret_no_layers, struct error *e);
+/* Inside: the merged tree, detached. `root`: the new root, with its /proc; the working folder is changed. */
+enum err MUST_USE overlay_mount(int root, const struct jail_mount *m, int source, const int pieces[JAIL_PIECES],
+                                bool detached, int *ret, bool *ret_no_layers, struct error *e);
+
+/* uppers.c: the attempts' folders of a plan, seen from outside. */
+enum { UPPERS_EVERY_MS = 100, UPPERS_LOOK_MS = 10, UPPERS_DEPTH_MAX = 64 };
+struct uppers {
+    int fds[JAIL_MOUNTS_MAX];
+    size_t n;
+    uint64_t limit; /* bytes, 0: none */
+    bool alone[JAIL_MOUNTS_MAX];         /* the first on its file system, */
+    uint64_t most_free[JAIL_MOUNTS_MAX]; /* of which this is the most that was seen free, in bytes */
+    struct walk {
+        DIR *open[UPPERS_DEPTH_MAX];
+        size_t depth, next; /* folders open; the next of fds */
+        uint64_t bytes;
+        bool unseen;        /* there is something that cannot be counted */
+        unsigned over;      /* walks in a row that found too much */
+    } walk;
+    int64_t walked_ns;      /* when the last one ended */
+};
+void uppers_init(struct uppers *u);
+enum err MUST_USE uppers_open(const struct jail_plan *p, struct uppers *u, struct error *e);
+void uppers_close(struct uppers *u);
+/* Whether one holds something, or cannot be looked into. When nothing is mounted any more. */
+bool uppers_changed(const struct uppers *u);
+/* One look, of about UPPERS_LOOK_MS at most: whether they hold more than the limit. */
+bool uppers_over(struct uppers *u);
 
 /* seccomp.c: from here on for this process and all below it. `applet`: it runs our own code and no program. */
 enum err MUST_USE seccomp_install(bool applet, struct error *e);

@@ -34,19 +34,17 @@ enum { LINK_MAX_BYTES = PATH_MAX, SCRATCH_DEFAULT = 64 * 1024 * 1024 };
 
 /* ---- opening ---- */
 
-/* A detached private clone of the tree at `path`. Propagation is cut so that what is mounted there later, outside,
-   does not appear inside without our flags. */
-static int open_clone(const char *path, uint64_t attr, int userns)
+int mounts_clone(const char *path, uint64_t attr, unsigned recursive, int userns)
 {
-    FD_CLEANUP int fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+    FD_CLEANUP int fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | recursive);
     if (fd < 0)
         return -1;
-    struct mount_attr set = {.attr_set = attr, .propagation = MS_PRIVATE};
+    struct mount_attr set = {.attr_set = attr | MOUNT_ATTR_NOSUID, .propagation = MS_PRIVATE};
     if (userns >= 0) {
         set.attr_set |= MOUNT_ATTR_IDMAP;
         set.userns_fd = (uint64_t)userns;
     }
-    if (mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &set, sizeof set) < 0)
+    if (mount_setattr(fd, "", AT_EMPTY_PATH | recursive, &set, sizeof set) < 0)
         return -1;
     int ret = fd;
     fd = -1;
@@ -57,7 +55,7 @@ static enum err open_device(size_t i, int *ret, struct error *e)
 {
     char path[32];
     snprintf(path, sizeof path, "/dev/%s", devices[i].name);
-    *ret = open_clone(path, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, -1);
+    *ret = mounts_clone(path, MOUNT_ATTR_NOEXEC, AT_RECURSIVE, -1);
     if (*ret < 0)
         return error_errno(e, errno, "cannot show %s inside the jail (%s)", path, idmap_mend(errno));
     struct stat st;
@@ -72,7 +70,7 @@ static bool is_link(const char *path)
     return sys->fstatat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode);
 }
 
-static enum err open_failed(const struct jail_mount *m, const char *path, int errnum, int userns, struct error *e)
+enum err mounts_open_failed(const struct jail_mount *m, const char *path, int errnum, int userns, struct error *e)
 {
     if (errnum == ENOENT || errnum == ENOTDIR || errnum == EACCES)
         return error_errno(e, errnum, "cannot show %s inside the jail", path);
@@ -94,26 +92,35 @@ static enum err open_mount(const struct jail_mount *m, int userns, int *ret, boo
     *ret_link = m->kind == JAIL_SYSTEM && is_link(path);
     if (*ret_link)
         return OK;
-    uint64_t attr = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (m->kind == JAIL_WRITE ? 0 : MOUNT_ATTR_RDONLY);
-    *ret = open_clone(path, attr, m->kind == JAIL_SYSTEM ? -1 : userns);
+    uint64_t attr = MOUNT_ATTR_NODEV | (m->kind == JAIL_WRITE ? 0 : MOUNT_ATTR_RDONLY);
+    *ret = mounts_clone(path, attr, AT_RECURSIVE, m->kind == JAIL_SYSTEM ? -1 : userns);
     if (*ret >= 0 || (errno == ENOENT && m->optional))
         return OK;
-    return open_failed(m, path, errno, userns, e);
+    return mounts_open_failed(m, path, errno, userns, e);
 }
 
 enum err mounts_open(const struct jail_plan *p, int userns, struct sources *ret, struct error *e)
 {
-    memset(ret->link, 0, sizeof ret->link);
-    for (size_t i = 0; i < JAIL_SOURCES_MAX; i++)
-        ret->fds[i] = -1;
+    sources_init(ret);
+    ret->detached = userns >= 0;
     enum err err = OK;
     for (size_t i = 0; !err && i < JAIL_DEVICES; i++)
         err = open_device(i, &ret->fds[i], e);
     for (size_t i = 0; !err && i < p->nmounts; i++)
-        err = open_mount(&p->mounts[i], userns, &ret->fds[JAIL_DEVICES + i], &ret->link[i], e);
+        if (overlay_is(&p->mounts[i]))
+            err = overlay_open(&p->mounts[i], userns, &ret->fds[JAIL_DEVICES + i], sources_pieces(ret, i),
+                               &ret->no_layers, e);
+        else
+            err = open_mount(&p->mounts[i], userns, &ret->fds[JAIL_DEVICES + i], &ret->link[i], e);
     if (err)
         mounts_close(ret);
     return err;
+}
+
+void sources_init(struct sources *s)
+{
+    memset(s, 0, sizeof *s);
+    memset(s->fds, -1, sizeof s->fds);
 }
 
 void mounts_close(struct sources *s)
@@ -312,11 +319,17 @@ static int attach_link(const struct root *r, const struct jail_mount *m)
     return symlinkat(text, dir, name);
 }
 
-static enum err attach_mount(struct root *r, const struct jail_plan *p, size_t i, const struct sources *s,
-                             struct error *e)
+static enum err attach_mount(struct root *r, const struct jail_plan *p, size_t i, struct sources *s, struct error *e)
 {
     const struct jail_mount *m = &p->mounts[i];
     int tree = s->fds[JAIL_DEVICES + i], done = 0;
+    FD_CLEANUP int merged = -1;
+    if (overlay_is(m) && tree >= 0) {
+        enum err err = overlay_mount(r->fd, m, tree, sources_pieces(s, i), s->detached, &merged, &s->no_layers, e);
+        if (err)
+            return err;
+        tree = merged;
+    }
     if (m->kind == JAIL_SCRATCH)
         done = attach_scratch(r, p, m);
     else if (m->kind == JAIL_EMPTY)

@@ -7,13 +7,17 @@
 
 enum plan_tag {
     PLAN_UID = 1, PLAN_GID, PLAN_CWD, PLAN_TERMINAL, PLAN_APPLET, PLAN_ARGS, PLAN_WALL_MS, PLAN_CPU_MS, PLAN_MEMORY,
-    PLAN_FILE_SIZE, PLAN_FILES, PLAN_PROCESSES, PLAN_OUTPUT,
+    PLAN_FILE_SIZE, PLAN_DISK, PLAN_FILES, PLAN_PROCESSES, PLAN_OUTPUT,
     PLAN_SINGLE = PLAN_OUTPUT, /* the ones above are there exactly once */
     PLAN_MOUNT,                /* a message of mount tags */
     PLAN_ARGV, PLAN_ENV,
     PLAN_END, /* the last field, empty: a plan that was cut between two fields is seen */
 };
-enum mount_tag { MOUNT_KIND = 1, MOUNT_SOURCE, MOUNT_TARGET, MOUNT_BYTES, MOUNT_OPTIONAL, MOUNT_TAGS = MOUNT_OPTIONAL };
+enum mount_tag {
+    MOUNT_KIND = 1, MOUNT_SOURCE, MOUNT_TARGET, MOUNT_BYTES, MOUNT_OPTIONAL, MOUNT_UPPER,
+    MOUNT_SINGLE = MOUNT_UPPER, /* as above */
+    MOUNT_LAYER,                /* oldest first */
+};
 
 /* ---- making ---- */
 
@@ -41,12 +45,15 @@ void jail_plan_add_system(struct jail_plan *p)
 
 static void put_mount(struct buf *ret, const struct jail_mount *m)
 {
-    BUF_CLEANUP struct buf b = BUF_INIT(4 * JAIL_PATH_MAX);
+    BUF_CLEANUP struct buf b = BUF_INIT((JAIL_LAYERS_MAX + 4) * JAIL_PATH_MAX);
     message_put_u64(&b, MOUNT_KIND, m->kind);
     message_put(&b, MOUNT_SOURCE, m->source);
     message_put(&b, MOUNT_TARGET, m->target);
     message_put_u64(&b, MOUNT_BYTES, m->bytes);
     message_put_u64(&b, MOUNT_OPTIONAL, m->optional);
+    message_put(&b, MOUNT_UPPER, m->upper);
+    for (size_t i = 0; i < m->nlayers; i++)
+        message_put(&b, MOUNT_LAYER, m->layers[i]);
     message_put(ret, PLAN_MOUNT, buf_slice(&b));
     ret->failed |= b.failed;
 }
@@ -63,6 +70,7 @@ void jail_plan_encode(const struct jail_plan *p, struct buf *ret)
     message_put_u64(ret, PLAN_CPU_MS, p->limits.cpu_ms);
     message_put_u64(ret, PLAN_MEMORY, p->limits.memory);
     message_put_u64(ret, PLAN_FILE_SIZE, p->limits.file_size);
+    message_put_u64(ret, PLAN_DISK, p->limits.disk);
     message_put_u64(ret, PLAN_FILES, p->limits.files);
     message_put_u64(ret, PLAN_PROCESSES, p->limits.processes);
     message_put_u64(ret, PLAN_OUTPUT, p->limits.output);
@@ -112,9 +120,14 @@ static bool field_number(struct field f, uint64_t max, uint64_t *ret)
 
 static enum err check_mount(const struct jail_mount *m, struct error *e)
 {
-    bool sourced = m->kind == JAIL_READ || m->kind == JAIL_WRITE || m->kind == JAIL_SYSTEM;
+    bool layers = m->kind == JAIL_LAYERS, sourced = m->kind != JAIL_EMPTY && m->kind != JAIL_SCRATCH;
     if (sourced ? !is_path(m->source, true) : m->source.n != 0)
         return corrupt(e, "a mount's source");
+    if (m->upper.n && (!layers || !is_path(m->upper, false)))
+        return corrupt(e, "a mount's upper folder");
+    for (size_t i = 0; i < m->nlayers; i++)
+        if (!layers || !is_path(m->layers[i], false))
+            return corrupt(e, "a mount's layers");
     return is_path(m->target, false) ? OK : corrupt(e, "a mount's target");
 }
 
@@ -138,26 +151,44 @@ static bool take_mount_field(struct field f, struct jail_mount *m)
     case MOUNT_OPTIONAL:
         m->optional = field_number(f, 1, &v) && v;
         return v <= 1;
+    case MOUNT_UPPER:
+        m->upper = f.bytes;
+        return true;
     default:
         return false;
     }
 }
 
-static enum err take_mount(struct slice bytes, struct jail_plan *p, struct error *e)
+static enum err take_layer(struct field f, struct arena *a, struct jail_mount *m, struct error *e)
+{
+    if (m->nlayers == JAIL_LAYERS_MAX)
+        return error_set(e, ERR_LIMIT, "a mount of a jail's plan has more than %d layers", JAIL_LAYERS_MAX);
+    if (!m->layers && !(m->layers = arena_array(a, JAIL_LAYERS_MAX, sizeof *m->layers)))
+        return error_set(e, ERR_MEMORY, "no memory for a jail's plan");
+    m->layers[m->nlayers++] = f.bytes;
+    return OK;
+}
+
+static enum err take_mount(struct slice bytes, struct arena *a, struct jail_plan *p, struct error *e)
 {
     struct jail_mount m = {.bytes = 0};
     struct message_reader r = message_read(bytes);
     struct field f;
     unsigned seen = 0;
-    int got;
-    while ((got = message_next(&r, &f)) > 0) {
+    int got = 0;
+    enum err err = OK;
+    while (!err && (got = message_next(&r, &f)) > 0) {
+        if (f.tag == MOUNT_LAYER) {
+            err = take_layer(f, a, &m, e);
+            continue;
+        }
         if (!take_mount_field(f, &m) || seen & 1u << f.tag)
             return corrupt(e, "a field of a mount");
         seen |= 1u << f.tag;
     }
-    if (got < 0 || seen != (2u << MOUNT_TAGS) - 2)
+    if (!err && (got < 0 || seen != (2u << MOUNT_SINGLE) - 2))
         return corrupt(e, "a mount without all its fields");
-    enum err err = check_mount(&m, e);
+    err = err ? err : check_mount(&m, e);
     if (!err && !jail_plan_add(p, m))
         return error_set(e, ERR_LIMIT, "a jail's plan has more than %d mounts", JAIL_MOUNTS_MAX);
     return err;
@@ -171,6 +202,7 @@ static uint64_t *limit_of(struct jail_plan *p, uint16_t tag)
     case PLAN_CPU_MS: return &p->limits.cpu_ms;
     case PLAN_MEMORY: return &p->limits.memory;
     case PLAN_FILE_SIZE: return &p->limits.file_size;
+    case PLAN_DISK: return &p->limits.disk;
     case PLAN_FILES: return &p->limits.files;
     case PLAN_PROCESSES: return &p->limits.processes;
     case PLAN_OUTPUT: return &p->limits.output;
@@ -183,7 +215,7 @@ enum { LIMIT_MOST = 1000000000 }; /* of milliseconds, 11 days; of counts; bytes 
 static bool take_single(struct field f, struct jail_plan *p)
 {
     uint64_t v = 0, *limit = limit_of(p, f.tag);
-    bool bytes = f.tag == PLAN_MEMORY || f.tag == PLAN_FILE_SIZE || f.tag == PLAN_OUTPUT;
+    bool bytes = f.tag == PLAN_MEMORY || f.tag == PLAN_FILE_SIZE || f.tag == PLAN_DISK || f.tag == PLAN_OUTPUT;
     if (limit)
         return field_number(f, bytes ? INT64_MAX : LIMIT_MOST, limit);
     switch (f.tag) {
@@ -220,7 +252,7 @@ static enum err take_word(struct field f, struct slice *words, size_t *n, struct
     return OK;
 }
 
-static enum err take_field(struct field f, struct jail_plan *p, unsigned *seen, struct error *e)
+static enum err take_field(struct field f, struct arena *a, struct jail_plan *p, unsigned *seen, struct error *e)
 {
     if (f.tag >= 1 && f.tag <= PLAN_SINGLE) {
         bool again = *seen & 1u << f.tag;
@@ -229,7 +261,7 @@ static enum err take_field(struct field f, struct jail_plan *p, unsigned *seen, 
     }
     switch (f.tag) {
     case PLAN_MOUNT:
-        return take_mount(f.bytes, p, e);
+        return take_mount(f.bytes, a, p, e);
     case PLAN_ARGV:
         return take_word(f, p->argv, &p->nargv, e);
     case PLAN_ENV:
@@ -240,12 +272,24 @@ static enum err take_field(struct field f, struct jail_plan *p, unsigned *seen, 
     }
 }
 
+/* The kernel would let two mounts write into one upper, and both would be wrong. */
+static bool shares_upper(const struct jail_plan *p)
+{
+    for (size_t i = 0; i < p->nmounts; i++)
+        for (size_t k = 0; p->mounts[i].upper.n && k < i; k++)
+            if (slice_eq(p->mounts[i].upper, p->mounts[k].upper))
+                return true;
+    return false;
+}
+
 static enum err check_whole(const struct jail_plan *p, unsigned seen, bool ended, struct error *e)
 {
     if (!ended || seen != (2u << PLAN_SINGLE) - 2)
         return corrupt(e, "it is cut short");
     if ((p->applet.n != 0) == (p->nargv != 0))
         return corrupt(e, "it names not exactly one thing to run");
+    if (shares_upper(p))
+        return corrupt(e, "two mounts with one upper folder");
     return p->nargv && p->argv[0].n == 0 ? corrupt(e, "its program has no name") : OK;
 }
 
@@ -266,7 +310,7 @@ enum err jail_plan_decode(struct slice bytes, struct arena *a, struct jail_plan 
         enum err err = ended ? corrupt(e, "bytes behind its end") : OK;
         ended = f.tag == PLAN_END && f.bytes.n == 0;
         if (!err && !ended)
-            err = take_field(f, p, &seen, e);
+            err = take_field(f, a, p, &seen, e);
         if (err)
             return err;
     }

@@ -10,7 +10,7 @@ enum { JAIL_REPLY_MAX = 64 * 1024 * 1024 - 64 * 1024 }; /* bytes of an applet's 
 enum jail_frame {
     JAIL_RUN = 1, /* PLAN (large), STDIN STDOUT STDERR (descriptors, only with plan.terminal) */
     JAIL_RESULT,  /* HOW, STATUS, CPU_NS, WALL_NS, RSS, OUT, ERR, OUT_DROPPED, ERR_DROPPED, REPLY, LEFTOVER,
-                    WHY */
+                    CHANGED, WHY */
 };
 
 enum jail_tag {

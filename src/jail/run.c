@@ -42,6 +42,9 @@ struct outer {
     struct report done; /* kind 0 until pid 1 has said how it went */
     char note[sizeof((struct report *)NULL)->text];
     uint64_t wall_ns;
+    struct uppers uppers;
+    int64_t look_ns; /* when the uppers are looked at next; 0: never */
+    bool over_disk, no_layers, changed;
 };
 
 /* ---- the plan ---- */
@@ -123,6 +126,7 @@ static void close_outer(struct outer *o)
     int *ends[] = {&o->socket, &o->out, &o->err, &o->reply};
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
         sys_close_fd(ends[i]);
+    uppers_close(&o->uppers);
 }
 
 /* As fork, into the namespaces that a child can only be born into; pid 1 makes the others itself (init.c), while we
@@ -144,39 +148,52 @@ static _Noreturn void child(struct outer *o)
     init_main(&o->jail);
 }
 
+/* Sends bytes with descriptors, at most JAIL_PASS_MAX. */
+static enum err pass(int socket, void *bytes, size_t n, const int *fds, size_t nfds, struct error *e)
+{
+    union {
+        struct cmsghdr head;
+        char space[CMSG_SPACE(JAIL_PASS_MAX * sizeof(int))];
+    } control;
+    struct iovec io = {bytes, n};
+    struct msghdr m = {.msg_iov = &io, .msg_iovlen = 1};
+    if (nfds) {
+        memset(&control, 0, sizeof control);
+        m.msg_control = &control;
+        m.msg_controllen = CMSG_SPACE(nfds * sizeof *fds);
+        control.head = (struct cmsghdr){CMSG_LEN(nfds * sizeof *fds), SOL_SOCKET, SCM_RIGHTS};
+        memcpy(CMSG_DATA(&control.head), fds, nfds * sizeof *fds);
+    }
+    if (sendmsg(socket, &m, MSG_NOSIGNAL) < 0)
+        return error_errno(e, errno, "cannot talk to the jail's first process");
+    return OK;
+}
+
+static size_t next_pass(size_t left)
+{
+    return left < JAIL_PASS_MAX ? left : JAIL_PASS_MAX;
+}
+
 static enum err send_go(struct outer *o, const struct sources *s, struct error *e)
 {
     struct go go = {.root = o->root};
-    union {
-        struct cmsghdr head;
-        char space[CMSG_SPACE(sizeof s->fds)];
-    } control;
     int fds[JAIL_SOURCES_MAX];
-    size_t n = 0;
+    size_t n = 0, sent = 0;
     memcpy(go.link, s->link, sizeof go.link);
     for (size_t i = 0; i < JAIL_SOURCES_MAX; i++)
         if ((go.have[i] = s->fds[i] >= 0))
             fds[n++] = s->fds[i];
-    struct iovec io = {&go, sizeof go};
-    struct msghdr m = {.msg_iov = &io, .msg_iovlen = 1};
-    if (n) {
-        memset(&control, 0, sizeof control);
-        m.msg_control = &control;
-        m.msg_controllen = CMSG_SPACE(n * sizeof *fds);
-        control.head = (struct cmsghdr){CMSG_LEN(n * sizeof *fds), SOL_SOCKET, SCM_RIGHTS};
-        memcpy(CMSG_DATA(&control.head), fds, n * sizeof *fds);
-    }
-    if (sendmsg(o->socket, &m, MSG_NOSIGNAL) < 0)
-        return error_errno(e, errno, "cannot talk to the jail's first process");
-    return OK;
+    enum err err = pass(o->socket, &go, sizeof go, fds, next_pass(n), e);
+    for (sent = next_pass(n); !err && sent < n; sent += next_pass(n - sent))
+        err = pass(o->socket, &(char){0}, 1, fds + sent, next_pass(n - sent), e);
+    return err;
 }
 
 /* The rights of pid 1: id maps, and as root the opened sources. */
 static enum err equip(struct outer *o, struct error *e)
 {
-    struct sources s = {.link = {false}};
-    for (size_t i = 0; i < JAIL_SOURCES_MAX; i++)
-        s.fds[i] = -1;
+    struct sources s;
+    sources_init(&s);
     enum err err = idmap_write(o->pid, &o->plan, o->root, e);
     if (!err && o->root) {
         char path[64];
@@ -186,6 +203,7 @@ static enum err equip(struct outer *o, struct error *e)
     }
     if (!err)
         err = send_go(o, &s, e);
+    o->no_layers = s.no_layers;
     mounts_close(&s);
     return err;
 }
@@ -202,6 +220,7 @@ static enum err start(struct outer *o, struct error *e)
 {
     int pair[2];
     enum err err = make_streams(o, e);
+    err = err ? err : uppers_open(&o->plan, &o->uppers, e);
     if (err)
         return err;
     if (sys->socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) < 0)
@@ -270,8 +289,8 @@ static bool take_report(struct outer *o)
     return false;
 }
 
-/* A limit of time has passed: first pid 1 is asked to end everything, so that it can still count; then it is killed. */
-static void time_is_up(struct outer *o)
+/* A limit has passed: first pid 1 is asked to end everything, so that it can still count; then it is killed. */
+static void stop(struct outer *o)
 {
     if (o->stage == RUNNING && send(o->socket, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1) {
         o->stage = STOPPING;
@@ -285,10 +304,20 @@ static void time_is_up(struct outer *o)
 
 static int poll_timeout(const struct outer *o)
 {
-    if (!o->deadline_ns)
+    if (!o->deadline_ns && !o->look_ns)
         return -1;
-    int64_t left_ns = o->deadline_ns - sys->boottime_ns();
+    int64_t next_ns = o->look_ns && (!o->deadline_ns || o->look_ns < o->deadline_ns) ? o->look_ns : o->deadline_ns;
+    int64_t left_ns = next_ns - sys->boottime_ns();
     return left_ns <= 0 ? 0 : (int)(left_ns / 1000000 + 1);
+}
+
+static void look_at_uppers(struct outer *o)
+{
+    if (o->stage == RUNNING && uppers_over(&o->uppers)) {
+        o->over_disk = true;
+        stop(o);
+    }
+    o->look_ns = o->stage == RUNNING ? sys->boottime_ns() + UPPERS_EVERY_MS * INT64_C(1000000) : 0;
 }
 
 /* Until pid 1 has said how it went, or is dead. */
@@ -296,6 +325,8 @@ static void collect(struct outer *o)
 {
     if (o->plan.limits.wall_ms)
         o->deadline_ns = o->began_ns + (int64_t)o->plan.limits.wall_ms * 1000000;
+    if (o->uppers.limit && o->uppers.n)
+        o->look_ns = o->began_ns + UPPERS_EVERY_MS * INT64_C(1000000);
     for (;;) {
         struct pollfd fds[] = {{.fd = o->socket, .events = POLLIN}, {.fd = o->out, .events = POLLIN},
                                {.fd = o->err, .events = POLLIN}, {.fd = o->reply, .events = POLLIN}};
@@ -303,7 +334,9 @@ static void collect(struct outer *o)
         if (n < 0 && errno != EINTR)
             sys->die(1); /* and everything inside with us */
         if (o->deadline_ns && sys->boottime_ns() >= o->deadline_ns)
-            time_is_up(o);
+            stop(o);
+        if (o->look_ns && sys->boottime_ns() >= o->look_ns)
+            look_at_uppers(o);
         if (n <= 0)
             continue;
         if (fds[1].revents | fds[2].revents | fds[3].revents)
@@ -327,7 +360,7 @@ static void drain(struct outer *o)
 }
 
 /* pid 1 has ended, or is about to; where it did not say how, the kernel's count is what there is. */
-static void bury(struct outer *o)
+static void count_end(struct outer *o)
 {
     struct rusage u;
     int status;
@@ -343,6 +376,16 @@ static void bury(struct outer *o)
                               .rss = (uint64_t)u.ru_maxrss * 1024};
     if (o->stage == RUNNING)
         snprintf(o->note, sizeof o->note, "the jail's first process was killed from outside (out of memory?)");
+}
+
+static void bury(struct outer *o)
+{
+    count_end(o);
+    if (o->done.kind != REPORT_DONE)
+        return;
+    if (o->over_disk && o->done.how == JAIL_TIMEOUT)
+        o->done.how = JAIL_DISK;
+    o->changed = uppers_changed(&o->uppers);
 }
 
 /* ---- reporting ---- */
@@ -395,6 +438,7 @@ static enum err report(struct outer *o, struct error *e)
     message_put_u64(&m.message, JAIL_WALL_NS, o->wall_ns);
     message_put_u64(&m.message, JAIL_RSS, o->done.rss);
     message_put_u64(&m.message, JAIL_LEFTOVER, o->done.leftover);
+    message_put_u64(&m.message, JAIL_CHANGED, o->changed);
     message_put(&m.message, JAIL_WHY, slice_of(o->done.kind == REPORT_REFUSED ? o->done.text : o->note));
     put_kept(&m, &o->kept_out, JAIL_OUT, JAIL_OUT_DROPPED);
     put_kept(&m, &o->kept_err, JAIL_ERR, JAIL_ERR_DROPPED);
@@ -405,7 +449,7 @@ static enum err report(struct outer *o, struct error *e)
 
 static void refused(struct outer *o, const struct error *why)
 {
-    o->done = (struct report){.kind = REPORT_REFUSED, .how = JAIL_REFUSED};
+    o->done = (struct report){.kind = REPORT_REFUSED, .how = o->no_layers ? JAIL_NO_LAYERS : JAIL_REFUSED};
     snprintf(o->done.text, sizeof o->done.text, "%s", why->text);
 }
 

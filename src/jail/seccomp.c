@@ -49,6 +49,7 @@ enum what {
     IS,         /* refused if the argument, within `mask`, is `value` */
     CREATES,    /* refused if the argument before says that a file is made and this one has one of these bits */
     FAMILY,     /* refused unless a socket family of ours */
+    DEVICE,     /* refused if a character device; of an applet unless it is 0/0, a whiteout (layers are squashed by one) */
 };
 
 struct row {
@@ -102,7 +103,7 @@ static const struct row rows[] = {
     /* Devices, and files that would give their owner's rights to whoever runs them outside. The flags of openat2 lie in
        memory: programs have a fallback. Applets are our own code, keep their paths beneath a root with it and have
        none. */
-    {SYS_mknodat, ANY_BIT, EPERM, 2, SETID, 0}, {SYS_mknodat, IS, EPERM, 2, S_IFMT, S_IFCHR},
+    {SYS_mknodat, ANY_BIT, EPERM, 2, SETID, 0}, {SYS_mknodat, DEVICE, EPERM, 2, S_IFMT, S_IFCHR},
     {SYS_mknodat, IS, EPERM, 2, S_IFMT, S_IFBLK}, {SYS_fchmod, ANY_BIT, EPERM, 1, SETID, 0},
     {SYS_fchmodat, ANY_BIT, EPERM, 2, SETID, 0}, {NR_fchmodat2, ANY_BIT, EPERM, 2, SETID, 0},
     {SYS_openat, CREATES, EPERM, 3, SETID, 0}, {NR_openat2, ALWAYS, ENOSYS},
@@ -152,6 +153,15 @@ static void condition(struct code *c, const struct row *r)
         load_arg(c, r->arg);
         add(c, AND, r->mask, 0, 0);
         add(c, EQ, r->value, 0, 1);
+        break;
+    case DEVICE:
+        load_arg(c, r->arg);
+        add(c, AND, r->mask, 0, 0);
+        add(c, EQ, r->value, 0, c->applet ? 3 : 1);
+        if (c->applet) {
+            load_arg(c, r->arg + 1);
+            add(c, EQ, 0, 1, 0);
+        }
         break;
     case CREATES:
         load_arg(c, r->arg - 1);

@@ -185,7 +185,10 @@ static enum err special_files(struct slice args, struct buf *reply, struct error
 {
     (void)args, (void)reply;
     REFUSED(mknod("/work/c", S_IFCHR | 0666, makedev(1, 3)), EPERM);
-    REFUSED(mknod("/work/w", S_IFCHR | 0666, makedev(0, 0)), EPERM);
+    REFUSED(mknod("/work/c", S_IFCHR | 0666, makedev(0, 1)), EPERM);
+    REFUSED(syscall(SYS_mknodat, AT_FDCWD, "/work/c", S_IFCHR | 0666, 0x100000000ul | makedev(1, 3)), EPERM);
+    MUST(mknod("/work/w", S_IFCHR | 0600, makedev(0, 0)) == 0, "our own code makes whiteouts");
+    MUST(unlink("/work/w") == 0, "and removes them");
     REFUSED(mknod("/work/b", S_IFBLK | 0666, makedev(254, 0)), EPERM);
     REFUSED(mknod("/work/s", S_IFREG | 04755, 0), EPERM);
     REFUSED(mknod("/tmp/c", S_IFCHR | 0666, makedev(1, 3)), EPERM);
@@ -204,6 +207,66 @@ static enum err special_files(struct slice args, struct buf *reply, struct error
     FAILS(chown("/work/plain", 4321, 4321));
     FAILS(setxattr("/work/plain", "security.capability", "\1\0\0\2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20, 0));
     FAILS(setxattr("/work/plain", "trusted.x", "y", 1, 0));
+    return OK;
+}
+
+/* A socket or FIFO of the host's at a path that an overlay shows: the file is there, nobody is behind it. */
+static enum err host_socket(struct slice args, struct buf *reply, struct error *e)
+{
+    (void)reply;
+    char path[512];
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    text_of(args, path);
+    snprintf(a.sun_path, sizeof a.sun_path, "%s", path);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    REFUSED(connect(fd, (struct sockaddr *)&a, sizeof a), ECONNREFUSED);
+    snprintf(path + strlen(path), 8, ".fifo");
+    REFUSED(open(path, O_WRONLY | O_NONBLOCK), ENXIO);
+    return OK;
+}
+
+/* What an overlay was made of cannot be named: neither by the folder where it was laid nor by what mountinfo says. The
+   argument: a folder of the host's that no line may name. */
+static enum err pieces(struct slice args, struct buf *reply, struct error *e)
+{
+    char host[512], line[4096];
+    text_of(args, host);
+    enum err err = only_names("/", " . .. usr bin sbin lib lib32 lib64 libx32 nix etc dev proc tmp work ", e);
+    FILE *f = fopen("/proc/self/mountinfo", "r");
+    MUST(f, "mountinfo can be read");
+    while (!err && fgets(line, sizeof line, f))
+        if (strstr(line, " overlay ")) {
+            if (strstr(line, host))
+                err = error_set(e, ERR_DENIED, "mountinfo names the host's folder: %s", line);
+            message_put(reply, 1, slice_of(line));
+        }
+    fclose(f);
+    for (int fd = 3; !err && fd < 100; fd++) {
+        char names[3][64];
+        snprintf(names[0], 64, "/proc/self/fd/%d/up", fd);
+        snprintf(names[1], 64, "/proc/1/fd/%d/up", fd);
+        snprintf(names[2], 64, "/proc/1/fd/%d", fd);
+        for (int i = 0; i < 3; i++)
+            MUST(open(names[i], O_RDONLY) < 0, names[i]);
+    }
+    return err;
+}
+
+/* Nothing but the merged folder is written, and nothing of it with rights that the program has not. */
+static enum err overlay_attributes(struct slice args, struct buf *reply, struct error *e)
+{
+    (void)args, (void)reply;
+    MUST(mkdir("/work/attr", 0700) == 0, "a folder can be made");
+    MUST(close(open("/work/attr/f", O_WRONLY | O_CREAT, 0600)) == 0, "a file can be made");
+    setxattr("/work/attr", "user.overlay.opaque", "y", 1, 0); /* let or not: it is kept under another name */
+    FAILS(setxattr("/work/attr", "trusted.overlay.opaque", "y", 1, 0));
+    FAILS(setxattr("/work/attr/f", "trusted.overlay.redirect", "/", 1, 0));
+    setxattr("/work/attr/f", "user.overlay.redirect", "/etc/shadow", 11, 0);
+    setxattr("/work/attr/f", "user.overlay.metacopy", "", 0, 0);
+    char found[64];
+    REFUSED(open("/work/attr", O_WRONLY | O_TMPFILE, 04755), EPERM);
+    REFUSED(mknod("/work/attr/d", S_IFCHR | 0666, makedev(1, 3)), EPERM);
+    MUST(getxattr("/work", "trusted.overlay.origin", found, sizeof found) < 0, "overlay's own attributes are not shown");
     return OK;
 }
 
@@ -522,13 +585,15 @@ static const struct jail_applet attacks[] = {
     {"processes", processes}, {"kernel", kernel}, {"foreign_call", foreign_call}, {"network", network},
     {"rights", rights}, {"id_map", id_map}, {"fork_many", fork_many}, {"daemonise", daemonise}, {"allocate", allocate},
     {"big_answer", big_answer}, {"fail", fail_applet}, {"no_answer", no_answer}, {"bad_answer", bad_answer}, {"two_tongues", two_tongues},
-    {"crash", crash},
+    {"crash", crash}, {"host_socket", host_socket}, {"pieces", pieces}, {"overlay_attributes", overlay_attributes},
 };
 
-/* Run as a program inside, not as an applet: 0 if openat2, whose mode no filter sees, is refused. */
+/* Run as a program inside, not as an applet: 0 if openat2, whose mode no filter sees, is refused, and whiteouts too. */
 static int as_program(void)
 {
     struct { uint64_t flags, mode, resolve; } how = {O_WRONLY | O_CREAT, 04755, 0};
+    if (mknod("/work/w", S_IFCHR | 0600, makedev(0, 0)) == 0 || errno != EPERM)
+        return 1;
     return !(syscall(NR_openat2, AT_FDCWD, "/work/s", &how, sizeof how) == -1 && errno == ENOSYS);
 }
 

@@ -12,13 +12,16 @@
 
 static struct slice argv[] = {{"sh", 2}, {"-c", 2}, {"", 0}}, env[] = {{"A=", 2}, {"PATH=/bin", 9}};
 
+static struct slice layers[] = {{"/l/1/up", 7}, {"/l/2/up", 7}};
+
 static struct jail_plan sample(void)
 {
     struct jail_plan p = {.uid = 1000, .gid = 4294967294, .argv = argv, .nargv = 3, .env = env, .nenv = 2,
-                          .cwd = SLICE("/work"), .limits = {1, 2, 3, 4, 5, 6, 7}, .terminal = true};
+                          .cwd = SLICE("/work"), .limits = {1, 2, 3, 4, 5, 6, 7, 8}, .terminal = true};
     jail_plan_add(&p, (struct jail_mount){JAIL_WRITE, SLICE("/home/x"), SLICE("/work"), 0, false});
     jail_plan_add(&p, (struct jail_mount){JAIL_SCRATCH, SLICE_NONE, SLICE("/tmp"), 4096, false});
     jail_plan_add(&p, (struct jail_mount){JAIL_EMPTY, SLICE_NONE, SLICE("/work/.crannog"), 0, true});
+    jail_plan_add(&p, (struct jail_mount){JAIL_LAYERS, SLICE("/home/y"), SLICE("/y"), 0, false, layers, 2, SLICE("/l/3")});
     return p;
 }
 
@@ -51,10 +54,57 @@ static void test_round_trip(void **state)
     assert_int_equal(decode(buf_slice(&b), &got, &a), OK);
     jail_plan_encode(&got, &again);
     assert_true(slice_eq(buf_slice(&b), buf_slice(&again)));
-    assert_true(got.uid == 1000 && got.gid == 4294967294 && got.terminal && got.limits.output == 7);
-    assert_true(got.nmounts == 3 && got.mounts[1].bytes == 4096 && got.mounts[2].optional);
+    assert_true(got.uid == 1000 && got.gid == 4294967294 && got.terminal && got.limits.output == 8 && got.limits.disk == 5);
+    assert_true(got.nmounts == 4 && got.mounts[1].bytes == 4096 && got.mounts[2].optional);
     assert_true(got.nargv == 3 && got.argv[2].n == 0 && slice_is(got.env[1], "PATH=/bin"));
     assert_true(slice_is(got.cwd, "/work") && slice_is(got.mounts[0].source, "/home/x"));
+    assert_true(got.mounts[3].kind == JAIL_LAYERS && got.mounts[3].nlayers == 2 && got.mounts[0].nlayers == 0);
+    assert_true(slice_is(got.mounts[3].layers[0], "/l/1/up") && slice_is(got.mounts[3].layers[1], "/l/2/up"));
+    assert_true(slice_is(got.mounts[3].upper, "/l/3") && got.mounts[0].upper.n == 0);
+}
+
+/* Layers and an upper are paths, belong to LAYERS alone, are bounded, and an upper is there once. */
+static void test_layers(void **state)
+{
+    (void)state;
+    const char *const bad[] = {"/", "l", "/l/", "/l/../m", "/l//m", "/l/."};
+    static struct slice one[1];
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct jail_plan p = sample();
+        p.mounts[3].upper = slice_of(bad[i]);
+        assert_int_equal(decode_plan(&p), ERR_CORRUPT);
+        p = sample();
+        one[0] = slice_of(bad[i]);
+        p.mounts[3].layers = one;
+        p.mounts[3].nlayers = 1;
+        assert_int_equal(decode_plan(&p), ERR_CORRUPT);
+    }
+    one[0] = SLICE("/l/1/up");
+    for (int kind = JAIL_READ; kind <= JAIL_SYSTEM; kind++) {
+        struct slice source = kind == JAIL_EMPTY || kind == JAIL_SCRATCH ? SLICE_NONE : SLICE("/s");
+        for (int what = 0; what < 3; what++) {
+            struct jail_plan p = sample();
+            p.mounts[0] = (struct jail_mount){.kind = (enum jail_mount_kind)kind, .source = source, .target = SLICE("/t"),
+                                              .layers = one, .nlayers = what == 1, .upper = what == 2 ? SLICE("/u") : SLICE_NONE};
+            assert_int_equal(decode_plan(&p), what == 0 || kind == JAIL_LAYERS ? OK : ERR_CORRUPT);
+        }
+    }
+    struct jail_plan p = sample();
+    p.mounts[3].source = SLICE_NONE;
+    assert_int_equal(decode_plan(&p), ERR_CORRUPT);
+    p = sample();
+    p.mounts[0] = p.mounts[3];
+    assert_int_equal(decode_plan(&p), ERR_CORRUPT);
+    p.mounts[0].upper = SLICE("/l/4");
+    assert_int_equal(decode_plan(&p), OK);
+    static struct slice many[JAIL_LAYERS_MAX + 1];
+    for (size_t i = 0; i <= JAIL_LAYERS_MAX; i++)
+        many[i] = SLICE("/l");
+    p.mounts[3].layers = many;
+    p.mounts[3].nlayers = JAIL_LAYERS_MAX;
+    assert_int_equal(decode_plan(&p), OK);
+    p.mounts[3].nlayers++;
+    assert_int_equal(decode_plan(&p), ERR_LIMIT);
 }
 
 static void test_applet_round_trip(void **state)
@@ -185,7 +235,7 @@ static void test_counts(void **state)
     jail_plan_encode(&p, &b); /* one more mount than fits, put before the plan */
     struct field f;
     struct message_reader r = message_read(buf_slice(&b));
-    while (message_next(&r, &f) > 0 && f.tag != 14)
+    while (message_next(&r, &f) > 0 && f.tag != 15)
         continue;
     message_put(&two, f.tag, f.bytes);
     buf_add(&two, buf_slice(&b));
@@ -230,6 +280,7 @@ int main(void)
         cmocka_unit_test(test_unknown_field_is_refused),
         cmocka_unit_test(test_paths),
         cmocka_unit_test(test_values),
+        cmocka_unit_test(test_layers),
         cmocka_unit_test(test_counts),
         cmocka_unit_test(test_keep),
     };
