@@ -228,6 +228,8 @@ static void look_at_state(struct looking *k, const struct event *ev)
     run_progress(r, &done, &total);
     CHECK(play, done <= total && (r->status != RUN_DONE || done == total), "I5", "r%llu: %zu of %zu after event %llu", run, done,
           total, seq);
+    CHECK(play, r->status != RUN_DONE || !r->nlayers || r->items[r->nitems - 1].head.stage == STAGE_SKIPPED, "I2",
+          "r%llu is done, and %zu layers of it were neither taken nor left out by a person", run, r->nlayers);
     run_decide(r, ev->time_ms, &d);
     CHECK(play, d.nwants + r->nopen <= r->slots, "I5", "r%llu wants too much after event %llu", run, seq);
     for (size_t i = 0; i < d.nwants; i++) {

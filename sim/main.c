@@ -286,9 +286,9 @@ static void tell_total(void)
 #define SEEN(what) (unsigned long long)sum.seen.what
     printf("in peace alone: %llu landings, %llu conflicts, %llu edits, %llu replaced by leave, %llu lost, %llu failed, %llu cancelled, %llu poisoned, "
            "%llu blocked, %llu stopped, %llu full disks, %llu fenced, %llu plans changed (%llu refused), %llu answers, %llu large "
-           "texts, %llu runs done\n", SEEN(landings), SEEN(conflicts), SEEN(edits), SEEN(replaced), SEEN(lost), SEEN(failed), SEEN(cancelled),
+           "texts, %llu layers, %llu squashed, %llu taken, %llu runs done\n", SEEN(landings), SEEN(conflicts), SEEN(edits), SEEN(replaced), SEEN(lost), SEEN(failed), SEEN(cancelled),
            SEEN(poisoned), SEEN(blocked), SEEN(stopped), SEEN(full), SEEN(fenced), SEEN(replans), SEEN(refused_replans),
-           SEEN(answers), SEEN(large), SEEN(done));
+           SEEN(answers), SEEN(large), SEEN(sealed), SEEN(squashed), SEEN(taken), SEEN(done));
 }
 
 /* ---- the command line ---- */

@@ -163,6 +163,10 @@ void people_between_turns(struct stage_set *t)
 static const char *answer_to(struct stage_set *t, const struct line *l)
 {
     bool impatient = t->p->calm || t->p->nanswers > 12;
+    if (l->question == QUESTION_APPLY)
+        return dice(t, 5) ? "apply" : "skip";
+    if (l->question == QUESTION_CONFLICT && l->resume == STAGE_APPLY)
+        return impatient || dice(t, 3) == 0 ? "skip" : dice(t, 2) ? "replace" : "retry";
     if (l->question == QUESTION_CONFLICT)
         return impatient || dice(t, 2) ? "keep" : "replace";
     return impatient || dice(t, 2) ? "skip" : "retry";

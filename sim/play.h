@@ -35,7 +35,7 @@ enum {
     PLANS_MAX = 3, ITEMS_MAX = 4, PIECES_MAX = 5,
     RUNS_MAX = 40,      /* ids of runs: crashes leave holes */
     STARTS_MAX = 1500,  /* acts of a whole play */
-    FILES_MAX = 40, OWED_MAX = 32, ANSWERS_MAX = 64, CHANGES_MAX = 200, PATH_BYTES = 48,
+    FILES_MAX = 40, LINES_BYTES = 16384, OWED_MAX = 32, ANSWERS_MAX = 64, CHANGES_MAX = 200, PATH_BYTES = 48,
     TURNS_MAX = 6000,   /* of a session, else it hangs (I4) */
     STATUS_VIOLATED = 70, STATUS_POISONED = 71, STATUS_ERROR = 1, STATUS_REST = 0,
     RESERVE_OF_PLAY = 1 << 20,
@@ -51,6 +51,7 @@ struct item_spec {
 };
 
 struct plan_spec {
+    uint8_t land; /* enum land_mode */
     bool exec, verify, side; /* side: its account is crannog/side/rN, not crannog/main/rN */
     uint8_t nitems, slots;
     uint32_t window;
@@ -140,7 +141,7 @@ struct play {
     /* counters that the driver prints: what the seeds really exercised */
     struct {
         uint64_t events, landings, conflicts, edits, lost, cancelled, failed, poisoned, blocked, stopped, full, replaced, errors,
-            fenced, replans, refused_replans, answers, large, done;
+            fenced, replans, refused_replans, answers, large, done, sealed, squashed, taken;
     } seen;
     char violation[700];
 };
@@ -160,6 +161,9 @@ struct job { /* an act under way */
     uint32_t log; /* in play.starts */
     char path[PATH_BYTES], base[32];
     struct hash content;
+    bool into_layer, replace; /* LAND; APPLY */
+    char layer[RUN_LAYER_NAME_MAX + 1]; /* APPLY: of its undo */
+    char lines[LINES_BYTES]; /* SQUASH, APPLY: the changes of all layers, oldest first; see rows.c */
 };
 
 enum { JOBS_MAX = 64 };

@@ -112,6 +112,156 @@ static enum outcome land(struct stage_set *t, struct job *j)
     return OUTCOME_OK;
 }
 
+/* ---- layers ----
+ *
+ * A layer's manifest is, in the simulation, a text of lines "path base content\n"; what a step wrote is a blob. The real
+ * folders have tests of their own (tests/unit/test_seal.c, test_landing_apply.c); here it is the journal that is tried.
+ */
+
+static void add_line(struct buf *out, const char *path, const char *base, const struct hash *content)
+{
+    char hex[HASH_HEX + 1];
+    hash_hex(content, hex);
+    buf_addf(out, "%s %s %s\n", path, base, hex);
+}
+
+struct wanted {
+    char path[PATH_BYTES], base[32];
+    struct hash content;
+};
+
+/* What the lines come to: the first base and the last content of each path. */
+static size_t flatten(struct play *p, struct slice lines, struct wanted *ret, size_t max)
+{
+    size_t n = 0;
+    for (struct slice line; slice_line(&lines, &line);) {
+        size_t a = slice_index(line, ' '), b = a + 1 + slice_index(slice_sub(line, a + 1, line.n), ' '), i = 0;
+        struct slice path = slice_sub(line, 0, a);
+        while (i < n && !slice_is(path, ret[i].path))
+            i++;
+        CHECK(p, i < max && path.n < PATH_BYTES && b - a < 32, "I1", "a manifest of the simulation is damaged");
+        if (i == n) {
+            snprintf(ret[i].path, sizeof ret[i].path, "%.*s", SLICE_ARG(path));
+            snprintf(ret[i].base, sizeof ret[i].base, "%.*s", SLICE_ARG(slice_sub(line, a + 1, b - a - 1)));
+            n++;
+        }
+        CHECK(p, hash_from_hex(slice_sub(line, b + 1, HASH_HEX), &ret[i].content), "I1", "a manifest of the simulation is damaged");
+    }
+    return n;
+}
+
+static bool is_there(const struct file *f, const struct wanted *w)
+{
+    return f->there && hash_eq(&f->hash, &w->content);
+}
+
+/* A landing of layers: one conflict and nothing lands; then path by path, a crash between any two. */
+static enum outcome apply(struct stage_set *t, struct job *j, size_t *ret_n)
+{
+    struct play *p = t->p;
+    struct wanted w[FILES_MAX];
+    char now[32];
+    size_t n = flatten(p, slice_of(j->lines), w, FILES_MAX);
+    for (size_t i = 0; i < n; i++) {
+        struct file *f = file_find(p, slice_of(w[i].path), true);
+        CHECK(p, f, "harness", "too many files");
+        stamp_of(f, now);
+        if (!j->replace && !is_there(f, &w[i]) && strcmp(now, w[i].base) != 0)
+            return OUTCOME_CONFLICT;
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct file *f = file_find(p, slice_of(w[i].path), true);
+        if (is_there(f, &w[i]))
+            continue;
+        if (sim_op(t->w, SIM_OP_ACT, f->version) < 0)
+            return OUTCOME_FAILED;
+        stamp_of(f, now);
+        CHECK(p, j->replace || strcmp(now, w[i].base) == 0, "I2", "r%llu step %u lands over another version of %s than it was made from",
+              (unsigned long long)j->key.run, j->key.step, f->path);
+        f->there = true;
+        f->person = false;
+        f->hash = w[i].content;
+        f->version = ++p->version;
+        f->run = (uint16_t)j->key.run;
+        f->step = j->key.step;
+        p->seen.taken++;
+        play_tell("  r%llu step %u takes %s (now version %u)", (unsigned long long)j->key.run, j->key.step, f->path, f->version);
+        sim_op_done(t->w);
+    }
+    *ret_n = n;
+    return OUTCOME_OK;
+}
+
+static void give_layer(struct job *j, struct completion *c)
+{
+    snprintf(c->layer, sizeof c->layer, "r%llu-%u-%u-%u", (unsigned long long)j->key.run, j->key.branch, j->key.step, j->key.attempt);
+    c->changes = 1;
+}
+
+/* A command changes one or two files, whose base is what lies there when it ends. */
+static void result_exec(struct stage_set *t, struct job *j, struct completion *c)
+{
+    char now[32];
+    json_put_int(c->result, "status", 0);
+    unsigned n = (unsigned)draw(t->p, "changes", &j->key, 3), folder = t->p->work.shared ? 0 : t->p->plan_of[j->key.run] - 1u;
+    if (!n)
+        return;
+    text_write(t->p, draw(t->p, "command", &j->key, UINT64_MAX), &c->blob);
+    json_put_int(c->result, "bytes", (int64_t)c->blob.n);
+    c->blob_key = "text";
+    struct hash h = hash_of(buf_slice(&c->blob));
+    c->manifest = BUF_INIT(LINES_BYTES);
+    for (unsigned i = 0; i < n; i++) {
+        char path[PATH_BYTES];
+        snprintf(path, sizeof path, "out%u/%c.md", folder, 'a' + i);
+        stamp_of(file_find(t->p, slice_of(path), true), now);
+        add_line(&c->manifest, path, now, &h);
+    }
+    give_layer(j, c);
+    t->p->seen.sealed++;
+}
+
+static void result_layer(struct stage_set *t, struct job *j, struct completion *c)
+{
+    c->manifest = BUF_INIT(LINES_BYTES);
+    if (j->stage == STAGE_SQUASH)
+        buf_add_text(&c->manifest, j->lines);
+    else
+        add_line(&c->manifest, j->path, j->base, &j->content);
+    give_layer(j, c);
+    t->p->seen.sealed += j->stage == STAGE_LAND;
+    t->p->seen.squashed += j->stage == STAGE_SQUASH;
+}
+
+static void result_apply(struct stage_set *t, struct job *j, struct completion *c)
+{
+    size_t n = 0;
+    c->outcome = apply(t, j, &n);
+    if (c->outcome != OUTCOME_OK || !n)
+        return;
+    snprintf(c->layer, sizeof c->layer, "%s", j->layer);
+    c->manifest = BUF_INIT(64);
+    buf_add_text(&c->manifest, "what was there\n");
+    c->changes = n;
+}
+
+/* The manifests of all layers, oldest first, and their names. */
+static enum err put_stack(struct stage_set *t, const struct run_state *r, struct json *args, struct error *e)
+{
+    struct json *names = json_array();
+    BUF_CLEANUP struct buf lines = BUF_INIT(LINES_BYTES - 1);
+    enum err err = OK;
+    for (size_t i = 0; !err && i < r->nlayers; i++) {
+        json_push(names, json_new_text(r->layers[i].name));
+        err = blob_get(t->s, &r->layers[i].manifest, &lines, e);
+        if (err == ERR_MISSING || err == ERR_CORRUPT)
+            must(t, err, e, "reading a manifest");
+    }
+    json_put(args, "layers", names);
+    json_put_text(args, "lines", buf_slice(&lines));
+    return err ? err : buf_check(&lines, "the manifests", e);
+}
+
 /* ---- what is spent ---- */
 
 static struct owed *owed_of(struct play *p, const struct step_key *k)
@@ -229,6 +379,12 @@ static enum err prepare(struct engine *g, struct run *r, const struct want *w, s
         json_put_text(ret->args, "path", l->target);
         json_put_text(ret->args, "base", l->base);
         put_hash(ret->args, "content", &h);
+        if (r->state.land != LAND_STEP)
+            json_put_bool(ret->args, "layer", true);
+    } else if (w->stage == STAGE_SQUASH || w->stage == STAGE_APPLY) {
+        err = put_stack(t, &r->state, ret->args, e);
+        if (l->replace)
+            json_put_bool(ret->args, "replace", true);
     }
     return err;
 }
@@ -321,6 +477,10 @@ static enum err start(struct engine *g, struct run *r, const struct open_step *o
             p->owed[i] = (struct owed){.used = true, .key = j->key, .run = (uint16_t)j->key.run, .left = j->cost};
     snprintf(j->path, sizeof j->path, "%.*s", SLICE_ARG(json_text(json_get(args, "path"))));
     snprintf(j->base, sizeof j->base, "%.*s", SLICE_ARG(json_text(json_get(args, "base"))));
+    j->into_layer = json_bool(json_get(args, "layer"), false);
+    j->replace = json_bool(json_get(args, "replace"), false);
+    snprintf(j->lines, sizeof j->lines, "%.*s", SLICE_ARG(json_text(json_get(args, "lines"))));
+    snprintf(j->layer, sizeof j->layer, "r%llu-%u-%u-undo", (unsigned long long)o->key.run, o->key.branch, o->key.step);
     if (o->stage == STAGE_LAND && !hash_from_hex(json_text(json_get(args, "content")), &j->content))
         play_fail(p, "I1", "an intent to land without content");
     if (is_poison(p, o)) {
@@ -440,8 +600,17 @@ static void result_of(struct stage_set *t, struct job *j, struct completion *c)
     case STAGE_ASK:
     case STAGE_JOIN: give_text(t, draw(t->p, "answer", &j->key, UINT64_MAX), c); break;
     case STAGE_LOOK: result_look(t, j, r, l, c); break;
+    case STAGE_EXEC: result_exec(t, j, c); break;
+    case STAGE_SQUASH: result_layer(t, j, c); break;
+    case STAGE_APPLY: result_apply(t, j, c); break;
+    case STAGE_SURVEY: json_put_text(c->result, "backend", SLICE("overlay")); break;
     case STAGE_LAND: {
         char now[32];
+        if (j->into_layer) {
+            json_put_text(c->result, "stamp", slice_of(j->base));
+            result_layer(t, j, c);
+            break;
+        }
         c->outcome = land(t, j);
         stamp_of(file_find(t->p, slice_of(j->path), false), now);
         json_put_text(c->result, "stamp", slice_of(now));
@@ -456,12 +625,14 @@ static void end(struct stage_set *t, struct job *j)
     struct completion c = {.key = j->key, .outcome = j->outcome, .result = json_object(), .blob = BUF_INIT(BLOB_BYTES_MAX)};
     spend(t, j, 1, 1);
     c.used = j->spent;
-    if (j->cancelled && j->stage != STAGE_LAND) {
+    if (j->cancelled && j->stage != STAGE_LAND && j->stage != STAGE_APPLY) {
         c.outcome = OUTCOME_CANCELLED;
-    } else if (j->outcome == OUTCOME_OK || (j->stage == STAGE_LAND && draw(t->p, "did it all the same", &j->key, 2))) {
+    } else if (j->outcome == OUTCOME_OK || ((j->stage == STAGE_LAND || j->stage == STAGE_APPLY) && draw(t->p, "did it all the same", &j->key, 2))) {
         result_of(t, j, &c);
         if (j->outcome != OUTCOME_OK && c.outcome == OUTCOME_OK)
             c.outcome = j->outcome; /* it did what it was to do, and says that it failed */
+        if (c.outcome != OUTCOME_OK)
+            c.layer[0] = '\0';
     }
     c.final |= j->final && c.outcome == OUTCOME_FAILED;
     if (c.outcome == OUTCOME_LOST) {
@@ -490,7 +661,7 @@ static void cancel(struct engine *g, struct run *r, const struct open_step *o)
         if (!j->used || j->key.run != o->key.run || j->key.step != o->key.step)
             continue;
         j->cancelled = true;
-        if (j->stage == STAGE_LAND || draw(t->p, "cancel later", &j->key, 2))
+        if (j->stage == STAGE_LAND || j->stage == STAGE_APPLY || draw(t->p, "cancel later", &j->key, 2))
             continue;
         struct completion c = {.key = o->key, .outcome = OUTCOME_CANCELLED, .used = j->spent};
         hand_over(t, j, &c);

@@ -49,7 +49,8 @@ static void make_item(struct sim_rand *r, struct item_spec *it, bool first)
 
 static void make_plan(struct sim_rand *r, struct plan_spec *s)
 {
-    s->exec = sim_rand_chance(r, 1, 10);
+    s->exec = sim_rand_chance(r, 1, 6);
+    s->land = (uint8_t)(sim_rand_chance(r, 1, 2) ? LAND_STEP : sim_rand_chance(r, 1, 2) ? LAND_END : LAND_ASK);
     s->side = sim_rand_chance(r, 1, 3);
     s->verify = sim_rand_chance(r, 1, 4);
     s->slots = (uint8_t)(1 + sim_rand_below(r, 4));
@@ -136,6 +137,7 @@ struct slice started_payload(const struct play *p, unsigned plan, uint64_t run, 
     json_put_text(o, "agent", SLICE("main"));
     json_put_text(o, "model", SLICE("liar"));
     amounts_print(&s->budget, o, "budget");
+    json_put_text(o, "land", slice_of(land_name((enum land_mode)s->land)));
     json_put_int(o, "slots", s->slots);
     json_put_int(o, "window", s->window);
     json_print(o, out);
