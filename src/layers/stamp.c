@@ -101,7 +101,7 @@ static int64_t time_ns(struct timespec t)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static struct stamp stamp_of(const struct stat *st)
+struct stamp stamp_of_stat(const struct stat *st)
 {
     return (struct stamp){
         .type = S_ISREG(st->st_mode)   ? STAMP_FILE
@@ -153,7 +153,7 @@ static enum err read_all(int fd, const char *name, uint64_t size, struct buf *co
 /* The same inode and the same text as far as the kernel can tell: nobody wrote to it or moved it meanwhile. */
 static bool unmoved(const struct stat *st, const struct stamp *was)
 {
-    struct stamp is = stamp_of(st);
+    struct stamp is = stamp_of_stat(st);
     is.hash = was->hash;
     return stamp_same(&is, was) && is.ctime_ns == was->ctime_ns;
 }
@@ -196,7 +196,7 @@ static enum err look_once(int folder, const char *name, struct buf *content, str
     *ret = (struct stamp){.type = STAMP_ABSENT};
     if (sys->fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return errno == ENOENT ? OK : look_failed(name, ret_steady, e);
-    *ret = stamp_of(&st);
+    *ret = stamp_of_stat(&st);
     if (ret->type == STAMP_LINK)
         return read_link(folder, name, ret, ret_steady, e);
     if (ret->type != STAMP_FILE)
