@@ -17,6 +17,8 @@ struct place {
 
 /* Opens the folder of `path` (`flags`: O_PATH to look, O_RDONLY to sync it too). No symlink is followed. */
 enum err MUST_USE place_open(int root, struct slice path, int flags, struct place *ret, struct error *e);
+/* The same; a symlink on the way is no error but `way`: LINK. */
+enum err MUST_USE place_find(int root, struct slice path, int flags, struct place *ret, struct error *e);
 void place_close(struct place *p);
 
 /* Opens a regular file of a folder for reading, without waiting and without following. -1 and errno. */

@@ -24,11 +24,23 @@ bool lease_broken(int fd, enum lease lease)
     return lease == LEASE_HELD && fcntl(fd, F_GETLEASE) != F_RDLCK;
 }
 
+/* The same mtime, as far as a file system keeps it: some know only tenths of microseconds, seconds or two of them. */
+static bool same_time(int64_t a, int64_t b)
+{
+    static const int64_t grains_ns[] = {1, 100, 1000, 1000000000, 2000000000};
+    for (size_t i = 0; i < sizeof grains_ns / sizeof *grains_ns; i++) {
+        int64_t grain = grains_ns[i];
+        if ((a % grain == 0 && b - b % grain == a) || (b % grain == 0 && a - a % grain == b))
+            return true;
+    }
+    return false;
+}
+
 bool node_same(const struct stamp *a, const struct stamp *b)
 {
     if (a->type != b->type || a->type == STAMP_ABSENT)
         return a->type == b->type;
-    if (a->mtime_ns != b->mtime_ns)
+    if (!same_time(a->mtime_ns, b->mtime_ns))
         return false;
     return a->type == STAMP_LINK || a->type == STAMP_FILE
                ? a->size == b->size && hash_eq(&a->hash, &b->hash) &&

@@ -15,6 +15,7 @@
  * N3  `after` of FILE: the layer's folder holds it at the same path, with this hash, mode and mtime. LINK: likewise.
  *     FOLDER: mode and mtime. ABSENT: there is nothing. OTHER never (a socket, FIFO or device that a step left behind is
  *     not kept; seal counts them).
+ *     Both are ABSENT where a layer took away what only layers below it had made.
  * N4  Any bytes are a manifest or an error: decoding checks all of this.
  */
 #ifndef CRANNOG_LAYERS_MANIFEST_H
@@ -47,9 +48,9 @@ void manifest_encode(const struct manifest *m, struct buf *ret);
 enum err MUST_USE manifest_decode(struct slice bytes, struct arena *a, struct manifest *ret, struct error *e);
 /*
  * What layers 0..n-1 (oldest first) come to together: `before` of the oldest that names a path, `after` of the newest, and
- * in `layer` the number of the layer that holds it. A path that one layer made and a later one removed again, with
- * nothing there before, is left out. A later layer's removal of a folder removes what older layers put into it.
- * `moved` of the oldest that names the path counts. Slices point where those of `m` do.
+ * in `layer` the number of the layer that holds it. A path that came to what it was before (made and removed again;
+ * content, mode and mtime put back; of a folder the mode) is left out. A later layer's removal of a folder removes what
+ * older layers put into it. `moved` of the oldest that names the path counts. Slices point where those of `m` do.
  */
 enum err MUST_USE manifest_flatten(const struct manifest *m, size_t n, struct arena *a, struct manifest *ret, struct error *e);
 

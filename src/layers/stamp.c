@@ -60,7 +60,7 @@ static int open_folder(int root, const char *path, int flags)
     return fd;
 }
 
-enum err place_open(int root, struct slice path, int flags, struct place *ret, struct error *e)
+enum err place_find(int root, struct slice path, int flags, struct place *ret, struct error *e)
 {
     enum err err = stamp_check_path(path, e);
     if (err)
@@ -75,18 +75,27 @@ enum err place_open(int root, struct slice path, int flags, struct place *ret, s
     memcpy(p.name, path.p + cut, path.n - cut);
     p.folder = open_folder(root, folder, flags);
     struct slice shown = slice_sub(path, 0, 200);
-    if (p.folder < 0 && errno == ELOOP)
-        return error_set(e, ERR_DENIED, "the way to %.*s leads through a symbolic link, which is never followed; "
-                         "name the real folder", SLICE_ARG(shown));
     if (p.folder < 0 && errno == ENOSYS)
         return error_set(e, ERR_UNSUPPORTED, "cannot open the folder of %.*s: openat2 is missing (Linux 5.6 or newer "
                          "is needed, and a container must allow it)", SLICE_ARG(shown));
-    if (p.folder < 0 && errno != ENOENT && errno != ENOTDIR)
+    if (p.folder < 0 && errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
         return error_errno(e, errno, "cannot open the folder of %.*s", SLICE_ARG(shown));
     if (p.folder < 0)
-        p.way = errno == ENOENT ? STAMP_ABSENT : STAMP_OTHER;
+        p.way = errno == ENOENT ? STAMP_ABSENT : errno == ELOOP ? STAMP_LINK : STAMP_OTHER;
     *ret = p;
     return OK;
+}
+
+enum err place_open(int root, struct slice path, int flags, struct place *ret, struct error *e)
+{
+    struct place p = PLACE_INIT;
+    enum err err = place_find(root, path, flags, &p, e);
+    if (!err && p.way == STAMP_LINK)
+        return error_set(e, ERR_DENIED, "the way to %.*s leads through a symbolic link, which is never followed; "
+                         "name the real folder", SLICE_ARG(slice_sub(path, 0, 200)));
+    if (!err)
+        *ret = p;
+    return err;
 }
 
 void place_close(struct place *p)
