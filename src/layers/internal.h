@@ -2,6 +2,8 @@
 #ifndef CRANNOG_LAYERS_INTERNAL_H
 #define CRANNOG_LAYERS_INTERNAL_H
 
+#include <sys/stat.h>
+
 #include "layers/stamp.h"
 
 struct place {
@@ -15,10 +17,14 @@ struct place {
 
 /* Opens the folder of `path` (`flags`: O_PATH to look, O_RDONLY to sync it too). No symlink is followed. */
 enum err MUST_USE place_open(int root, struct slice path, int flags, struct place *ret, struct error *e);
+/* The same; a symlink on the way is no error but `way`: LINK. */
+enum err MUST_USE place_find(int root, struct slice path, int flags, struct place *ret, struct error *e);
 void place_close(struct place *p);
 
 /* Opens a regular file of a folder for reading, without waiting and without following. -1 and errno. */
 int look_open(int folder, const char *name);
+/* What stat tells; the hash is missing. */
+struct stamp stamp_of_stat(const struct stat *st);
 /* stamp_look() of one name in an open folder. */
 enum err MUST_USE look_at(int folder, const char *name, struct buf *content, struct stamp *ret, struct error *e);
 

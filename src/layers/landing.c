@@ -20,6 +20,10 @@
  * Then back: exchanged with a target that is new (unless it is new itself), put where the target is absent, else kept.
  * After the exchange it holds our new file, and is kept as well, unless it is the very inode that this call has written.
  *
+ * What is wanted may also be a link, a folder (an empty one, where a file or a link was) or nothing: then "new" is a
+ * target that is absent, the exchange is a rename away, and what goes back is renamed back, over nothing. The base may be
+ * a folder as well, if it is empty: it goes by rmdir, and what somebody has put into it meanwhile takes it back.
+ *
  * To keep is to rename to a visible name beside the target ("a.md.kept-1a2b3c4d5e6f") that the conflict names; while it
  * is there, this landing is a conflict. Each move is one rename, or one unlink of a file whose bytes were just compared,
  * so dying between two moves leaves another row of the table. The first attempt uses the same table after its own
@@ -33,74 +37,80 @@
  */
 #include "layers/landing.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 #include "base/sys.h"
 #include "layers/internal.h"
+#include "layers/landing_path.h"
 
 enum { MOVES_MAX = 16, KEPT_MAX = 99, LOCK_POLL_MS = 20 };
-
-/* The state of one call. */
-struct landing {
-    int folder; /* borrowed: that of the target */
-    struct slice path;
-    const char *target;
-    char part[STAMP_NAME_MAX + 1], slot[STAMP_NAME_MAX + 1], back[STAMP_NAME_MAX + 1], kept[STAMP_NAME_MAX + 1];
-    const struct stamp *base;
-    struct slice content;
-    struct hash hash; /* of content */
-    uint32_t mode;
-    bool busy; /* somebody has the old file open for writing */
-    uint64_t ours_ino; /* the file that this call has written; 0: none yet */
-    int64_t ours_mtime_ns;
-    struct error *e;
-};
 
 /* What lies at one of the names, as far as a landing cares. */
 enum kind { NOTHING, NEW, OLD /* the base */, FOREIGN };
 
+static bool is_wanted(const struct landing *l, const struct stamp *s)
+{
+    if (s->type != l->wanted.type)
+        return false;
+    if (s->type == STAMP_FOLDER || s->type == STAMP_ABSENT)
+        return true;
+    return l->set ? node_same(s, &l->wanted) : s->size == l->wanted.size && hash_eq(&s->hash, &l->wanted.hash);
+}
+
+static bool is_base(const struct landing *l, const struct stamp *s)
+{
+    if (l->base->type != STAMP_FILE && !(l->set && (l->base->type == STAMP_LINK || l->base->type == STAMP_FOLDER)))
+        return false;
+    if (l->base->type == STAMP_FOLDER)
+        return stamp_same(s, l->base);
+    if (l->loose_base)
+        return node_same(s, l->base);
+    struct stamp is = *s;
+    if (l->set && l->wanted.type == STAMP_ABSENT) /* one of several names may go: the text stays at the others */
+        is.links = l->base->links;
+    return (is.links == 1 || l->wanted.type == STAMP_ABSENT) && stamp_same(&is, l->base);
+}
+
 static enum kind kind_of(const struct landing *l, const struct stamp *s)
 {
-    if (s->type == STAMP_ABSENT)
-        return NOTHING;
-    if (s->type == STAMP_FILE && s->size == l->content.n && hash_eq(&s->hash, &l->hash))
+    if (is_wanted(l, s))
         return NEW;
-    if (l->base->type == STAMP_FILE && s->links == 1 && stamp_same(s, l->base))
-        return OLD;
-    return FOREIGN;
+    return s->type == STAMP_ABSENT ? NOTHING : is_base(l, s) ? OLD : FOREIGN;
 }
 
-/* ---- leases ---- */
-
-enum lease { LEASE_HELD, LEASE_REFUSED /* somebody has it open for writing */, LEASE_NONE /* not here */ };
-
-/* Takes a read lease on an open file; it goes when the descriptor is closed. NONE: another owner, or a file system
-   without leases; then the comparisons alone protect. */
-static enum lease lease_take(int fd)
+/* Looks at a name. The node that this landing has made itself is not read again: anybody who writes to it gives it
+   another mtime than the one that it was given. */
+static enum err look(const struct landing *l, const char *name, struct stamp *ret)
 {
-    (void)fcntl(fd, F_SETSIG, SIGURG); /* the notice of a break: ignored by default, where SIGIO would kill us */
-    if (fcntl(fd, F_SETLEASE, F_RDLCK) == 0)
-        return LEASE_HELD;
-    return errno == EAGAIN ? LEASE_REFUSED : LEASE_NONE;
-}
-
-/* Somebody is waiting to open it for writing since. */
-static bool lease_broken(int fd, enum lease lease)
-{
-    return lease == LEASE_HELD && fcntl(fd, F_GETLEASE) != F_RDLCK;
+    struct stamp s;
+    if (l->set && l->ours_ino) {
+        enum err err = node_stat(l->folder, name, &s, l->e);
+        if (err)
+            return err;
+        bool ours = s.type == l->wanted.type && s.ino == l->ours_ino && s.mtime_ns == l->ours_mtime_ns &&
+                    s.size == l->wanted.size;
+        if (ours && s.type != STAMP_FOLDER)
+            s.hash = l->wanted.hash;
+        if (ours || s.type == STAMP_ABSENT) {
+            *ret = s;
+            return OK;
+        }
+    }
+    return look_at(l->folder, name, NULL, ret, l->e);
 }
 
 /* ---- moves ---- */
 
 static enum err sync_folder(struct landing *l)
 {
-    if (sys->fsync(l->folder) == 0)
+    if (l->durable || sys->fsync(l->folder) == 0)
         return OK;
     return error_errno(l->e, errno, "cannot sync the folder of %.*s", SLICE_ARG(l->path));
 }
@@ -119,9 +129,27 @@ static enum err move(struct landing *l, const char *from, const char *to, unsign
 
 enum dropped { DROPPED, DROP_BUSY, DROP_CHANGED };
 
-/* Removes a file beside the target if it is still what `is` says and nobody can be writing to it. */
+/* A file beside the target that is no plain one: a link, or a folder that nothing may lie in. */
+static enum err drop_other(struct landing *l, const char *name, const struct stamp *is, enum dropped *ret)
+{
+    struct stamp now;
+    enum err err = look_at(l->folder, name, NULL, &now, l->e);
+    if (err)
+        return err;
+    *ret = stamp_same(&now, is) ? DROPPED : DROP_CHANGED;
+    if (*ret == DROPPED && sys->unlinkat(l->folder, name, is->type == STAMP_FOLDER ? AT_REMOVEDIR : 0) < 0) {
+        if (is->type != STAMP_FOLDER || (errno != ENOTEMPTY && errno != EEXIST && errno != EBUSY))
+            return error_errno(l->e, errno, "cannot remove %s beside %.*s", name, SLICE_ARG(l->path));
+        *ret = DROP_BUSY;
+    }
+    return OK;
+}
+
+/* Removes what lies beside the target if it is still what `is` says and nobody can be writing to it. */
 static enum err drop(struct landing *l, const char *name, const struct stamp *is, enum dropped *ret)
 {
+    if (is->type == STAMP_LINK || is->type == STAMP_FOLDER)
+        return drop_other(l, name, is, ret);
     FD_CLEANUP int fd = look_open(l->folder, name);
     if (fd < 0) {
         *ret = errno == EAGAIN ? DROP_BUSY : DROP_CHANGED; /* EAGAIN: held by somebody else's lease */
@@ -156,7 +184,7 @@ static enum err keep(struct landing *l, const char *name)
 static enum err drop_or_keep(struct landing *l, const char *name, const struct stamp *is)
 {
     enum dropped dropped = DROP_BUSY;
-    enum err err = is->type == STAMP_FILE ? drop(l, name, is, &dropped) : OK;
+    enum err err = is->type == STAMP_OTHER ? OK : drop(l, name, is, &dropped);
     return err || dropped != DROP_BUSY ? err : keep(l, name);
 }
 
@@ -169,7 +197,8 @@ static enum err drop_base(struct landing *l, const struct stamp *slot)
         err = drop(l, l->slot, slot, &dropped);
     if (err || dropped != DROP_BUSY)
         return err;
-    l->busy = true; /* they would go on writing to a file without a name: it goes back to its own */
+    l->busy = slot->type != STAMP_FOLDER; /* they would go on writing to a file without a name: it goes back to its own */
+    l->filled = slot->type == STAMP_FOLDER;
     bool moved;
     return move(l, l->slot, l->back, RENAME_NOREPLACE, &moved);
 }
@@ -193,8 +222,8 @@ static enum err move_back(struct landing *l, const struct stamp *back, enum kind
     bool moved;
     enum kind kind = kind_of(l, back);
     if (kind != NEW && target == NEW)
-        return move(l, l->back, l->target, RENAME_EXCHANGE, &moved);
-    if (kind == FOREIGN && target == NOTHING && l->base->type == STAMP_FILE)
+        return move(l, l->back, l->target, l->wanted.type == STAMP_ABSENT ? RENAME_NOREPLACE : RENAME_EXCHANGE, &moved);
+    if (kind == FOREIGN && target == NOTHING && l->base->type != STAMP_ABSENT)
         return move(l, l->back, l->target, RENAME_NOREPLACE, &moved);
     if (kind == NEW && back->ino == l->ours_ino && back->mtime_ns == l->ours_mtime_ns)
         return drop_or_keep(l, l->back, back);
@@ -213,12 +242,26 @@ static enum err find_kept(const struct landing *l, bool *ret)
 static const char *conflict_words(const struct landing *l, const struct stamp *now)
 {
     if (now->type == STAMP_ABSENT)
-        return "is no longer there";
-    if (now->type != STAMP_ABSENT && now->type != STAMP_FILE)
+        return l->wanted.type == STAMP_ABSENT ? "has gone" : "is no longer there";
+    if (l->filled)
+        return "is a folder in which something lies that nobody has looked at";
+    if (now->type == STAMP_OTHER || (!l->set && now->type != STAMP_FILE))
         return "is a folder, a link or a device";
-    if (now->links > 1)
+    if (now->type == STAMP_FOLDER)
+        return l->base->type == STAMP_FOLDER ? "was replaced by another folder" : "is a folder now";
+    if (now->links > 1 && l->wanted.type != STAMP_ABSENT)
         return "has several names (hard links), which landing would part";
     return l->base->type == STAMP_ABSENT ? "exists already" : "was changed by somebody else";
+}
+
+void landing_words(const struct landing *l, const struct stamp *now, char *ret, size_t n)
+{
+    struct stat st;
+    bool kept = sys->fstatat(l->folder, l->kept, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    bool now_new = kind_of(l, now) == NEW;
+    snprintf(ret, n, "%s%s%s%s", now_new ? "was landed" : conflict_words(l, now),
+             kept ? "; another version of it is beside it as " : "", kept ? l->kept : "",
+             kept ? ": look at both, then remove that one" : "");
 }
 
 /* The end of a long path, so that the message fits with the name of a kept file. */
@@ -248,10 +291,12 @@ static enum err verdict(struct landing *l, const struct stamp *now, bool *ret_op
     if (err)
         return err;
     bool base = t == OLD || (t == NOTHING && l->base->type == STAMP_ABSENT);
-    *ret_open = base && !kept && !l->busy;
-    if (*ret_open)
+    *ret_open = base && !kept && !l->busy && !l->filled;
+    if (*ret_open) {
+        *ret_now = *now;
         return OK;
-    if (base && !kept)
+    }
+    if (base && !kept && !l->filled)
         return error_set(l->e, ERR_BUSY, "%.*s is open for writing in another program; nothing was changed; "
                          "close it there and go on", SLICE_ARG(l->path));
     err = sync_folder(l);
@@ -264,15 +309,15 @@ static enum err verdict(struct landing *l, const struct stamp *now, bool *ret_op
     return OK;
 }
 
-static enum err settle(struct landing *l, bool *ret_open, enum landing_result *ret, struct stamp *ret_now)
+enum err landing_settle(struct landing *l, bool *ret_open, enum landing_result *ret, struct stamp *ret_now)
 {
     for (int i = 0; i < MOVES_MAX; i++) {
         struct stamp slot, back, target;
-        enum err err = look_at(l->folder, l->slot, NULL, &slot, l->e);
+        enum err err = look(l, l->slot, &slot);
         if (!err)
-            err = look_at(l->folder, l->back, NULL, &back, l->e);
+            err = look(l, l->back, &back);
         if (!err)
-            err = look_at(l->folder, l->target, NULL, &target, l->e);
+            err = look(l, l->target, &target);
         if (err)
             return err;
         if (slot.type == STAMP_ABSENT && back.type == STAMP_ABSENT)
@@ -287,100 +332,135 @@ static enum err settle(struct landing *l, bool *ret_open, enum landing_result *r
 
 /* ---- the attempt itself ---- */
 
-/* Mode, and for a replaced file owner and group, of the new file. */
-static enum err fit(struct landing *l, int fd, const struct stamp *old)
+/* Whether an old folder is empty, and so may be exchanged. */
+static enum err is_empty(struct landing *l, bool *ret)
 {
-    struct stat st;
-    if (sys->fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
-        return error_errno(l->e, errno, "cannot look at %s", l->part);
-    l->ours_ino = st.st_ino; /* its bytes are written: neither changes any more */
-    l->ours_mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
-    bool replaced = old->type == STAMP_FILE;
-    if (replaced && (st.st_uid != old->uid || st.st_gid != old->gid) && sys->fchown(fd, old->uid, old->gid) < 0)
-        return error_set(l->e, err_from_errno(errno) == ERR_IO ? ERR_IO : ERR_DENIED,
-                         "%.*s belongs to user %u, group %u, which a new version of it cannot be given (%s); give the "
-                         "file to user %u, group %u", SLICE_ARG(l->path), old->uid, old->gid, strerror(errno),
-                         (unsigned)st.st_uid, (unsigned)st.st_gid);
-    if (sys->fchmod(fd, (replaced ? old->mode : l->mode) & 0777) < 0)
-        return error_errno(l->e, errno, "cannot set the mode of %s", l->part);
+    FD_CLEANUP int fd = sys->openat2(l->folder, l->target, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, 0);
+    int own = fd < 0 ? -1 : dup(fd);
+    DIR *d = own < 0 ? NULL : fdopendir(own);
+    if (!d) {
+        sys_close_fd(&own);
+        return error_errno(l->e, errno, "cannot list the folder %.*s", SLICE_ARG(l->path));
+    }
+    *ret = true;
+    for (struct dirent *f; *ret && (f = readdir(d));)
+        *ret = !strcmp(f->d_name, ".") || !strcmp(f->d_name, "..");
+    closedir(d);
     return OK;
 }
 
-static enum err write_part(struct landing *l, const struct stamp *old)
-{
-    FD_CLEANUP int fd = sys->openat(l->folder, l->part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return error_errno(l->e, errno, "cannot create a file beside %.*s", SLICE_ARG(l->path));
-    enum err err = sys_write_all(fd, l->content, l->part, l->e);
-    if (!err)
-        err = fit(l, fd, old);
-    if (!err && sys->fsync(fd) < 0)
-        err = error_errno(l->e, errno, "cannot sync %s", l->part);
-    if (err) /* gives the room back on a full disk; settled later if even that fails */
-        (void)sys->unlinkat(l->folder, l->part, 0);
-    return err;
-}
-
-/* The exchange, unless a last look shows that it would be in vain. Whatever happens here, settle() finds out. */
-static enum err swap(struct landing *l)
+static enum err exchange(struct landing *l)
 {
     bool moved;
-    if (l->base->type == STAMP_ABSENT)
-        return move(l, l->slot, l->target, RENAME_NOREPLACE, &moved);
+    if (l->wanted.type == STAMP_ABSENT)
+        return move(l, l->target, l->slot, RENAME_NOREPLACE, &moved);
+    return move(l, l->slot, l->target, RENAME_EXCHANGE, &moved);
+}
+
+/* The last look before the exchange: in vain is what it would be if somebody was there first. */
+static enum err look_last(struct landing *l, const struct stamp *known, struct stamp *ret)
+{
+    struct stamp s;
+    enum err err = known ? node_stat(l->folder, l->target, &s, l->e) : OK;
+    if (err || !known || s.ino != known->ino || s.ctime_ns != known->ctime_ns || s.mtime_ns != known->mtime_ns ||
+        s.size != known->size || s.type != known->type)
+        return err ? err : look_at(l->folder, l->target, NULL, ret, l->e);
+    *ret = *known;
+    return OK;
+}
+
+static enum err swap_file(struct landing *l, const struct stamp *known)
+{
     FD_CLEANUP int fd = look_open(l->folder, l->target);
     if (fd < 0)
-        return errno == ENOENT || errno == ELOOP || errno == EAGAIN
+        return errno == ENOENT || errno == ELOOP || errno == EAGAIN || errno == ENXIO
                    ? OK : error_errno(l->e, errno, "cannot open %.*s", SLICE_ARG(l->path));
     enum lease lease = lease_take(fd);
     struct stamp now;
-    enum err err = look_at(l->folder, l->target, NULL, &now, l->e);
+    enum err err = look_last(l, known, &now);
     if (err || kind_of(l, &now) != OLD)
         return err;
     l->busy = lease == LEASE_REFUSED || lease_broken(fd, lease);
-    return l->busy ? OK : move(l, l->slot, l->target, RENAME_EXCHANGE, &moved);
+    return l->busy ? OK : exchange(l);
 }
 
-static enum err attempt(struct landing *l)
+/* The exchange, unless a last look shows that it would be in vain. Whatever happens here, settle() finds out. */
+static enum err swap(struct landing *l, const struct stamp *known)
 {
-    struct stamp old;
+    bool moved, empty = true;
+    struct stamp now;
+    if (l->base->type == STAMP_ABSENT)
+        return move(l, l->slot, l->target, RENAME_NOREPLACE, &moved);
+    if (l->base->type == STAMP_FILE)
+        return swap_file(l, known);
+    enum err err = look_at(l->folder, l->target, NULL, &now, l->e);
+    if (err || kind_of(l, &now) != OLD)
+        return err;
+    if (now.type == STAMP_FOLDER)
+        err = is_empty(l, &empty);
+    l->filled = !empty;
+    return err || l->filled ? err : exchange(l);
+}
+
+enum err landing_swap(struct landing *l, const struct stamp *known)
+{
     bool moved;
-    enum err err = look_at(l->folder, l->target, NULL, &old, l->e);
+    enum err err = l->wanted.type == STAMP_ABSENT ? OK : move(l, l->part, l->slot, RENAME_NOREPLACE, &moved);
+    return err ? err : swap(l, known);
+}
+
+enum err landing_came_out(struct landing *l, bool *ret_base, struct stamp *ret_slot)
+{
+    enum err err = look(l, l->slot, ret_slot);
     if (!err)
-        err = write_part(l, &old);
-    if (!err)
-        err = move(l, l->part, l->slot, RENAME_NOREPLACE, &moved);
-    return err ? err : swap(l);
+        *ret_base = ret_slot->type == STAMP_ABSENT ? l->base->type == STAMP_ABSENT : kind_of(l, ret_slot) == OLD;
+    return err;
 }
 
 /* After a failed attempt: takes a complete but unused slot away, best effort. An exchange that happened although the
    call failed leaves something else there, for the next attempt to settle. */
-static void tidy(struct landing *l)
+void landing_tidy(struct landing *l)
 {
     struct error *e = l->e;
     struct stamp slot;
     enum dropped dropped;
     l->e = NULL;
-    if (look_at(l->folder, l->slot, NULL, &slot, NULL) == OK && kind_of(l, &slot) == NEW)
+    if (look_at(l->folder, l->slot, NULL, &slot, NULL) == OK && slot.type != STAMP_ABSENT && kind_of(l, &slot) == NEW)
         (void)!drop(l, l->slot, &slot, &dropped);
+    if (l->set && look_at(l->folder, l->part, NULL, &slot, NULL) == OK && slot.type != STAMP_ABSENT)
+        (void)!drop(l, l->part, &slot, &dropped);
     l->e = e;
+}
+
+enum err landing_take_up(struct landing *l, bool *ret_open, enum landing_result *ret, struct stamp *ret_now)
+{
+    struct stamp part;
+    enum err err = look_at(l->folder, l->part, NULL, &part, l->e);
+    if (!err && part.type != STAMP_ABSENT)
+        err = drop_or_keep(l, l->part, &part);
+    return err ? err : landing_settle(l, ret_open, ret, ret_now);
+}
+
+static enum err attempt(struct landing *l)
+{
+    struct stamp old;
+    enum err err = look_at(l->folder, l->target, NULL, &old, l->e);
+    if (!err)
+        err = landing_prepare(l, &old);
+    return err ? err : landing_swap(l, NULL);
 }
 
 static enum err land(struct landing *l, enum landing_result *ret, struct stamp *ret_now)
 {
-    struct stamp part;
     bool open = false;
-    enum err err = look_at(l->folder, l->part, NULL, &part, l->e);
-    if (!err && part.type != STAMP_ABSENT)
-        err = drop_or_keep(l, l->part, &part);
-    if (!err)
-        err = settle(l, &open, ret, ret_now);
+    enum err err = landing_take_up(l, &open, ret, ret_now);
     if (err || !open)
         return err;
     err = attempt(l);
     if (err)
-        tidy(l);
+        landing_tidy(l);
     else
-        err = settle(l, &open, ret, ret_now);
+        err = landing_settle(l, &open, ret, ret_now);
     if (!err && open)
         return error_set(l->e, ERR_BUSY, "%.*s kept changing while it was landed; try again", SLICE_ARG(l->path));
     return err;
@@ -403,7 +483,7 @@ static enum err check_target(struct slice path, struct error *e)
 }
 
 /* Makes the folders that are missing, and each durable, those of an attempt that died as well. */
-static enum err make_folders(int root, struct slice path, struct error *e)
+enum err landing_make_folders(int root, struct slice path, struct error *e)
 {
     for (size_t i = 0; i < path.n; i++) {
         if (path.p[i] != '/')
@@ -418,7 +498,7 @@ static enum err make_folders(int root, struct slice path, struct error *e)
     return OK;
 }
 
-static void name_files(struct landing *l, struct slice name)
+void landing_name(struct landing *l, struct slice name)
 {
     char hex[HASH_HEX + 1];
     struct hash h = hash_of(name);
@@ -439,7 +519,7 @@ enum err landing_file(int root, struct slice path, const struct stamp *base, str
 {
     enum err err = check_target(path, e);
     if (!err && base->type == STAMP_ABSENT)
-        err = make_folders(root, path, e);
+        err = landing_make_folders(root, path, e);
     PLACE_CLEANUP struct place p = PLACE_INIT;
     if (!err)
         err = place_open(root, path, O_RDONLY, &p, e);
@@ -453,10 +533,11 @@ enum err landing_file(int root, struct slice path, const struct stamp *base, str
         return OK;
     }
     struct landing l = {
-        .folder = p.folder, .path = path, .target = p.name, .base = base, .content = content,
-        .hash = hash_of(content), .mode = mode, .e = e,
+        .folder = p.folder, .path = path, .target = p.name, .base = base, .content = content, .source_folder = -1,
+        .wanted = {.type = STAMP_FILE, .size = content.n, .hash = hash_of(content), .mode = mode}, .sync_part = true,
+        .e = e,
     };
-    name_files(&l, name);
+    landing_name(&l, name);
     return land(&l, ret, ret_now);
 }
 

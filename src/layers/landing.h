@@ -52,7 +52,11 @@ enum err MUST_USE landing_file(int root, struct slice path, const struct stamp *
  * T6  Modes lose setuid, setgid and sticky bits; owners are those of the landing process, for a replaced file the old
  *     ones (as landing_file). mtimes of files, links and folders are those of the manifest; a folder that is not in the
  *     manifest and in which something changed keeps the mtime that this gave it, unless `rewind`: then it gets back the
- *     one that it had, as far as the manifest knows it.
+ *     one that it had, as far as the manifest knows it. For that `undo` names such folders too, FOLDER before and after;
+ *     a change of that kind that is of the mtime only, of a folder in which the same manifest changes something, is set
+ *     with `rewind` and ignored without. (The root itself has no path: its mtime is in no manifest.)
+ * T7  Nothing lands at .crannog (ERR_DENIED for the whole set: only a broken manifest names it), and what has a part that
+ *     begins with ".crannog-", as our temporaries do, is `left`. In .git, objects land first and refs last.
  */
 struct landing_set {
     int root;                 /* as for landing_file: locked */
@@ -61,7 +65,9 @@ struct landing_set {
     int undo;                 /* folder of this landing alone */
     struct slice name;
     bool guarded;             /* a person saw them and said yes */
-    bool replace;             /* a person said: also over what is a conflict (what lies there goes into undo) */
+    bool replace;             /* a person said: also over what is a conflict (what lies there goes into undo), unless a
+                                 folder is in the way or a kept file still lies there */
+    bool rewind;              /* T6: for undo */
 };
 
 struct landing_left { /* a change that did not land */

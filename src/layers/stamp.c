@@ -60,7 +60,7 @@ static int open_folder(int root, const char *path, int flags)
     return fd;
 }
 
-enum err place_open(int root, struct slice path, int flags, struct place *ret, struct error *e)
+enum err place_find(int root, struct slice path, int flags, struct place *ret, struct error *e)
 {
     enum err err = stamp_check_path(path, e);
     if (err)
@@ -75,18 +75,27 @@ enum err place_open(int root, struct slice path, int flags, struct place *ret, s
     memcpy(p.name, path.p + cut, path.n - cut);
     p.folder = open_folder(root, folder, flags);
     struct slice shown = slice_sub(path, 0, 200);
-    if (p.folder < 0 && errno == ELOOP)
-        return error_set(e, ERR_DENIED, "the way to %.*s leads through a symbolic link, which is never followed; "
-                         "name the real folder", SLICE_ARG(shown));
     if (p.folder < 0 && errno == ENOSYS)
         return error_set(e, ERR_UNSUPPORTED, "cannot open the folder of %.*s: openat2 is missing (Linux 5.6 or newer "
                          "is needed, and a container must allow it)", SLICE_ARG(shown));
-    if (p.folder < 0 && errno != ENOENT && errno != ENOTDIR)
+    if (p.folder < 0 && errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
         return error_errno(e, errno, "cannot open the folder of %.*s", SLICE_ARG(shown));
     if (p.folder < 0)
-        p.way = errno == ENOENT ? STAMP_ABSENT : STAMP_OTHER;
+        p.way = errno == ENOENT ? STAMP_ABSENT : errno == ELOOP ? STAMP_LINK : STAMP_OTHER;
     *ret = p;
     return OK;
+}
+
+enum err place_open(int root, struct slice path, int flags, struct place *ret, struct error *e)
+{
+    struct place p = PLACE_INIT;
+    enum err err = place_find(root, path, flags, &p, e);
+    if (!err && p.way == STAMP_LINK)
+        return error_set(e, ERR_DENIED, "the way to %.*s leads through a symbolic link, which is never followed; "
+                         "name the real folder", SLICE_ARG(slice_sub(path, 0, 200)));
+    if (!err)
+        *ret = p;
+    return err;
 }
 
 void place_close(struct place *p)
@@ -101,7 +110,7 @@ static int64_t time_ns(struct timespec t)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static struct stamp stamp_of(const struct stat *st)
+struct stamp stamp_of_stat(const struct stat *st)
 {
     return (struct stamp){
         .type = S_ISREG(st->st_mode)   ? STAMP_FILE
@@ -153,7 +162,7 @@ static enum err read_all(int fd, const char *name, uint64_t size, struct buf *co
 /* The same inode and the same text as far as the kernel can tell: nobody wrote to it or moved it meanwhile. */
 static bool unmoved(const struct stat *st, const struct stamp *was)
 {
-    struct stamp is = stamp_of(st);
+    struct stamp is = stamp_of_stat(st);
     is.hash = was->hash;
     return stamp_same(&is, was) && is.ctime_ns == was->ctime_ns;
 }
@@ -196,7 +205,7 @@ static enum err look_once(int folder, const char *name, struct buf *content, str
     *ret = (struct stamp){.type = STAMP_ABSENT};
     if (sys->fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return errno == ENOENT ? OK : look_failed(name, ret_steady, e);
-    *ret = stamp_of(&st);
+    *ret = stamp_of_stat(&st);
     if (ret->type == STAMP_LINK)
         return read_link(folder, name, ret, ret_steady, e);
     if (ret->type != STAMP_FILE)

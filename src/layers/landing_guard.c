@@ -1,0 +1,191 @@
+/*
+ * What takes effect with the person's rights by itself: programs read these files when somebody only enters a folder,
+ * opens it in an editor, asks for its git status or starts an agent in it, and run what they say. A step that may write
+ * them has left its jail without being asked (CVE-2025-59536, CVE-2025-61260 and their like). Files that run only when
+ * somebody runs them (Makefile, package.json, build.rs) are not here: who runs a build runs what was written, and looks.
+ * Nor are notes for agents (CLAUDE.md, AGENTS.md): they persuade, they do not execute.
+ *
+ * Any case of letters, for file systems that do not tell it apart; part by part, at any depth, for a folder in a
+ * repository is opened by itself as well.
+ */
+#include <string.h>
+#include <strings.h>
+
+#include "layers/landing.h"
+
+struct guard {
+    const char *name, *why;
+};
+
+/* Below .git and below .git/modules/NAME. */
+static const struct guard git_files[] = {
+    {"config", "is guarded: git runs programs that its configuration names"},
+    {"config.worktree", "is guarded: git runs programs that its configuration names"},
+    {"hooks", "is guarded: git runs its hooks"},
+    {"commondir", "is guarded: it says where git finds its configuration and hooks"},
+    {"gitdir", "is guarded: it says where git finds its configuration and hooks"},
+};
+
+/* Folders: all that lies in them, and what replaces them by a file or a link. */
+static const struct guard folders[] = {
+    {".githooks", "is guarded: git hooks"},
+    {".husky", "is guarded: git hooks"},
+    {".vscode", "is guarded: settings and tasks of an editor"},
+    {".idea", "is guarded: settings and run configurations of an editor"},
+    {".fleet", "is guarded: settings of an editor"},
+    {".zed", "is guarded: settings and tasks of an editor"},
+    {".helix", "is guarded: settings of an editor"},
+    {".vim", "is guarded: an editor loads what lies there"},
+    {".nvim", "is guarded: an editor loads what lies there"},
+    {".emacs.d", "is guarded: an editor loads what lies there"},
+    {".sublime", "is guarded: settings of an editor"},
+    {".devcontainer", "is guarded: editors start the container that it describes"},
+    {".direnv", "is guarded: a shell loads what lies there"},
+    {".ssh", "is guarded: keys and settings of ssh"},
+    {".gnupg", "is guarded: keys and settings of gpg"},
+    {".claude", "is guarded: settings, hooks and commands of an agent"},
+    {".cursor", "is guarded: settings, hooks and servers of an agent"},
+    {".codex", "is guarded: settings and servers of an agent"},
+    {".gemini", "is guarded: settings, hooks and servers of an agent"},
+    {".continue", "is guarded: settings and servers of an agent"},
+    {".windsurf", "is guarded: settings and servers of an agent"},
+    {".roo", "is guarded: settings and servers of an agent"},
+    {".kiro", "is guarded: settings, hooks and servers of an agent"},
+    {".amazonq", "is guarded: settings, hooks and servers of an agent"},
+    {".opencode", "is guarded: settings and plug-ins of an agent"},
+    {".goose", "is guarded: settings of an agent"},
+    {".pi", "is guarded: settings and extensions of an agent"},
+    {".openclaw", "is guarded: settings of an agent"},
+};
+
+/* Files, or whatever takes their place. */
+static const struct guard files[] = {
+    {".envrc", "is guarded: a shell runs it when somebody enters the folder"},
+    {".autoenv.zsh", "is guarded: a shell runs it when somebody enters the folder"},
+    {".bashrc", "is guarded: a shell runs it"},
+    {".bash_profile", "is guarded: a shell runs it"},
+    {".bash_login", "is guarded: a shell runs it"},
+    {".bash_logout", "is guarded: a shell runs it"},
+    {".bash_aliases", "is guarded: a shell runs it"},
+    {".profile", "is guarded: a shell runs it"},
+    {".zshrc", "is guarded: a shell runs it"},
+    {".zshenv", "is guarded: a shell runs it"},
+    {".zprofile", "is guarded: a shell runs it"},
+    {".zlogin", "is guarded: a shell runs it"},
+    {".zlogout", "is guarded: a shell runs it"},
+    {".login", "is guarded: a shell runs it"},
+    {".cshrc", "is guarded: a shell runs it"},
+    {".tcshrc", "is guarded: a shell runs it"},
+    {".kshrc", "is guarded: a shell runs it"},
+    {".inputrc", "is guarded: it binds keys of the shell to commands"},
+    {".xprofile", "is guarded: it runs when somebody logs in"},
+    {".xinitrc", "is guarded: it runs when somebody logs in"},
+    {".xsessionrc", "is guarded: it runs when somebody logs in"},
+    {".pam_environment", "is guarded: it sets the environment of whoever logs in"},
+    {".vimrc", "is guarded: an editor runs it"},
+    {"_vimrc", "is guarded: an editor runs it"},
+    {".gvimrc", "is guarded: an editor runs it"},
+    {".exrc", "is guarded: an editor runs it"},
+    {".nvimrc", "is guarded: an editor runs it"},
+    {".nvim.lua", "is guarded: an editor runs it"},
+    {".lvimrc", "is guarded: an editor runs it"},
+    {".emacs", "is guarded: an editor runs it"},
+    {".dir-locals.el", "is guarded: an editor evaluates it"},
+    {".dir-locals-2.el", "is guarded: an editor evaluates it"},
+    {".gdbinit", "is guarded: a debugger runs it"},
+    {".lldbinit", "is guarded: a debugger runs it"},
+    {".gitconfig", "is guarded: git runs programs that its configuration names"},
+    {".tmux.conf", "is guarded: a terminal runs it"},
+    {".screenrc", "is guarded: a terminal runs it"},
+    {".npmrc", "is guarded: it says where packages come from, and may hold credentials"},
+    {".pnpmfile.cjs", "is guarded: a package manager runs it"},
+    {".pypirc", "is guarded: it may hold credentials"},
+    {".netrc", "is guarded: it holds credentials"},
+    {".git-credentials", "is guarded: it holds credentials"},
+    {".mcp.json", "is guarded: agents start the servers that it names"},
+    {".aider.conf.yml", "is guarded: settings of an agent"},
+    {".clinerules", "is guarded: settings of an agent"},
+    {"opencode.json", "is guarded: settings and servers of an agent"},
+    {".srt-settings.json", "is guarded: walls of an agent"},
+};
+
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+
+static bool same_name(struct slice part, const char *name)
+{
+    return part.n == strlen(name) && strncasecmp(part.p, name, part.n) == 0;
+}
+
+static const char *find(const struct guard *v, size_t n, struct slice part)
+{
+    for (size_t i = 0; i < n; i++)
+        if (same_name(part, v[i].name))
+            return v[i].why;
+    return NULL;
+}
+
+static struct slice first_part(struct slice path)
+{
+    return slice_sub(path, 0, slice_index(path, '/'));
+}
+
+static struct slice behind(struct slice path, struct slice part)
+{
+    return slice_sub(path, part.n + 1, path.n);
+}
+
+/* What lies below a .git, without the .git. A submodule's name may have slashes, so below modules any part counts. */
+static const char *guard_git(struct slice rest)
+{
+    struct slice part = first_part(rest);
+    const char *why = find(git_files, COUNT(git_files), part);
+    if (why)
+        return why;
+    if (same_name(part, "objects")) {
+        rest = behind(rest, part);
+        bool alternates = same_name(rest, "info/alternates") || same_name(rest, "info/http-alternates");
+        return alternates ? "is guarded: it says where git finds objects" : NULL;
+    }
+    if (!same_name(part, "modules") && !same_name(part, "worktrees"))
+        return NULL;
+    for (rest = behind(rest, part); rest.n; rest = behind(rest, part)) {
+        part = first_part(rest);
+        why = find(git_files, COUNT(git_files), part);
+        if (why)
+            return why;
+        if (same_name(part, "objects"))
+            return guard_git(rest);
+        if (same_name(part, "refs") || same_name(part, "logs")) /* a branch may be called "config" */
+            return NULL;
+    }
+    return NULL;
+}
+
+/* One part of a path, `last` or with more behind it. */
+static const char *guard_part(struct slice part, bool last, const struct stamp *after)
+{
+    bool becomes_folder = after->type == STAMP_FOLDER;
+    if (same_name(part, ".git"))
+        return last && !becomes_folder ? "is guarded: it makes another repository of this folder, or none" : NULL;
+    const char *why = find(folders, COUNT(folders), part);
+    if (why)
+        return last && (becomes_folder || after->type == STAMP_ABSENT) ? NULL : why;
+    why = find(files, COUNT(files), part);
+    if (!why && part.n >= 7 && strncasecmp(part.p, ".yarnrc", 7) == 0)
+        why = "is guarded: a package manager runs what it names";
+    return why;
+}
+
+const char *landing_guarded(struct slice path, const struct stamp *after)
+{
+    for (struct slice rest = path; rest.n;) {
+        struct slice part = first_part(rest);
+        const char *why = guard_part(part, part.n == rest.n, after);
+        if (why)
+            return why;
+        rest = behind(rest, part);
+        if (same_name(part, ".git") && rest.n)
+            return guard_git(rest);
+    }
+    return NULL;
+}
