@@ -74,6 +74,7 @@ struct step_seen {
     enum stage stage;
     struct amounts held;
     int64_t time_ms;
+    size_t layers; /* that its arguments name */
 };
 
 struct looking {
@@ -83,6 +84,8 @@ struct looking {
     struct run_state state;
     struct step_seen steps[STEPS_MAX];
     bool landed[ITEMS_MAX + 2][PIECES_MAX + 1]; /* and not asked anew since */
+    size_t layers;     /* made and not taken, counted from the events alone */
+    bool word;         /* a person said what happens to them, since the last landing */
     uint64_t last;
     struct book books[BOOKS_MAX];
     size_t nbooks;
@@ -167,6 +170,11 @@ static void look_at_intent(struct looking *k, const struct event *ev, const stru
                             .held = amounts_from_json(json_get(p, "amounts"), 0), .time_ms = ev->time_ms};
     CHECK(play, o->stage != STAGE_LAND || !*landed_of(k, o->item, o->piece), "I2",
           "r%llu step %u lands item %u piece %d, which has landed", run, ev->key.step, o->item, o->piece);
+    s->layers = json_count(json_get(json_get(p, "args"), "layers"));
+    CHECK(play, o->stage != STAGE_APPLY || s->layers == k->layers, "I2", "r%llu step %u takes %zu layers of %zu that were made", run,
+          ev->key.step, s->layers, k->layers);
+    CHECK(play, o->stage != STAGE_APPLY || k->state.land != LAND_ASK || k->word, "I2", "r%llu step %u takes layers without a person's word",
+          run, ev->key.step);
     book(k, json_text(json_get(p, "account")), NULL, NULL, &s->held, 1, NULL);
     book_day(k, ev->time_ms, &s->held, 1);
 }
@@ -204,6 +212,14 @@ static void look_at_finish(struct looking *k, const struct event *ev, const stru
     book_day(k, s->time_ms, &used, 1);
     if (s->outcome != OUTCOME_OK)
         return;
+    if ((s->stage == STAGE_EXEC || s->stage == STAGE_LAND) && json_type(json_get(p, "layer")) == JSON_OBJECT)
+        k->layers++;
+    if (s->stage == STAGE_SQUASH)
+        k->layers -= s->layers - 1;
+    if (s->stage == STAGE_APPLY)
+        k->layers -= s->layers;
+    if (s->stage == STAGE_APPLY)
+        k->word = false;
     if (s->stage == STAGE_LAND)
         *landed_of(k, s->item, s->piece) = true;
     if (s->stage == STAGE_ASK || s->stage == STAGE_JOIN)
@@ -228,8 +244,8 @@ static void look_at_state(struct looking *k, const struct event *ev)
     run_progress(r, &done, &total);
     CHECK(play, done <= total && (r->status != RUN_DONE || done == total), "I5", "r%llu: %zu of %zu after event %llu", run, done,
           total, seq);
-    CHECK(play, r->status != RUN_DONE || !r->nlayers || r->items[r->nitems - 1].head.stage == STAGE_SKIPPED, "I2",
-          "r%llu is done, and %zu layers of it were neither taken nor left out by a person", run, r->nlayers);
+    CHECK(play, r->status != RUN_DONE || !k->layers || r->items[r->nitems - 1].head.stage == STAGE_SKIPPED, "I2",
+          "r%llu is done, and %zu layers of it were neither taken nor left out by a person", run, k->layers);
     run_decide(r, ev->time_ms, &d);
     CHECK(play, d.nwants + r->nopen <= r->slots, "I5", "r%llu wants too much after event %llu", run, seq);
     for (size_t i = 0; i < d.nwants; i++) {
@@ -262,6 +278,7 @@ static enum err look_at(void *ctx, const struct event *ev, struct error *e)
         look_at_intent(k, ev, p);
     if (ev->type == EVENT_STEP_FINISHED)
         look_at_finish(k, ev, p);
+    k->word |= ev->type == EVENT_ANSWERED;
     if (ev->type == EVENT_ANSWERED || ev->type == EVENT_PLAN_CHANGED)
         memset(k->landed, 0, sizeof k->landed);
     look_at_state(k, ev);
@@ -281,6 +298,8 @@ static void look_at_run(struct looking *k, uint64_t run)
     memset(k->landed, 0, sizeof k->landed);
     k->run = run;
     k->last = 0;
+    k->layers = 0;
+    k->word = false;
     run_init(&k->state, run, &a);
     must(t, journal_read(t->s, run, look_at, k, &e), &e, k->when);
     CHECK(t->p, k->last >= t->p->acked[run].seq, "I1", "r%llu was acknowledged up to event %llu; the journal has %llu (%s)",
