@@ -17,7 +17,7 @@
 #include "engine/machine.h"
 #include "layers/folder.h"
 #include "layers/landing.h"
-#include "tools/apply.h"
+#include "tools/layer.h"
 
 enum { LAYERS_ARENA = 256 * 1024 * 1024, ONLY_BYTES_MAX = 1024 * 1024, TOLD_MAX = 20 };
 
@@ -201,9 +201,10 @@ enum err apply_plan(struct engine *g, const struct json *args, struct arena *a, 
     ret->limits.file_size = 0;
     ret->applet = SLICE("apply");
     name = slice_sub(undo, 0, undo.n - 5); /* without "-undo" */
-    apply_args(message, slice_of(p->work), buf_slice(&manifest), inside, n, SLICE("/undo"), name,
-               json_bool(json_get(args, "guarded"), false), json_bool(json_get(args, "replace"), false),
-               json_bool(json_get(args, "rewind"), false));
+    apply_args(message, &(struct apply_wish){.root = slice_of(p->work), .undo = SLICE("/undo"), .name = name, .manifest = buf_slice(&manifest),
+                                             .folders = inside, .nfolders = n, .guarded = json_bool(json_get(args, "guarded"), false),
+                                             .replace = json_bool(json_get(args, "replace"), false),
+                                             .rewind = json_bool(json_get(args, "rewind"), false)});
     ret->args = buf_slice(message);
     return buf_check(message, "a landing's arguments", e);
 }

@@ -187,11 +187,15 @@ enum err layer_copy_plan(struct engine *g, const struct json *args, struct jail_
     return OK;
 }
 
-enum err layer_seal_plan(struct machine *m, const struct jail_job *job, struct arena *a, const struct place *p, struct buf *message,
-                         struct jail_plan *ret, struct error *e)
+enum err layer_seal_plan(struct engine *g, const struct json *args, const struct jail_job *job, struct arena *a, const struct place *p,
+                         struct buf *message, struct jail_plan *ret, struct error *e)
 {
+    struct machine *m = g->acts.ctx;
+    BUF_CLEANUP struct buf below = BUF_INIT(MANIFEST_BYTES_MAX);
     struct slice from;
     enum err err = path_of(m, a, slice_of(job->layer), job->copies ? "/copy" : "/up", &from, e);
+    if (!err)
+        err = manifest_arg(g, args, "manifest", &below, e);
     if (err)
         return err;
     place_plan(p, false, ret);
@@ -199,7 +203,7 @@ enum err layer_seal_plan(struct machine *m, const struct jail_job *job, struct a
     allow_time(ret, 600000);
     ret->applet = SLICE("seal");
     layer_seal_args(message, slice_of(p->work), SLICE("/layer"), job->began_ms * MS_NS, SLICE(".crannog"), job->copies,
-                    buf_slice(&job->index));
+                    buf_slice(&job->index), buf_slice(&below));
     return OK;
 }
 

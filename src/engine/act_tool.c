@@ -54,7 +54,7 @@ static enum err exec_args(struct engine *g, const struct run_state *r, struct js
         return err;
     json_put(args, "argv", words);
     json_put_bool(args, "copies", r->copies);
-    return r->copies && r->nlayers ? put_flat(g, r, args, e) : OK;
+    return r->nlayers ? put_flat(g, r, args, e) : OK;
 }
 
 static enum err tool_prepare(struct engine *g, struct run *r, const struct want *w, struct intent *ret, struct error *e)
@@ -197,7 +197,7 @@ static enum err phase_plan(struct engine *g, const struct open_step *o, const st
     if (job->phase == PHASE_COPY)
         err = layer_copy_plan(g, args, job, a, place, message, ret, e);
     else if (job->phase == PHASE_SEAL)
-        err = layer_seal_plan(m, job, a, place, message, ret, e);
+        err = layer_seal_plan(g, args, job, a, place, message, ret, e);
     else if (o->stage == STAGE_APPLY)
         return apply_plan(g, args, a, place, message, ret, e);
     else if (o->stage == STAGE_SQUASH)

@@ -81,8 +81,8 @@ enum err MUST_USE layer_add_stack(struct machine *m, const struct json *args, st
 /* The plans of the jails around a step's own; `message` takes the applet's arguments. */
 enum err MUST_USE layer_copy_plan(struct engine *g, const struct json *args, struct jail_job *job, struct arena *a,
                                   const struct place *p, struct buf *message, struct jail_plan *ret, struct error *e);
-enum err MUST_USE layer_seal_plan(struct machine *m, const struct jail_job *job, struct arena *a, const struct place *p,
-                                  struct buf *message, struct jail_plan *ret, struct error *e);
+enum err MUST_USE layer_seal_plan(struct engine *g, const struct json *args, const struct jail_job *job, struct arena *a,
+                                  const struct place *p, struct buf *message, struct jail_plan *ret, struct error *e);
 enum err MUST_USE layer_squash_plan(struct engine *g, const struct json *args, struct jail_job *job, struct arena *a,
                                     const struct place *p, struct buf *message, struct jail_plan *ret, struct error *e);
 /* What sealing or squashing answered becomes the completion's layer; none where nothing has changed after all. */

@@ -6,6 +6,7 @@
 #include "base/sys.h"
 #include "layers/landing.h"
 #include "tools/diff.h"
+#include "tools/inside_layer.h"
 #include "tools/plaintext.h"
 #include "wire/message.h"
 
@@ -162,5 +163,10 @@ const struct jail_applet inside_applets[] = {
     {"look", run_look},
     {"land", run_land},
     {"diff", inside_diff},
+    {"survey", inside_survey},
+    {"copy", inside_copy},
+    {"seal", inside_seal},
+    {"squash", inside_squash},
+    {"apply", inside_apply},
 };
 const size_t inside_napplets = sizeof inside_applets / sizeof *inside_applets;
