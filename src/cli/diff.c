@@ -128,6 +128,29 @@ static enum err start(struct job *j, struct peer *ret, struct error *e)
     return jail_start(buf_str(&j->s.machine.jail_path), &plan, NULL, false, ret, e);
 }
 
+/* Without prefixes of its own git repeats the one folder's name where a file is in one of them only: "a/x a/x". The two
+   halves are as long then, so both names are found without a parser. */
+static void name_both_sides(struct slice text, struct buf *out)
+{
+    static const char head[] = "diff --git ";
+    for (struct slice line, rest = text; slice_line(&rest, &line);) {
+        size_t at = slice_find(line, slice_of(head), 0), from = at + sizeof head - 1;
+        size_t end = slice_index(slice_sub(line, from, line.n), '\033') + from, half = (end - from) / 2;
+        bool twice = at < line.n && at <= 8 && (end - from) % 2 == 1 && line.p[from + half] == ' ' &&
+                     slice_eq(slice_sub(line, from, half), slice_sub(line, from + half + 1, half));
+        if (twice) {
+            buf_add(out, slice_sub(line, 0, from));
+            buf_add_char(out, 'a');
+            buf_add(out, slice_sub(line, from + 1, half));
+            buf_add_char(out, 'b');
+            buf_add(out, slice_sub(line, from + half + 2, line.n));
+        } else {
+            buf_add(out, line);
+        }
+        buf_add_char(out, '\n');
+    }
+}
+
 static enum err compare(struct job *j, struct buf *out, struct error *e)
 {
     struct peer p = PEER_INIT;
@@ -144,7 +167,7 @@ static enum err compare(struct job *j, struct buf *out, struct error *e)
     if (!err && (res.how != JAIL_EXITED || res.status != 0))
         err = error_set(e, ERR_IO, "%.300s", *res.why ? res.why : "the comparison was ended by a limit");
     if (!err)
-        buf_add(out, buf_slice(&res.out));
+        name_both_sides(buf_slice(&res.out), out);
     if (!err && res.out_dropped)
         fprintf(stderr, "crannog: %llu bytes of the middle are left out; name some PATHs to see them\n", (unsigned long long)res.out_dropped);
     jail_result_release(&res);

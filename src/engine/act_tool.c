@@ -231,6 +231,7 @@ static enum err phase_start(struct engine *g, struct run *r, const struct open_s
     if (!err && (place.dev != r->state.work_dev || place.ino != r->state.work_ino))
         err = error_set(e, ERR_CONFLICT, "%.160s is not the folder that this run began in (it was moved, or another one put in "
                         "its place): put it back, or start anew with --again", work);
+    job->plain |= !err && place.holds_state && o->stage != STAGE_EXEC; /* layers never lie below a root */
     if (!err)
         err = phase_plan(g, o, args, job, &a, &place, words, &message, &plan, e);
     if (!err)
@@ -509,6 +510,10 @@ static void done(struct engine *g, struct run *r, const struct open_step *o, str
                                                             : res->how == JAIL_DISK ? "more disk than its limit"
                                                                                     : "longer than its limit of time");
         fail(c, false, why);
+    } else if (job->phase == PHASE_COPY) { /* else the next phase would have begun */
+        snprintf(why, sizeof why, "the folder cannot be copied, and there are no overlays here: %.150s",
+                 *res->why ? res->why : "the file tool was ended by a signal");
+        fail(c, true, why);
     } else if (job->phase == PHASE_SEAL) {
         done_seal(g, job, o, res, c);
     } else if (o->stage == STAGE_VERIFY || o->stage == STAGE_EXEC) {
@@ -572,7 +577,7 @@ static bool phase_next(struct engine *g, struct run *r, const struct open_step *
 void tool_collect(struct engine *g, struct jail_job *job)
 {
     struct frame f;
-    struct error e = {0};
+    struct error e = {0}, next = {0};
     struct jail_result res = {0};
     enum err err = frame_receive(job->peer.socket, &f, &e);
     if (err == ERR_BUSY)
@@ -584,7 +589,7 @@ void tool_collect(struct engine *g, struct jail_job *job)
         err = jail_result_parse(&f, &res, &e);
         frame_release(&f);
     }
-    if (!err && o && phase_next(g, r, o, job, &res, &e)) {
+    if (!err && o && phase_next(g, r, o, job, &res, &next)) {
         jail_result_release(&res);
         return;
     }
@@ -594,10 +599,10 @@ void tool_collect(struct engine *g, struct jail_job *job)
         if (o)
             c.used = at_most_now(job, o);
         snprintf(c.why, sizeof c.why, "the jail died: %.200s", e.text);
-    } else if (e.code) {
+    } else if (next.code) {
         c.result = json_object();
         c.used.n[UNIT_CPU_NS] = (int64_t)job->cpu_ns;
-        fail(&c, false, e.text);
+        fail(&c, false, next.text);
     } else if (o) {
         done(g, r, o, job, &res, &c);
     }

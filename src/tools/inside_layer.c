@@ -126,7 +126,7 @@ enum err inside_copy(struct slice args, struct buf *reply, struct error *e)
     if (!err)
         err = get_manifest(args, n, &a, &m, e);
     if (!err)
-        err = copy_root(root, to, get_cover(args, cover), m.n ? &m : NULL, folders, message_get_u64(args, LAYER_BYTES_MAX, 0), &index, e);
+        err = copy_root(root, to, get_cover(args, cover), &m, folders, message_get_u64(args, LAYER_BYTES_MAX, 0), &index, e);
     if (err)
         return err;
     message_put(reply, LAYER_INDEX, buf_slice(&index));

@@ -23,7 +23,8 @@ enum err place_look(const char *work, const char *state, struct place *ret, stru
         return error_errno(e, errno, "cannot use the folder %s", work);
     if (!S_ISDIR(st.st_mode))
         return error_set(e, ERR_USAGE, "%s is not a folder", work);
-    *ret = (struct place){.work = work, .uid = st.st_uid, .gid = st.st_gid, .dev = st.st_dev, .ino = st.st_ino, .state = state};
+    *ret = (struct place){.work = work, .uid = st.st_uid, .gid = st.st_gid, .dev = st.st_dev, .ino = st.st_ino, .state = state,
+                          .holds_state = state && lies_below(state, work)};
     int n = snprintf(ret->cover, sizeof ret->cover, "%s/.crannog", work);
     return n >= 0 && (size_t)n < sizeof ret->cover ? OK : error_set(e, ERR_LIMIT, "the path of the folder %.200s… is too long", work);
 }
@@ -53,7 +54,7 @@ void place_plan(const struct place *p, bool writable, struct jail_plan *ret)
     jail_plan_add(ret, m);
     /* Covered if it is there when the jail is made, not if it was there when somebody looked. */
     jail_plan_add(ret, (struct jail_mount){.kind = JAIL_EMPTY, .target = slice_of(p->cover), .optional = true});
-    if (p->state && !p->copy.n && lies_below(p->state, p->work) && strcmp(p->state, p->cover) != 0)
+    if (p->holds_state && !p->copy.n && strcmp(p->state, p->cover) != 0)
         jail_plan_add(ret, (struct jail_mount){.kind = JAIL_EMPTY, .target = slice_of(p->state)});
 }
 

@@ -9,7 +9,7 @@ crannog init >/dev/null
 
 # tree FOLDER: everything that must come back: types, modes, times of files and folders, texts of links, contents.
 tree() {
-  (cd "$1" && find . -printf '%p %y %m %Ts.%T@ %l\n' | sed 's/\.[0-9]*\./ /' | sort && find . -type f -exec sha256sum {} + | sort -k 2)
+  (cd "$1" && find . -mindepth 1 -printf '%p %y %m %Ts.%T@ %l\n' | sed 's/\.[0-9]*\./ /' | sort && find . -type f -exec sha256sum {} + | sort -k 2)
 }
 latest() { crannog ls --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["runs"][0]["id"])'; }
 
@@ -28,7 +28,7 @@ for how in overlay copy; do
   make_project $p
   crannog init >/dev/null
   [ $how = copy ] && find "$p" -path "$p/.home" -prune -o -exec touch -h -d '2024-03-01 12:00:00.123456789' {} +
-  snapshot() { tree $p | grep -v '^\./\.home' | grep -v ' \./\.home'; }
+  snapshot() { tree $p | grep -av '^\./\.home' | grep -av ' \./\.home'; }
 
   snapshot >before
   check "$how: a command that changes nothing leaves nothing" crannog exec --in $p -- sh -c 'cat src/*.c >/dev/null'
@@ -136,4 +136,4 @@ for how in overlay copy; do
 done
 export CRANNOG=$T/crannog
 refuses "nothing to take back is said" 1 'put nothing into its folder' sh -c 'crannog exec --in overlay/project -- true; crannog undo'
-refuses "a wrong path is said" 1 'at or below the paths' sh -c 'crannog exec --in overlay/project --ask -- sh -c "echo x >>Makefile" 2>/dev/null; crannog apply nowhere'
+refuses "a wrong path is said" 4 'at or below the paths' sh -c 'crannog exec --in overlay/project --ask -- sh -c "echo x >>Makefile" 2>/dev/null; crannog apply nowhere'
