@@ -1,22 +1,29 @@
 /*
- * How long a jail takes from start to exit, beside another launcher, in one run: `jail_bench CRANNOG-JAIL RUNS CMD...`
- * starts `true` in our jail by jail_start() and CMD (a full command line that runs `true` its own way), in turn, RUNS
- * times each, and prints medians, the 95th percentile and the ratio. Without CMD only ours is timed.
+ * How long a jail takes from start to exit, beside another launcher, in one run: `jail_bench CRANNOG-JAIL FOLDER RUNS
+ * CMD...` starts `true` in our jail by jail_start(), in our jail with an empty layer of a folder (and with sixteen below
+ * it), and by CMD (a full command line that runs `true` its own way), in turn, RUNS times each, and prints medians, the
+ * 95th percentile and the ratios. Without CMD only ours are timed. FOLDER is new and is the caller's to remove; layers
+ * are made and left in it, outside what is timed.
  *
  * Ours is timed from before jail_start() until the result is parsed and the process collected; theirs from before
- * fork() until it is collected. Both walls are asked for the same: all namespaces, /usr read-only, /proc, /dev.
+ * fork() until it is collected. Both walls are asked for the same: all namespaces, /usr read-only, /proc, /dev. The
+ * other launcher has no layer.
+ *
+ * Then two hundred jails at once, without and with a layer: until all `true` have ended, and what each takes of
+ * memory at rest (MemAvailable, of `sleep`s and what started them).
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/sys.h"
 #include "jail/client.h"
 
-enum { RUNS_MAX = 100000 };
+enum { RUNS_MAX = 100000, DEEP = 16, AT_ONCE = 200 };
 
 static _Noreturn void fail(const char *what)
 {
@@ -34,6 +41,57 @@ static struct jail_plan bench_plan(void)
         jail_plan_add(&p, (struct jail_mount){JAIL_SYSTEM, slice_of(paths[i]), slice_of(paths[i]), 0, true});
     return p;
 }
+
+/* ---- layers ---- */
+
+static char folder[200];
+
+static struct slice make_folder(const char *name, const char *sub)
+{
+    static char paths[1024][300];
+    static unsigned turn;
+    char *path = paths[turn++ % 1024];
+    snprintf(path, sizeof paths[0], "%s/%s%s", folder, name, sub);
+    if (mkdir(path, 0755) < 0 || (geteuid() == 0 && chown(path, 1000, 1000) < 0))
+        fail(path);
+    return slice_of(path);
+}
+
+/* The folder of an attempt, which serves one jail. */
+static struct slice new_upper(void)
+{
+    static unsigned n;
+    char name[32];
+    snprintf(name, sizeof name, "u%u", n++);
+    struct slice ret = make_folder(name, "");
+    make_folder(name, "/up");
+    make_folder(name, "/work");
+    return ret;
+}
+
+/* `deep` layers, with the upper left for the caller to fill in. */
+static void add_layers(struct jail_plan *p, size_t deep)
+{
+    static struct slice layers[DEEP];
+    static char work[300];
+    snprintf(work, sizeof work, "%s/work", folder);
+    for (size_t i = 0; i < deep; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "l%zu", i);
+        make_folder(name, "");
+        layers[i] = make_folder(name, "/up");
+    }
+    jail_plan_add(p, (struct jail_mount){.kind = JAIL_LAYERS, .source = slice_of(work), .target = SLICE("/work"),
+                                         .layers = layers, .nlayers = deep});
+    p->cwd = SLICE("/work");
+}
+
+static void fresh_upper(struct jail_plan *p)
+{
+    p->mounts[p->nmounts - 1].upper = new_upper();
+}
+
+/* ---- one at a time ---- */
 
 static double ours(const char *program, const struct jail_plan *p)
 {
@@ -83,30 +141,109 @@ static int by_size(const void *a, const void *b)
 static double print(const char *name, double *ms, size_t n)
 {
     qsort(ms, n, sizeof *ms, by_size);
-    printf("%-14s %6.2f ms median  %6.2f p95  %6.2f least  (%zu runs)\n", name, ms[n / 2], ms[n * 95 / 100], ms[0], n);
+    printf("%-22s %6.2f ms median  %6.2f p95  %6.2f least  (%zu runs)\n", name, ms[n / 2], ms[n * 95 / 100], ms[0], n);
     return ms[n / 2];
+}
+
+static void one_at_a_time(const char *program, char **other, size_t n, const struct jail_plan plans[3])
+{
+    double *ms[4];
+    for (size_t k = 0; k < 4; k++)
+        if (!(ms[k] = calloc(n, sizeof **ms)))
+            fail("no memory");
+    for (size_t i = 0; i < n; i++) {
+        for (size_t k = 0; k < 3; k++) {
+            struct jail_plan p = plans[k];
+            if (k)
+                fresh_upper(&p);
+            ms[k][i] = ours(program, &p);
+        }
+        if (*other)
+            ms[3][i] = theirs(other);
+    }
+    double plain = print("crannog-jail", ms[0], n), layer = print("crannog-jail, a layer", ms[1], n);
+    print("crannog-jail, 1 on 16", ms[2], n);
+    printf("a layer costs %.2f ms\n", layer - plain);
+    if (*other) {
+        double x = print(*other, ms[3], n);
+        printf("ratio %.2f, with a layer %.2f\n", plain / x, layer / x);
+    }
+    for (size_t k = 0; k < 4; k++)
+        free(ms[k]);
+}
+
+/* ---- many at once ---- */
+
+static double available_mb(void)
+{
+    char line[200];
+    unsigned long long kb = 0;
+    FILE *f = fopen("/proc/meminfo", "r");
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "MemAvailable: %llu", &kb) == 1)
+            break;
+    if (f)
+        fclose(f);
+    return (double)kb / 1024;
+}
+
+static void start_all(const char *program, const struct jail_plan *plan, bool layer, struct peer *peers)
+{
+    struct error e;
+    for (size_t i = 0; i < AT_ONCE; i++) {
+        struct jail_plan p = *plan;
+        if (layer)
+            fresh_upper(&p);
+        peers[i] = PEER_INIT;
+        if (jail_start(program, &p, NULL, false, &peers[i], &e))
+            fail(e.text);
+    }
+}
+
+static void end_all(struct peer *peers, bool results)
+{
+    struct error e;
+    for (size_t i = 0; i < AT_ONCE; i++) {
+        FRAME_CLEANUP struct frame f = FRAME_INIT;
+        if (results && frame_receive(peers[i].socket, &f, &e))
+            fail(e.text);
+        peer_kill(&peers[i]);
+    }
+}
+
+static void at_once(const char *name, const char *program, struct jail_plan p, bool layer)
+{
+    static struct slice sleeper[] = {{"sleep", 5}, {"60", 2}};
+    static struct peer peers[AT_ONCE];
+    int64_t began = sys->boottime_ns();
+    start_all(program, &p, layer, peers);
+    end_all(peers, true);
+    double ms = (double)(sys->boottime_ns() - began) / 1e6, before = available_mb();
+    p.argv = sleeper;
+    p.nargv = 2;
+    start_all(program, &p, layer, peers);
+    usleep(1500000); /* until all sleep */
+    double after = available_mb();
+    end_all(peers, false);
+    printf("%-22s %6.0f ms for %d at once  %5.2f MB each at rest\n", name, ms, AT_ONCE, (before - after) / AT_ONCE);
 }
 
 int main(int argc, char **argv)
 {
-    if (argc < 3)
-        fail("usage: jail_bench CRANNOG-JAIL RUNS [CMD...]");
-    size_t n = strtoul(argv[2], NULL, 10);
+    if (argc < 4)
+        fail("usage: jail_bench CRANNOG-JAIL FOLDER RUNS [CMD...]");
+    size_t n = strtoul(argv[3], NULL, 10);
     if (n < 1 || n > RUNS_MAX)
         fail("RUNS is a number from 1");
-    double *a = calloc(n, sizeof *a), *b = calloc(n, sizeof *b);
-    struct jail_plan p = bench_plan();
-    if (!a || !b)
-        fail("no memory");
-    for (size_t i = 0; i < n; i++) {
-        a[i] = ours(argv[1], &p);
-        if (argc > 3)
-            b[i] = theirs(argv + 3);
-    }
-    double x = print("crannog-jail", a, n);
-    if (argc > 3)
-        printf("ratio %.2f\n", x / print(argv[3], b, n));
-    free(a);
-    free(b);
+    snprintf(folder, sizeof folder, "%s", argv[2]);
+    if (mkdir(folder, 0755) < 0)
+        fail("FOLDER must not be there yet");
+    make_folder("work", "");
+    struct jail_plan plans[3] = {bench_plan(), bench_plan(), bench_plan()};
+    add_layers(&plans[1], 0);
+    add_layers(&plans[2], DEEP);
+    one_at_a_time(argv[1], argv + 4, n, plans);
+    at_once("crannog-jail", argv[1], plans[0], false);
+    at_once("crannog-jail, a layer", argv[1], plans[1], true);
     return 0;
 }

@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
@@ -21,6 +22,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -286,7 +288,9 @@ static _Noreturn void run_program(const struct jail *j)
 struct watch {
     const struct jail *j;
     int signals;   /* a signalfd of SIGCHLD */
-    DIR *proc;     /* to sum up CPU time, where that is limited */
+    DIR *proc;     /* to sum up CPU time and what is held, where these are limited */
+    dev_t devs[JAIL_MOUNTS_MAX]; /* of the overlays, where the disk is limited */
+    size_t ndevs;
     pid_t program;
     bool ended;    /* the program has */
     int status;
@@ -388,6 +392,27 @@ static _Noreturn void finish(struct watch *w, bool stopped, bool over_cpu)
     _exit(0);
 }
 
+static void tell_held(struct watch *w)
+{
+    struct report r = {.kind = REPORT_HELD};
+    r.held = held_bytes(w->proc, w->devs, w->ndevs, &r.unseen);
+    r.unseen &= !w->j->applet; /* our own code is as undumpable as we are */
+    tell(w->j->socket, &r);
+}
+
+/* The outer process said something. */
+static void hear(struct watch *w)
+{
+    char word;
+    ssize_t n = recv(w->j->socket, &word, 1, MSG_DONTWAIT);
+    if (n == 1 && word == WORD_HELD && w->ndevs)
+        tell_held(w);
+    else if (n == 1)
+        finish(w, true, false);
+    else if (n == 0)
+        _exit(1);
+}
+
 static _Noreturn void watch(struct watch *w)
 {
     uint64_t cpu_max = w->j->plan->limits.cpu_ms * 1000000u;
@@ -405,7 +430,7 @@ static _Noreturn void watch(struct watch *w)
         if (n > 0 && fds[1].revents & (POLLHUP | POLLERR))
             _exit(1);
         if (n > 0 && fds[1].revents & POLLIN)
-            finish(w, true, false);
+            hear(w);
         if (cpu_max && jail_cpu_ns(w->proc) > cpu_max)
             finish(w, false, true);
     }
@@ -420,6 +445,21 @@ static void let_go(const struct jail *j)
             close(held[i]);
 }
 
+/* Targets cannot be moved or replaced: they are mounts. But what leads there can, once the program runs. */
+static void find_overlays(struct watch *w)
+{
+    const struct jail_plan *p = w->j->plan;
+    for (size_t i = 0; p->limits.disk && i < p->nmounts; i++) {
+        char path[PATH_MAX];
+        struct stat st;
+        if (p->mounts[i].upper.n == 0)
+            continue;
+        snprintf(path, sizeof path, "%.*s", SLICE_ARG(p->mounts[i].target));
+        if (stat(path, &st) == 0)
+            w->devs[w->ndevs++] = st.st_dev;
+    }
+}
+
 static enum err start(struct watch *w, struct error *e)
 {
     sigset_t chld;
@@ -427,8 +467,10 @@ static enum err start(struct watch *w, struct error *e)
     sigaddset(&chld, SIGCHLD);
     sigprocmask(SIG_BLOCK, &chld, NULL);
     w->signals = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
-    w->proc = w->j->plan->limits.cpu_ms ? opendir("/proc") : NULL;
-    if (w->signals < 0 || (w->j->plan->limits.cpu_ms && !w->proc))
+    find_overlays(w);
+    bool looks = w->j->plan->limits.cpu_ms || w->ndevs;
+    w->proc = looks ? opendir("/proc") : NULL;
+    if (w->signals < 0 || (looks && !w->proc))
         return error_errno(e, errno, "cannot watch the jail's processes");
     w->program = fork();
     if (w->program == 0)

@@ -6,8 +6,8 @@
  *   pid 1           builds what is visible, gives up every right, starts the program, collects all children, tells the
  *                   outer one how it went (init.c, mounts_build, seccomp.c)
  *
- * They share one SOCK_SEQPACKET pair: the outer one sends `struct go` (with descriptors) once and later perhaps a byte
- * that means stop; pid 1 sends `struct report`s. The program inside never has that socket.
+ * They share one SOCK_SEQPACKET pair: the outer one sends `struct go` (with descriptors) once and later perhaps words of
+ * one byte (enum word); pid 1 sends `struct report`s. The program inside never has that socket.
  */
 #ifndef CRANNOG_JAIL_INTERNAL_H
 #define CRANNOG_JAIL_INTERNAL_H
@@ -56,12 +56,19 @@ struct go {
     bool link[JAIL_MOUNTS_MAX];
 };
 
+enum word {
+    WORD_STOP = 's', /* end everything */
+    WORD_HELD = 'h', /* how much is held by descriptors of files without a name? REPORT_HELD answers */
+};
+
 struct report {
-    enum { REPORT_DONE = 1, REPORT_REFUSED, REPORT_NOTE } kind; /* NOTE: text only, DONE follows */
+    enum { REPORT_DONE = 1, REPORT_REFUSED, REPORT_NOTE, REPORT_HELD } kind; /* NOTE: text only, DONE follows */
     enum jail_how how;
     int status;
     uint64_t cpu_ns, rss;
     uint64_t leftover;
+    uint64_t held;  /* REPORT_HELD: bytes; */
+    bool unseen;    /* there is a process that does not let us look */
     char text[480];
 };
 
@@ -125,15 +132,24 @@ struct uppers {
         bool unseen;        /* there is something that cannot be counted */
         unsigned over;      /* walks in a row that found too much */
     } walk;
-    int64_t walked_ns;      /* when the last one ended */
+    int64_t walked_ns;      /* when the last one ended, */
+    uint64_t walked;        /* and what it came to */
+    int64_t asked_ns;       /* when LOOK_ASK was last said */
 };
+enum look { LOOK_FINE, LOOK_OVER, LOOK_ASK /* pid 1, what it sees (WORD_HELD), and give it to uppers_held() */ };
 void uppers_init(struct uppers *u);
 enum err MUST_USE uppers_open(const struct jail_plan *p, struct uppers *u, struct error *e);
 void uppers_close(struct uppers *u);
 /* Whether one holds something, or cannot be looked into. When nothing is mounted any more. */
 bool uppers_changed(const struct uppers *u);
 /* One look, of about UPPERS_LOOK_MS at most: whether they hold more than the limit. */
-bool uppers_over(struct uppers *u);
+enum look uppers_look(struct uppers *u);
+/* With what is held beside: whether it is more than the limit. */
+bool uppers_held(struct uppers *u, uint64_t held, bool unseen);
+
+/* held.c, inside: bytes of files on the overlays (`devs`) that have no name any more, by the descriptors of all
+   processes but ourselves; *ret_unseen where one does not let us look. */
+uint64_t held_bytes(DIR *proc, const dev_t *devs, size_t ndevs, bool *ret_unseen);
 
 /* seccomp.c: from here on for this process and all below it. `applet`: it runs our own code and no program. */
 enum err MUST_USE seccomp_install(bool applet, struct error *e);

@@ -271,6 +271,40 @@ static void take_all(struct outer *o, size_t most)
     take(&o->reply, NULL, &o->answer, most);
 }
 
+static bool say(const struct outer *o, enum word word)
+{
+    return send(o->socket, &(char){(char)word}, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
+}
+
+/* A limit has passed: first pid 1 is asked to end everything, so that it can still count; then it is killed. */
+static void stop(struct outer *o)
+{
+    if (o->stage == RUNNING && say(o, WORD_STOP)) {
+        o->stage = STOPPING;
+        o->deadline_ns = sys->boottime_ns() + GRACE_MS * INT64_C(1000000);
+        return;
+    }
+    o->stage = KILLED;
+    o->deadline_ns = 0;
+    sys->kill(o->pid, SIGKILL);
+}
+
+static void stop_over_disk(struct outer *o)
+{
+    o->over_disk = true;
+    stop(o);
+}
+
+static void look_at_uppers(struct outer *o)
+{
+    enum look look = o->stage == RUNNING ? uppers_look(&o->uppers) : LOOK_FINE;
+    if (look == LOOK_OVER)
+        stop_over_disk(o);
+    if (look == LOOK_ASK)
+        (void)say(o, WORD_HELD); /* a full socket: it will be asked again */
+    o->look_ns = o->stage == RUNNING ? sys->boottime_ns() + UPPERS_EVERY_MS * INT64_C(1000000) : 0;
+}
+
 /* Reads one report; false when no more will come. */
 static bool take_report(struct outer *o)
 {
@@ -285,21 +319,13 @@ static bool take_report(struct outer *o)
         memcpy(o->note, r.text, sizeof o->note);
         return true;
     }
+    if (r.kind == REPORT_HELD) {
+        if (o->stage == RUNNING && uppers_held(&o->uppers, r.held, r.unseen))
+            stop_over_disk(o);
+        return true;
+    }
     o->done = r;
     return false;
-}
-
-/* A limit has passed: first pid 1 is asked to end everything, so that it can still count; then it is killed. */
-static void stop(struct outer *o)
-{
-    if (o->stage == RUNNING && send(o->socket, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1) {
-        o->stage = STOPPING;
-        o->deadline_ns = sys->boottime_ns() + GRACE_MS * INT64_C(1000000);
-        return;
-    }
-    o->stage = KILLED;
-    o->deadline_ns = 0;
-    sys->kill(o->pid, SIGKILL);
 }
 
 static int poll_timeout(const struct outer *o)
@@ -309,15 +335,6 @@ static int poll_timeout(const struct outer *o)
     int64_t next_ns = o->look_ns && (!o->deadline_ns || o->look_ns < o->deadline_ns) ? o->look_ns : o->deadline_ns;
     int64_t left_ns = next_ns - sys->boottime_ns();
     return left_ns <= 0 ? 0 : (int)(left_ns / 1000000 + 1);
-}
-
-static void look_at_uppers(struct outer *o)
-{
-    if (o->stage == RUNNING && uppers_over(&o->uppers)) {
-        o->over_disk = true;
-        stop(o);
-    }
-    o->look_ns = o->stage == RUNNING ? sys->boottime_ns() + UPPERS_EVERY_MS * INT64_C(1000000) : 0;
 }
 
 /* Until pid 1 has said how it went, or is dead. */

@@ -5,8 +5,13 @@
  * made in slices of UPPERS_LOOK_MS every UPPERS_EVERY_MS, and begun only when the file system has lost as much as the
  * limit since it had most free, or a second has passed (btrfs tells late). The file system alone never decides while the
  * walk sees everything: it may be somebody else who fills it. Files move while we walk, so only a second walk that finds
- * too much is believed. What is in a folder that cannot be entered, or too deep, is not seen; who hides things that way
- * is taken at the file system's word, at twice the limit.
+ * too much is believed.
+ *
+ * Files that were removed and are still open have no name: where a walk finds less than the file system has lost, pid 1
+ * is asked what the processes inside hold (held.c). What lies in a folder that cannot be entered, or too deep, or with a
+ * process that does not let us look, is not seen; who hides things that way is taken at the file system's word, at twice
+ * the limit. Known gaps: what only a mapping or a message under way still holds, and a copy-up under way, which is
+ * bounded by the folder's own largest file.
  *
  * The folders were written by a jail: no link is followed, nothing is opened but folders.
  */
@@ -20,7 +25,8 @@
 #include "base/sys.h"
 #include "jail/internal.h"
 
-enum { IDLE_MS = 1000, CLOCK_EVERY = 64 };
+enum { IDLE_MS = 1000, ASK_MS = 1000, CLOCK_EVERY = 64 };
+static const int64_t ms_ns = 1000000;
 
 static int open_folder(int dir, const char *name)
 {
@@ -180,34 +186,51 @@ static uint64_t bytes_lost(struct uppers *u)
     return lost;
 }
 
-/* A walk has ended, or has seen enough: whether it is over. */
-static bool walk_judge(struct uppers *u, uint64_t lost)
+/* Whether something that cannot be seen must be large: by the file system's word. */
+static bool hides(const struct uppers *u, uint64_t lost)
+{
+    return lost / 2 > u->limit;
+}
+
+/* A walk has ended, or has seen enough. */
+static enum look judge(struct uppers *u, uint64_t lost)
 {
     struct walk *w = &u->walk;
-    bool hidden = w->unseen && lost / 2 > u->limit;
+    int64_t now_ns = sys->boottime_ns();
+    bool hidden = w->unseen && hides(u, lost);
     w->over = w->bytes > u->limit ? w->over + 1 : 0;
+    u->walked = w->bytes;
+    u->walked_ns = now_ns;
     end_walk(w);
     w->bytes = 0;
     w->unseen = false;
-    u->walked_ns = sys->boottime_ns();
-    return w->over > 1 || hidden;
+    if (w->over > 1 || hidden)
+        return LOOK_OVER;
+    if (w->over || lost < u->limit || now_ns - u->asked_ns < ASK_MS * ms_ns)
+        return LOOK_FINE;
+    u->asked_ns = now_ns;
+    return LOOK_ASK;
 }
 
-bool uppers_over(struct uppers *u)
+enum look uppers_look(struct uppers *u)
 {
     struct walk *w = &u->walk;
     int64_t began_ns = sys->boottime_ns();
     uint64_t lost = bytes_lost(u);
     bool under_way = w->next || w->over;
-    if (!under_way && lost < u->limit && began_ns - u->walked_ns < IDLE_MS * INT64_C(1000000))
-        return false;
-    for (unsigned i = 1; i % CLOCK_EVERY || sys->boottime_ns() - began_ns < UPPERS_LOOK_MS * INT64_C(1000000); i++) {
+    if (!under_way && lost < u->limit && began_ns - u->walked_ns < IDLE_MS * ms_ns)
+        return LOOK_FINE;
+    for (unsigned i = 1; i % CLOCK_EVERY || sys->boottime_ns() - began_ns < UPPERS_LOOK_MS * ms_ns; i++) {
         if (walk_step(u) && w->bytes <= u->limit)
             continue;
-        if (walk_judge(u, lost))
-            return true;
-        if (!w->over)
-            return false;
+        enum look look = judge(u, lost);
+        if (look != LOOK_FINE || !w->over)
+            return look;
     }
-    return false;
+    return LOOK_FINE;
+}
+
+bool uppers_held(struct uppers *u, uint64_t held, bool unseen)
+{
+    return u->walked + held > u->limit || (unseen && hides(u, bytes_lost(u)));
 }

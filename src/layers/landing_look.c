@@ -352,7 +352,7 @@ enum err landing_look_set(struct apply *ap)
     for (size_t i = 0; !err && i < ap->n; i++)
         if (ap->v[i].fate == FATE_OPEN && ap->v[i].todo == TODO_LEAF && ap->v[i].base.type == STAMP_FOLDER)
             err = check_emptied(ap, i);
-    for (size_t i = 0; i < ap->n; i++)
+    for (size_t i = 0; !err && i < ap->n; i++)
         ap->v[i].rank = rank_of(&ap->v[i]);
     return err;
 }

@@ -29,7 +29,8 @@ static int world = -1; /* the root folder */
 static inline int world_make(void **state)
 {
     (void)state;
-    snprintf(world_path, sizeof world_path, "/tmp/crannog-landing-XXXXXX");
+    const char *tmp = getenv("TMPDIR");
+    snprintf(world_path, sizeof world_path, "%s/crannog-landing-XXXXXX", tmp && strlen(tmp) < 32 ? tmp : "/tmp");
     if (!mkdtemp(world_path))
         return -1;
     world = open(world_path, O_RDONLY | O_DIRECTORY);

@@ -1,0 +1,692 @@
+/*
+ * Landing of sets under crashes, faults and people (T1-T4, L1-L6). One set has every kind of change. A script of events
+ * is played at chosen system calls of the landing, of the redo, or of the undo: SIGKILL, a failing call, a person who
+ * saves in place, by temporary and rename, gives a file a second name, deletes, or makes a file where a folder goes.
+ *
+ *   C1  at every moment each path is what it was or what was wanted, or a person's
+ *   C2  without a person, doing it again gives the wanted tree, and undoing that the tree before, mtimes of folders too
+ *   C3  what a person saved last is in a visible file, and one that is not where they saved it is named as kept
+ *   C4  nothing of ours is left over; asked again, the answer is the same
+ *   C5  what landed beside a conflict is undone as well, and what was in the conflict stays
+ */
+#include "landing_tree.h"
+
+#include <time.h>
+
+/* ---- the script ---- */
+
+enum kind { KILL = 1, FAIL, SAVE, REPLACE, LINK, DELETE };
+
+struct event {
+    unsigned at;
+    enum kind kind;
+    int value; /* errno, or index into SPOTS */
+};
+
+static const char *const SPOTS[] = {"mod", "chm", "gone", "new", "link", "f2l", "l2f", "f2d", "f2d/x", "d2f", "d2f/x", "dgone/x",
+                                    "dgone/mine", "dgone/sub/mine", "d2f/mine", "dnew/x", "dnew/mine", "dmode/x", "dnew", "dgone"};
+enum { NSPOTS = sizeof SPOTS / sizeof *SPOTS, NONE = -1 };
+
+struct person { /* shared with the children that are killed */
+    int spot;   /* where they saved last; NONE: nowhere, or they deleted it */
+    int acted;  /* the spot that they last did anything to */
+    unsigned n;
+};
+static struct person *person;
+
+static struct event script[8];
+static size_t nscript;
+static unsigned calls;
+
+static void person_does(enum kind kind, int spot)
+{
+    const char *path = SPOTS[spot];
+    char text[32], other[64];
+    int fd;
+    snprintf(text, sizeof text, "person %u\n", person->n + 1);
+    snprintf(other, sizeof other, "%s~", path);
+    if (kind == DELETE || kind == LINK) {
+        bool done = kind == DELETE ? unlinkat(root, path, 0) == 0 : linkat(root, path, root, "second~", 0) == 0;
+        if (done) {
+            person->acted = spot;
+            person->spot = kind == DELETE && person->spot == spot ? NONE : person->spot;
+        }
+        return;
+    }
+    /* O_NONBLOCK: in this process it would wait for our own lease; another one's save just comes later */
+    fd = openat(root, kind == SAVE ? path : other, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK, 0640);
+    if (fd < 0)
+        return;
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+    if (kind == REPLACE && renameat(root, other, root, path) < 0) {
+        unlinkat(root, other, 0);
+        return;
+    }
+    person->n++;
+    person->spot = person->acted = spot;
+}
+
+/* True if this call must fail. */
+static bool at_call(void)
+{
+    calls++;
+    for (size_t i = 0; i < nscript; i++) {
+        if (script[i].at != calls)
+            continue;
+        if (script[i].kind == KILL)
+            kill(getpid(), SIGKILL);
+        if (script[i].kind == FAIL) {
+            errno = script[i].value;
+            return true;
+        }
+        person_does(script[i].kind, script[i].value);
+    }
+    return false;
+}
+
+/* ---- the table of calls, each counted; and the order of those that matter ---- */
+
+static char order[512];
+
+static void note(char what)
+{
+    size_t n = strlen(order);
+    if (n + 1 < sizeof order)
+        order[n] = what;
+}
+
+static bool in_undo(int fd)
+{
+    char link[64], path[256] = "";
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    if (readlink(link, path, sizeof path - 1) < 0)
+        return false;
+    return strstr(path, "/undo") != NULL;
+}
+
+static int no_sync(int fd)
+{
+    return fcntl(fd, F_GETFD) < 0 ? -1 : 0;
+}
+
+#define HOOK(ret, name, params, args)                   \
+    static ret hook_##name params                       \
+    {                                                   \
+        return at_call() ? -1 : sys_real.name args;     \
+    }
+HOOK(int, openat, (int d, const char *p, int f, mode_t m), (d, p, f, m))
+HOOK(int, openat2, (int d, const char *p, int f, mode_t m, uint64_t r), (d, p, f, m, r))
+HOOK(ssize_t, read, (int fd, void *p, size_t n), (fd, p, n))
+HOOK(ssize_t, write, (int fd, const void *p, size_t n), (fd, p, n))
+HOOK(ssize_t, pread, (int fd, void *p, size_t n, off_t at), (fd, p, n, at))
+HOOK(ssize_t, readlinkat, (int d, const char *p, char *r, size_t n), (d, p, r, n))
+HOOK(int, ftruncate, (int fd, off_t n), (fd, n))
+HOOK(int, fchmod, (int fd, mode_t m), (fd, m))
+HOOK(int, fchmodat, (int d, const char *p, mode_t m), (d, p, m))
+HOOK(int, fchown, (int fd, uid_t u, gid_t g), (fd, u, g))
+HOOK(int, fstatat, (int d, const char *p, struct stat *s, int f), (d, p, s, f))
+HOOK(int, mkdirat, (int d, const char *p, mode_t m), (d, p, m))
+HOOK(int, symlinkat, (const char *t, int d, const char *p), (t, d, p))
+HOOK(int, utimensat, (int d, const char *p, const struct timespec t[2], int f), (d, p, t, f))
+HOOK(ssize_t, copy_file_range, (int a, off_t *x, int b, off_t *y, size_t n), (a, x, b, y, n))
+static int hook_fsync(int fd)
+{
+    struct stat st;
+    note(in_undo(fd) ? 'u' : fstat(fd, &st) == 0 && S_ISDIR(st.st_mode) ? 'F' : 'f');
+    return at_call() ? -1 : no_sync(fd);
+}
+static int hook_syncfs(int fd)
+{
+    note(in_undo(fd) ? 'U' : 'S');
+    return at_call() ? -1 : no_sync(fd);
+}
+static int hook_unlinkat(int d, const char *p, int f)
+{
+    note('d');
+    return at_call() ? -1 : unlinkat(d, p, f);
+}
+static int hook_renameat2(int a, const char *o, int b, const char *n, unsigned f)
+{
+    note(strstr(o, ".part") ? 'r' : 'x'); /* part -> slot is only a name; all others touch the target */
+    return at_call() ? -1 : renameat2(a, o, b, n, f);
+}
+static void *hook_realloc(void *p, size_t n)
+{
+    return at_call() ? NULL : realloc(p, n);
+}
+
+static struct sys hooked, quick;
+
+/* ---- the world: every kind of change ---- */
+
+static char *text_before, *text_after; /* the tree, without mtimes of folders after */
+static char *text_start;               /* with them */
+static struct arena arena = {.budget = 64 * 1024 * 1024};
+static struct manifest manifest;
+static int start = -1; /* a copy of what was */
+
+static void fill_start(int at)
+{
+    put_at(at, "keep", "keep\n", 0644);
+    put_at(at, "mod", "one\n", 0644);
+    put_at(at, "chm", "chm\n", 0644);
+    put_at(at, "gone", "gone\n", 0600);
+    put_at(at, "f2l", "f2l\n", 0644);
+    put_at(at, "f2d", "f2d\n", 0644);
+    assert_int_equal(symlinkat("one", at, "link"), 0);
+    assert_int_equal(symlinkat("lgone", at, "lgone"), 0);
+    assert_int_equal(symlinkat("/etc/passwd", at, "l2f"), 0);
+    folder_at(at, "d2f", 0755);
+    put_at(at, "d2f/x", "d2f/x\n", 0644);
+    folder_at(at, "dgone", 0755);
+    put_at(at, "dgone/x", "dgone/x\n", 0644);
+    folder_at(at, "dgone/sub", 0700);
+    put_at(at, "dgone/sub/y", "dgone/sub/y\n", 0644);
+    folder_at(at, "dmode", 0755);
+    put_at(at, "dmode/x", "dmode/x\n", 0644);
+}
+
+static void change_wanted(int at)
+{
+    put_at(at, "mod", "two\n", 0644);
+    assert_int_equal(fchmodat(at, "chm", 0755, 0), 0);
+    unlinkat(at, "gone", 0);
+    put_at(at, "new", "new\n", 04755);
+    unlinkat(at, "link", 0);
+    assert_int_equal(symlinkat("two", at, "link"), 0);
+    unlinkat(at, "lgone", 0);
+    assert_int_equal(symlinkat("lnew", at, "lnew"), 0);
+    unlinkat(at, "f2l", 0);
+    assert_int_equal(symlinkat("f2l", at, "f2l"), 0);
+    unlinkat(at, "l2f", 0);
+    put_at(at, "l2f", "l2f\n", 0600);
+    unlinkat(at, "f2d", 0);
+    folder_at(at, "f2d", 0750);
+    put_at(at, "f2d/x", "f2d/x\n", 0644);
+    unlinkat(at, "d2f/x", 0);
+    unlinkat(at, "d2f", AT_REMOVEDIR);
+    put_at(at, "d2f", "d2f\n", 0644);
+    int fd = open_folder_at(at, "dgone");
+    world_empty(fd);
+    close(fd);
+    unlinkat(at, "dgone", AT_REMOVEDIR);
+    folder_at(at, "dnew", 02775);
+    put_at(at, "dnew/x", "dnew/x\n", 0644);
+    folder_at(at, "dnew/empty", 0755);
+    put_at(at, "dmode/x", "dmode/x new\n", 0644);
+    assert_int_equal(fchmodat(at, "dmode", 0700, 0), 0);
+}
+
+static void age(int at)
+{
+    struct lines l = walk(at);
+    for (size_t i = l.n; i--;)
+        time_at(at, l.v[i].path, 1500000000 + (int64_t)i, (int64_t)i * 1000003);
+    lines_free(&l);
+}
+
+static bool few; /* only some of the changes: those are synced one by one */
+
+static void begin(void)
+{
+    new_folder("root", &root);
+    new_folder("undo", &undo);
+    copy_tree(start, root);
+    arena_release(&arena);
+    manifest = difference(root, wanted, &arena);
+    for (size_t i = 0; i < manifest.n; i++)
+        manifest.v[i].after.mode &= 01777; /* setuid and setgid never land, and are not in `text_after` */
+    size_t n = 0;
+    for (size_t i = 0; few && i < manifest.n; i++)
+        if (!memchr(manifest.v[i].path.p, 'd', 1))
+            manifest.v[n++] = manifest.v[i];
+    if (few)
+        manifest.n = n;
+    *person = (struct person){.spot = NONE, .acted = NONE};
+    nscript = 0;
+}
+
+/* What shall be there in the end, with the changes of this world. */
+static void set_texts(void)
+{
+    free(text_before);
+    free(text_start);
+    free(text_after);
+    text_before = tree_text(start, WITHOUT_FOLDER_TIMES);
+    text_start = tree_text(start, WITH_TIMES);
+    text_after = tree_text(wanted, WITHOUT_FOLDER_TIMES);
+}
+
+static struct landed landed;
+static struct error why;
+
+static enum err land_once(void)
+{
+    static const int *layer = &wanted;
+    struct landing_set s = {.root = root, .manifest = &manifest, .folders = layer, .undo = undo, .name = SLICE("r.b.1")};
+    why = (struct error){0};
+    return landing_apply(&s, &arena, &landed, &why);
+}
+
+static int undo2 = -1;
+static struct manifest undoing; /* set before undo_once() */
+static struct landed undone;
+
+static enum err undo_once(void)
+{
+    struct landing_set s = {.root = root, .manifest = &undoing, .folders = &undo, .undo = undo2, .name = SLICE("r.b.2"), .rewind = true};
+    why = (struct error){0};
+    return landing_apply(&s, &arena, &undone, &why);
+}
+
+static void add(unsigned at, enum kind kind, int value)
+{
+    assert_true(nscript < sizeof script / sizeof *script);
+    script[nscript++] = (struct event){at, kind, value};
+}
+
+/* Plays the script once, in a child if it ends there. False if it was killed. */
+static bool attempt(enum err (*once)(void), enum err *ret)
+{
+    bool kills = false;
+    for (size_t i = 0; i < nscript; i++)
+        kills |= script[i].kind == KILL;
+    calls = 0;
+    pid_t pid = kills ? fork() : 0;
+    if (pid == 0) {
+        sys = &hooked;
+        enum err err = once();
+        sys = &quick;
+        if (kills)
+            _exit(err ? 1 : 0);
+        *ret = err;
+        return true;
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status);
+}
+
+/* ---- what must hold ---- */
+
+static bool same_node(const struct stamp *a, const struct stamp *b)
+{
+    return a->type == b->type && (a->type == STAMP_ABSENT || a->type == STAMP_FOLDER || a->type == STAMP_OTHER ||
+                                  (a->size == b->size && hash_eq(&a->hash, &b->hash)));
+}
+
+static struct stamp look_path(struct slice path)
+{
+    struct stamp s;
+    if (stamp_look(root, path, NULL, &s, NULL)) /* a link on the way: nothing is there */
+        s = (struct stamp){.type = STAMP_ABSENT};
+    return s.type == STAMP_OTHER ? (struct stamp){.type = STAMP_ABSENT} : s;
+}
+
+static bool touched_by_person(struct slice path)
+{
+    if (person->acted == NONE)
+        return false;
+    struct slice spot = slice_of(SPOTS[person->acted]);
+    return slice_eq(path, spot) || (slice_starts(spot, path) && spot.p[path.n] == '/') ||
+           (slice_starts(path, spot) && path.p[spot.n] == '/');
+}
+
+static void check_paths(void) /* C1 */
+{
+    for (size_t i = 0; i < manifest.n; i++) {
+        const struct change *c = &manifest.v[i];
+        struct stamp now = look_path(c->path);
+        if (!touched_by_person(c->path) && !same_node(&now, &c->before) && !same_node(&now, &c->after))
+            fail_msg("%.*s is neither old nor new (type %d)", SLICE_ARG(c->path), now.type);
+    }
+}
+
+/* The path of the visible file with the text that the person saved last, or NULL. */
+static const char *find_saved(struct lines *l)
+{
+    char text[32];
+    snprintf(text, sizeof text, "person %u\n", person->n);
+    struct hash hash = hash_of(slice_of(text));
+    const char *found = NULL;
+    for (size_t i = 0; i < l->n; i++) {
+        const char *name = strrchr(l->v[i].path, '/');
+        name = name ? name + 1 : l->v[i].path;
+        if (l->v[i].s.type == STAMP_FILE && hash_eq(&l->v[i].s.hash, &hash) && *name != '.')
+            found = !found || !strcmp(l->v[i].path, SPOTS[person->spot]) ? l->v[i].path : found;
+    }
+    return found;
+}
+
+static bool is_named(const struct landed *l, const char *path)
+{
+    const char *name = strrchr(path, '/');
+    for (size_t i = 0; i < l->nleft; i++)
+        if (strstr(l->left[i].why.p, name ? name + 1 : path))
+            return true;
+    return false;
+}
+
+static void check_saved(const struct landed *l) /* C3 */
+{
+    if (person->spot == NONE)
+        return;
+    struct lines lines = walk(root);
+    const char *found = find_saved(&lines);
+    if (!found)
+        fail_msg("what was saved at %s is lost", SPOTS[person->spot]);
+    if (strcmp(found, SPOTS[person->spot]) && (!strstr(found, ".kept-") || !is_named(l, found)))
+        fail_msg("what was saved at %s is at %s, which nobody is told", SPOTS[person->spot], found);
+    lines_free(&lines);
+}
+
+static void check_tidy(void) /* C4 */
+{
+    struct lines l = walk(root);
+    for (size_t i = 0; i < l.n; i++)
+        if (strstr(l.v[i].path, ".crannog-"))
+            fail_msg("%s is left over", l.v[i].path);
+    lines_free(&l);
+}
+
+static void again(enum err (*once)(void))
+{
+    nscript = 0;
+    enum err err = ERR_BUSY;
+    for (int i = 0; err == ERR_BUSY && i < 4; i++)
+        err = once();
+    if (err)
+        fail_msg("again: %s", why.text);
+}
+
+static void check_same_undo(const struct manifest *a, const struct manifest *b) /* C4 */
+{
+    for (size_t i = 0; i < a->n || i < b->n; i++) {
+        if (i < a->n && i < b->n && slice_eq(a->v[i].path, b->v[i].path))
+            continue;
+        struct slice x = i < a->n ? a->v[i].path : SLICE("none"), y = i < b->n ? b->v[i].path : SLICE("none");
+        fail_msg("undo named %.*s first and %.*s the second time (person at %s)", SLICE_ARG(x), SLICE_ARG(y),
+                 person->acted == NONE ? "none" : SPOTS[person->acted]);
+    }
+}
+
+/* Lands again until it answers, checks, and undoes. */
+static void finish(void)
+{
+    check_paths();
+    again(land_once);
+    enum landing_result first = landed.result;
+    size_t nleft = landed.nleft;
+    struct manifest first_undo = landed.undo;
+    check_paths();
+    check_tidy();
+    check_saved(&landed);
+    if (person->acted == NONE) {
+        if (first != LANDING_DONE)
+            fail_msg("a conflict with nobody: %s", why.text);
+        if (!few)
+            assert_tree(root, text_after, WITHOUT_FOLDER_TIMES, "landed");
+    }
+    assert_int_equal(land_once(), OK);
+    assert_int_equal(landed.result, first);
+    assert_int_equal(landed.nleft, nleft);
+    check_same_undo(&first_undo, &landed.undo);
+    check_saved(&landed);
+    new_folder("undo2", &undo2);
+    undoing = landed.undo;
+    struct landed last = landed;
+    again(undo_once);
+    check_tidy();
+    if (person->acted == NONE) { /* C2 */
+        assert_int_equal(undone.result, LANDING_DONE);
+        assert_tree(root, text_start, WITH_TIMES, "undone");
+        return;
+    }
+    struct landed both = last; /* what is named by either */
+    struct landing_left *left = calloc(last.nleft + undone.nleft + 1, sizeof *left);
+    memcpy(left, last.left, last.nleft * sizeof *left);
+    memcpy(left + last.nleft, undone.left, undone.nleft * sizeof *left);
+    both.left = left;
+    both.nleft = last.nleft + undone.nleft;
+    check_saved(&both); /* C5 */
+    if (undone.result == LANDING_DONE)
+        for (size_t i = 0; i < manifest.n; i++) {
+            struct stamp now = look_path(manifest.v[i].path);
+            if (!touched_by_person(manifest.v[i].path) && !same_node(&now, &manifest.v[i].before))
+                fail_msg("%.*s is not undone", SLICE_ARG(manifest.v[i].path));
+        }
+    free(left);
+}
+
+static unsigned stride(unsigned usual)
+{
+    return getenv("CRANNOG_THOROUGH") ? 1 : usual;
+}
+
+static unsigned length(void)
+{
+    enum err err;
+    begin();
+    assert_true(attempt(land_once, &err));
+    if (err || landed.result != LANDING_DONE)
+        fail_msg("undisturbed: %s", why.text);
+    return calls;
+}
+
+/* ---- the tests ---- */
+
+static void test_undisturbed(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        few = i;
+        print_message("%u calls\n", length());
+        finish();
+    }
+    few = false;
+}
+
+/* Killed at every call, and once more at some call while it is taken up. */
+static void test_sweep_kill(void **state)
+{
+    (void)state;
+    enum err err;
+    unsigned n = length();
+    for (unsigned at = 1; at <= n; at += stride(2)) {
+        begin();
+        add(at, KILL, 0);
+        assert_false(attempt(land_once, &err));
+        check_paths();
+        nscript = 0;
+        add(1 + at * 7919 % n, KILL, 0);
+        (void)attempt(land_once, &err);
+        finish();
+    }
+}
+
+/* The undo killed at every call, and again. */
+static void test_sweep_undo(void **state)
+{
+    (void)state;
+    enum err err;
+    length();
+    new_folder("undo2", &undo2);
+    undoing = landed.undo;
+    assert_true(attempt(undo_once, &err));
+    assert_int_equal(err, OK);
+    unsigned n = calls;
+    for (unsigned at = 1; at <= n; at += stride(3)) {
+        length();
+        new_folder("undo2", &undo2);
+        undoing = landed.undo;
+        for (int i = 0; i < 2; i++) {
+            nscript = 0;
+            add(i ? 1 + at * 7919 % n : at, KILL, 0);
+            (void)attempt(undo_once, &err);
+            check_paths();
+        }
+        again(undo_once);
+        assert_int_equal(undone.result, LANDING_DONE);
+        check_tidy();
+        assert_tree(root, text_start, WITH_TIMES, "undone");
+    }
+}
+
+/* Every call fails once. */
+static void test_every_fault(void **state)
+{
+    (void)state;
+    static const int errors[] = {EIO, ENOSPC, EINTR, EACCES};
+    unsigned n = length();
+    for (unsigned at = 1; at <= n; at += stride(1)) {
+        enum err err = OK;
+        begin();
+        add(at, FAIL, errors[at % 4]);
+        assert_true(attempt(land_once, &err));
+        assert_true(!err || why.text[0]);
+        finish();
+    }
+}
+
+/* A person does something between any two calls. */
+static void test_sweep_person(void **state)
+{
+    (void)state;
+    unsigned n = length(), k = getenv("CRANNOG_SEED") ? (unsigned)atoi(getenv("CRANNOG_SEED")) : (unsigned)time(NULL);
+    print_message("k %u\n", k);
+    for (unsigned at = 1; at <= n; at++)
+        for (int kind = SAVE; kind <= DELETE; kind++) {
+            enum err err;
+            k += 7;
+            if (stride(2) > 1 && k % 2)
+                continue;
+            begin();
+            add(at, (enum kind)kind, (int)(k % NSPOTS));
+            print_message("%u %d %s\n", at, kind, SPOTS[k % NSPOTS]);
+            assert_true(attempt(land_once, &err));
+            finish();
+        }
+}
+
+static uint64_t seed, playing;
+
+static unsigned roll(unsigned n)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return (unsigned)((seed >> 16) % n);
+}
+
+/* Any mixture: people on one spot, kills and faults, over several attempts. */
+static void random_round(unsigned n)
+{
+    enum err err;
+    begin();
+    int spot = (int)roll(NSPOTS);
+    for (unsigned attempts = 1 + roll(3); attempts; attempts--) {
+        nscript = 0;
+        for (unsigned k = roll(3); k; k--) {
+            enum kind kind = (enum kind)(SAVE + (int)roll(4));
+            unsigned at = 1 + roll(n);
+            add(at, kind, spot);
+        }
+        unsigned at = 1 + roll(n);
+        if (roll(3) == 0)
+            add(at, FAIL, EIO);
+        at = 1 + roll(n);
+        if (roll(2))
+            add(at, KILL, 0);
+        (void)attempt(land_once, &err);
+        check_paths();
+    }
+    finish();
+}
+
+static void test_random(void **state)
+{
+    (void)state;
+    const char *asked = getenv("CRANNOG_SEED"), *many = getenv("CRANNOG_ROUNDS");
+    uint64_t first = asked ? strtoull(asked, NULL, 10) : (uint64_t)time(NULL) * 1000003;
+    int rounds = many ? atoi(many) : 300;
+    print_message("seed %llu, %d rounds\n", (unsigned long long)first, rounds);
+    unsigned n = length();
+    for (int i = 0; i < rounds; i++) {
+        playing = first + (uint64_t)i;
+        seed = playing * 0x9e3779b97f4a7c15u + 1;
+        random_round(n);
+    }
+    playing = 0;
+}
+
+static int teardown(void **state)
+{
+    if (playing)
+        print_message("play it again: CRANNOG_SEED=%llu CRANNOG_ROUNDS=1\n", (unsigned long long)playing);
+    free(text_before);
+    free(text_start);
+    free(text_after);
+    arena_release(&arena);
+    return getenv("CRANNOG_KEEP") ? 0 : world_remove(state);
+}
+
+static void hook_all(void)
+{
+    hooked = quick = sys_real;
+    quick.fsync = quick.syncfs = no_sync;
+    hooked.openat = hook_openat;
+    hooked.openat2 = hook_openat2;
+    hooked.read = hook_read;
+    hooked.write = hook_write;
+    hooked.pread = hook_pread;
+    hooked.readlinkat = hook_readlinkat;
+    hooked.ftruncate = hook_ftruncate;
+    hooked.fchmod = hook_fchmod;
+    hooked.fchmodat = hook_fchmodat;
+    hooked.fchown = hook_fchown;
+    hooked.fstatat = hook_fstatat;
+    hooked.mkdirat = hook_mkdirat;
+    hooked.symlinkat = hook_symlinkat;
+    hooked.utimensat = hook_utimensat;
+    hooked.copy_file_range = hook_copy_file_range;
+    hooked.fsync = hook_fsync;
+    hooked.syncfs = hook_syncfs;
+    hooked.unlinkat = hook_unlinkat;
+    hooked.renameat2 = hook_renameat2;
+    hooked.realloc = hook_realloc;
+}
+
+static int setup(void **state)
+{
+    hook_all();
+    sys = &quick;
+    person = mmap(NULL, sizeof *person, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (person == MAP_FAILED || world_make(state))
+        return -1;
+    new_folder("start", &start);
+    new_folder("wanted", &wanted);
+    fill_start(start);
+    age(start);
+    copy_tree(start, wanted);
+    change_wanted(wanted);
+    fchmodat(wanted, "new", 0755, 0);
+    fchmodat(wanted, "dnew", 0775, 0);
+    set_texts();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_undisturbed),
+        cmocka_unit_test(test_sweep_kill),
+        cmocka_unit_test(test_sweep_undo),
+        cmocka_unit_test(test_every_fault),
+        cmocka_unit_test(test_sweep_person),
+        cmocka_unit_test(test_random),
+    };
+    if (getenv("CRANNOG_ONLY"))
+        cmocka_set_test_filter(getenv("CRANNOG_ONLY"));
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
