@@ -78,14 +78,22 @@ static enum err replace(struct apply *ap, struct landing *l, struct item *it, bo
     return OK;
 }
 
-/* With `replace`, what an attempt before took for the base lies in the undo folder: nothing else may be replaced now. */
+/* The same text, mode and mtime under another inode (an undo brought it back, a checkout went there and back) is the base
+   too: nobody's version is lost with it. */
+static bool is_alike(const struct item *it, const struct stamp *now)
+{
+    return is_leaf(now) && now->links == 1 && node_same(now, &it->c->before);
+}
+
+/* What an attempt before took for the base, with `replace` or because it was alike, lies in the undo folder: nothing else
+   may be replaced now. */
 static enum err base_of_before(struct apply *ap, struct item *it)
 {
     struct stamp was;
-    if (!ap->s->replace || !ap->whole)
+    if (!ap->whole)
         return OK;
     enum err err = undo_look(ap, it->c->path, &was);
-    if (!err && was.type != STAMP_FOLDER) {
+    if (!err && was.type != STAMP_FOLDER && (ap->s->replace || is_alike(it, &was))) {
         it->base = was;
         it->loose = was.type != STAMP_ABSENT;
     }
@@ -109,7 +117,7 @@ static enum err look_leaf(struct apply *ap, struct item *it, struct place *p)
         it->todo = TODO_LEAF;
         return OK;
     }
-    if (!open && ap->s->replace && !ap->whole)
+    if (!open && !ap->whole && (ap->s->replace || is_alike(it, &it->now)))
         err = replace(ap, &l, it, &open);
     if (open && it->c->moved && !ap->s->replace && it->c->before.type != STAMP_FOLDER)
         return conflict(it, "was changed by somebody else while the step was at work");
@@ -155,9 +163,7 @@ static enum err look_removed(struct apply *ap, struct item *it, struct place *p)
     }
     if (it->now.type != STAMP_FOLDER)
         return look_leaf(ap, it, p);
-    if (!stamp_same(&it->now, &it->c->before) && !ap->s->replace)
-        return conflict(it, "was replaced by another folder");
-    it->base = it->now;
+    it->base = it->now; /* another inode is no matter: what lies in it is looked at path by path */
     return open_as(it, TODO_REMOVE);
 }
 

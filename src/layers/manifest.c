@@ -201,14 +201,14 @@ enum err manifest_decode(struct slice bytes, struct arena *a, struct manifest *r
 
 /* ---- together ---- */
 
-/* Nothing is different from what lay there. A folder's times move with what happens in it, so they say nothing. */
+/* Nothing is different from what lay there. Of folders only an undo layer names times that differ, to bring them back. */
 static bool unchanged(const struct change *c)
 {
     const struct stamp *a = &c->before, *b = &c->after;
     if (a->type != b->type)
         return false;
     if (a->type == STAMP_ABSENT || a->type == STAMP_FOLDER)
-        return a->mode == b->mode;
+        return a->mode == b->mode && a->mtime_ns == b->mtime_ns;
     return a->size == b->size && hash_eq(&a->hash, &b->hash) && a->mtime_ns == b->mtime_ns && a->mode == b->mode;
 }
 
