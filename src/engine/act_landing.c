@@ -17,7 +17,8 @@
 #include "engine/machine.h"
 #include "layers/folder.h"
 #include "layers/landing.h"
-#include "tools/layer.h"
+#include "tools/apply.h"
+#include "tools/inside_apply.h"
 
 enum { LAYERS_ARENA = 256 * 1024 * 1024, ONLY_BYTES_MAX = 1024 * 1024, TOLD_MAX = 20 };
 
@@ -201,10 +202,10 @@ enum err apply_plan(struct engine *g, const struct json *args, struct arena *a, 
     ret->limits.file_size = 0;
     ret->applet = SLICE("apply");
     name = slice_sub(undo, 0, undo.n - 5); /* without "-undo" */
-    apply_args(message, &(struct apply_wish){.root = slice_of(p->work), .undo = SLICE("/undo"), .name = name, .manifest = buf_slice(&manifest),
-                                             .folders = inside, .nfolders = n, .guarded = json_bool(json_get(args, "guarded"), false),
-                                             .replace = json_bool(json_get(args, "replace"), false),
-                                             .rewind = json_bool(json_get(args, "rewind"), false)});
+    unsigned flags = (json_bool(json_get(args, "guarded"), false) ? APPLY_GUARDED : 0u) |
+                     (json_bool(json_get(args, "replace"), false) ? APPLY_REPLACE : 0u) |
+                     (json_bool(json_get(args, "rewind"), false) ? APPLY_REWIND : 0u);
+    apply_args(message, slice_of(p->work), buf_slice(&manifest), inside, n, SLICE("/undo"), name, flags);
     ret->args = buf_slice(message);
     return buf_check(message, "a landing's arguments", e);
 }
@@ -212,47 +213,58 @@ enum err apply_plan(struct engine *g, const struct json *args, struct arena *a, 
 /* ---- what it answered ---- */
 
 /* What did not land, for the journal and for people. */
-static void tell_left(const struct apply_answer *a, struct completion *c)
+static void tell_left(const struct apply_landed *a, struct completion *c)
 {
     struct json *left = json_array();
-    for (size_t i = 0; i < a->left.n && i < a->nwhys && i < TOLD_MAX; i++) {
+    for (size_t i = 0; i < a->nleft && i < TOLD_MAX; i++) {
         struct json *one = json_object();
-        if (slice_is_utf8(a->left.v[i].path))
-            json_put_text(one, "path", a->left.v[i].path);
-        json_put_text(one, "why", a->whys[i]);
+        if (slice_is_utf8(a->left[i].change.path))
+            json_put_text(one, "path", a->left[i].change.path);
+        json_put_text(one, "why", a->left[i].why);
         json_push(left, one);
     }
     json_put(c->result, "left", left);
-    if (!a->left.n)
+    if (!a->nleft)
         return;
-    snprintf(c->why, sizeof c->why, "%.*s %.*s", SLICE_ARG(slice_sub(a->left.v[0].path, 0, 80)), a->nwhys ? (int)a->whys[0].n : 0,
-             a->nwhys ? a->whys[0].p : "");
-    if (a->left.n > 1) {
+    struct slice path = slice_is_utf8(a->left[0].change.path) ? a->left[0].change.path : SLICE("a file");
+    snprintf(c->why, sizeof c->why, "%.*s %.*s", SLICE_ARG(slice_sub(path, 0, 80)), SLICE_ARG(slice_sub(a->left[0].why, 0, 120)));
+    if (a->left_count > 1) {
         size_t n = strlen(c->why);
-        snprintf(c->why + n, sizeof c->why - n, "; and %zu more", a->left.n - 1);
+        snprintf(c->why + n, sizeof c->why - n, "; and %llu more", (unsigned long long)a->left_count - 1);
     }
 }
 
+/* Whether a chosen change did not land. More than are told one by one: then what the undo layer does not name. */
+static bool is_left(const struct apply_landed *a, struct slice path)
+{
+    if (a->left_count > a->nleft)
+        return !manifest_find(&a->undo, path);
+    for (size_t i = 0; i < a->nleft; i++)
+        if (slice_eq(a->left[i].change.path, path))
+            return true;
+    return false;
+}
+
 /* What is left after this landing: what was not chosen, and what did not land of what was. */
-static enum err put_rest(struct engine *g, const struct json *args, const struct manifest *chosen, const struct manifest *left,
+static enum err put_rest(struct engine *g, const struct json *args, const struct manifest *chosen, const struct apply_landed *landed,
                          struct arena *a, struct completion *c, struct error *e)
 {
-    struct manifest parts[2] = {{0}, {0}}, all;
+    struct manifest rest = {0}, all;
     BUF_CLEANUP struct buf bytes = BUF_INIT(MANIFEST_BYTES_MAX);
     struct hash h;
     enum err err = OK;
     if (hash_from_hex(json_text(json_get(args, "rest")), &h))
         err = blob_get(g->store, &h, &bytes, e);
     if (!err && bytes.n)
-        err = manifest_decode(buf_slice(&bytes), a, &parts[0], e);
-    all.v = err ? NULL : arena_array(a, parts[0].n + left->n + 1, sizeof *all.v);
+        err = manifest_decode(buf_slice(&bytes), a, &rest, e);
+    all.v = err ? NULL : arena_array(a, rest.n + chosen->n + 1, sizeof *all.v);
     if (err || !all.v)
         return err ? err : error_set(e, ERR_MEMORY, "the changes do not fit into memory");
     all.n = 0;
-    for (size_t i = 0, k = 0; i < parts[0].n || k < left->n;) { /* two ascending lists into one */
-        bool first = k == left->n || (i < parts[0].n && manifest_path_cmp(parts[0].v[i].path, left->v[k].path) < 0);
-        const struct change *from = first ? &parts[0].v[i++] : manifest_find(chosen, left->v[k++].path);
-        if (from)
+    for (size_t i = 0, k = 0; i < rest.n || k < chosen->n;) { /* two ascending lists into one */
+        bool first = k == chosen->n || (i < rest.n && manifest_path_cmp(rest.v[i].path, chosen->v[k].path) < 0);
+        const struct change *from = first ? &rest.v[i++] : &chosen->v[k++];
+        if (first || is_left(landed, from->path))
             all.v[all.n++] = *from;
     }
     if (!all.n)
@@ -261,8 +273,9 @@ static enum err put_rest(struct engine *g, const struct json *args, const struct
     manifest_encode(&all, &c->blob);
     c->blob_key = "rest";
     struct manifest_count n = manifest_count(&all);
+    size_t files = n.added + n.changed + n.removed;
     BUF_CLEANUP struct buf why = BUF_INIT(400);
-    buf_addf(&why, "%zu of its changes %s not in the folder yet", n.added + n.changed + n.removed, n.added + n.changed + n.removed == 1 ? "is" : "are");
+    buf_addf(&why, "%zu of its changes %s not in the folder yet", files, files == 1 ? "is" : "are");
     if (*c->why)
         buf_addf(&why, ": %s", c->why);
     json_put_text(c->result, "why", slice_is_utf8(buf_slice(&why)) ? buf_slice(&why) : SLICE("some of its changes are not in the folder yet"));
@@ -274,7 +287,7 @@ static enum err take_answer(struct engine *g, const struct open_step *o, struct 
     ARENA_CLEANUP struct arena a = ARENA_INIT(LAYERS_ARENA);
     JSON_CLEANUP struct json *args = NULL;
     BUF_CLEANUP struct buf bytes = BUF_INIT(MANIFEST_BYTES_MAX);
-    struct apply_answer answer;
+    struct apply_landed answer;
     struct manifest chosen;
     struct hash h;
     int folder;
@@ -295,7 +308,7 @@ static enum err take_answer(struct engine *g, const struct open_step *o, struct 
         c->outcome = OUTCOME_CONFLICT;
         return OK;
     }
-    err = put_rest(g, args, &chosen, &answer.left, &a, c, e);
+    err = put_rest(g, args, &chosen, &answer, &a, c, e);
     if (err || !answer.undo.n)
         return err;
     c->manifest = BUF_INIT(MANIFEST_BYTES_MAX);

@@ -202,8 +202,10 @@ enum err layer_seal_plan(struct engine *g, const struct json *args, const struct
     jail_plan_add(ret, (struct jail_mount){.kind = JAIL_WRITE, .source = from, .target = SLICE("/layer")});
     allow_time(ret, 600000);
     ret->applet = SLICE("seal");
-    layer_seal_args(message, slice_of(p->work), SLICE("/layer"), job->began_ms * MS_NS, SLICE(".crannog"), job->copies,
-                    buf_slice(&job->index), buf_slice(&below));
+    if (job->copies)
+        layer_seal_copy_args(message, slice_of(p->work), SLICE("/layer"), job->began_ms * MS_NS, SLICE(".crannog"), buf_slice(&job->index));
+    else
+        layer_seal_args(message, slice_of(p->work), SLICE("/layer"), job->began_ms * MS_NS, SLICE(".crannog"), buf_slice(&below));
     return OK;
 }
 
@@ -240,20 +242,6 @@ enum err layer_squash_plan(struct engine *g, const struct json *args, struct jai
 
 /* ---- what they answer ---- */
 
-/* A manifest from a jail is checked before it is kept: what reads it later trusts the journal. */
-static enum err take_manifest(struct slice bytes, struct completion *c, struct error *e)
-{
-    ARENA_CLEANUP struct arena a = ARENA_INIT((size_t)MANIFEST_CHANGES_MAX * sizeof(struct change) + 4096);
-    struct manifest m;
-    enum err err = manifest_decode(bytes, &a, &m, e);
-    if (err)
-        return err;
-    c->manifest = BUF_INIT(MANIFEST_BYTES_MAX);
-    buf_add(&c->manifest, bytes);
-    c->changes = m.n;
-    return buf_check(&c->manifest, "a manifest", e);
-}
-
 static enum err keep_folder(struct machine *m, const struct jail_job *job, struct error *e)
 {
     int folder;
@@ -270,15 +258,19 @@ static enum err keep_folder(struct machine *m, const struct jail_job *job, struc
 
 enum err layer_sealed(struct machine *m, struct jail_job *job, struct slice reply, struct completion *c, struct error *e)
 {
-    struct layer_seal_answer s;
-    enum err err = layer_seal_reply(reply, &s, e);
-    if (!err)
-        err = take_manifest(s.manifest, c, e);
+    ARENA_CLEANUP struct arena a = ARENA_INIT((size_t)MANIFEST_CHANGES_MAX * sizeof(struct change) + 4096);
+    struct layer_sealed s;
+    enum err err = layer_seal_reply(reply, &a, &s, e);
     if (!err && s.left_out)
         json_put_int(c->result, "left_out", (int64_t)s.left_out);
-    if (err || c->changes == 0) /* touched and put back: no layer */
+    if (err || s.manifest.n == 0) /* touched and put back: no layer */
         return err;
-    err = keep_folder(m, job, e);
+    c->manifest = BUF_INIT(MANIFEST_BYTES_MAX);
+    buf_add(&c->manifest, s.bytes);
+    c->changes = s.manifest.n;
+    err = buf_check(&c->manifest, "a manifest", e);
+    if (!err)
+        err = keep_folder(m, job, e);
     if (!err)
         snprintf(c->layer, sizeof c->layer, "%s", job->layer);
     return err;

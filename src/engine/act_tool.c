@@ -543,7 +543,10 @@ static bool phase_after(struct jail_job *job, struct jail_result *res, enum phas
 {
     bool ended = res->how == JAIL_EXITED || res->how == JAIL_SIGNALLED;
     if (job->phase == PHASE_COPY && res->how == JAIL_EXITED && res->status == 0) {
-        buf_add(&job->index, layer_copy_reply(buf_slice(&res->reply)));
+        struct slice index;
+        if (layer_copy_reply(buf_slice(&res->reply), &index, NULL))
+            return false;
+        buf_add(&job->index, index);
         *ret = PHASE_RUN;
         return buf_ok(&job->index);
     }

@@ -264,7 +264,7 @@ static enum err descend(struct sealing *w, const struct level *lv, const char *n
         walk_sync_add(&w->sync, o.fd);
     }
     struct level next = {.up = o.fd, .root = -1, .lower = lower->type == STAMP_FOLDER};
-    next.merged = !w->copy && up && !opaque && next.lower;
+    next.merged = lv->merged && up && !opaque && next.lower;
     next.late = lv->late || (!up && is_late(w, root)) || (opaque && is_late(w, root));
     FD_CLEANUP int folder = root->type == STAMP_FOLDER && lv->root >= 0 ? walk_open(lv->root, name) : -1;
     if (root->type == STAMP_FOLDER && folder < 0 && errno != EACCES && errno != ENOENT && errno != ENOTDIR && errno != ELOOP)

@@ -6,7 +6,8 @@
 #include "base/sys.h"
 #include "layers/landing.h"
 #include "tools/diff.h"
-#include "tools/inside_layer.h"
+#include "tools/inside_apply.h"
+#include "tools/inside_layers.h"
 #include "tools/plaintext.h"
 #include "wire/message.h"
 

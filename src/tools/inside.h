@@ -1,6 +1,6 @@
 /*
  * File tools as they run inside a jail: applets of crannog-jail. The engine's side is tools/file.h.
- * Arguments and replies are messages with the tags below. Paths are relative to ROOT, an absolute path inside.
+ * Arguments and replies are messages with the tags below; those of layers are in tools/inside_layers.h. Paths are relative to ROOT, an absolute path inside.
  */
 #ifndef CRANNOG_TOOLS_INSIDE_H
 #define CRANNOG_TOOLS_INSIDE_H

@@ -61,6 +61,8 @@ static struct op random_op(bool readable)
     struct op o = {.kind = roll(KINDS), .a = roll(1000), .b = roll(1000), .c = roll(1000), .readable = readable};
     if (roll(3) == 0)
         o.kind = roll(2) ? WRITE : MKDIR;
+    else if (roll(8) == 0)
+        o.kind = ANEW;
     random_path(o.path);
     random_path(o.other);
     return o;
@@ -207,7 +209,12 @@ static int anew(int at, const struct op *o)
     struct dirent **v;
     int n = scandirat(world, "anew", &v, NULL, alphasort);
     for (int i = 0; i < n; i++) {
-        if (strcmp(v[i]->d_name, ".") && strcmp(v[i]->d_name, "..") && (o->b + (unsigned)i) % 3)
+        bool sub = exists(from, v[i]->d_name, &st) && S_ISDIR(st.st_mode);
+        if (!strcmp(v[i]->d_name, ".") || !strcmp(v[i]->d_name, "..") || (o->b + (unsigned)i) % 3 == 0)
+            ; /* this one is not made again */
+        else if (sub && (o->c + (unsigned)i) % 2)
+            assert_int_equal(mkdirat(to, v[i]->d_name, st.st_mode & 07777), 0); /* empty */
+        else
             cp(from, v[i]->d_name, to, v[i]->d_name);
         free(v[i]);
     }
@@ -343,13 +350,29 @@ static void same_changes(const struct manifest *m, const struct manifest *root, 
     }
 }
 
+/* A link stands where one of the folders on the way was. */
+static bool behind_link(int tree, struct slice path)
+{
+    char way[1024];
+    struct stat st;
+    for (size_t i = 0; i < path.n; i++) {
+        if (path.p[i] == '/') {
+            way[i] = '\0';
+            if (exists(tree, way, &st) && S_ISLNK(st.st_mode))
+                return true;
+        }
+        way[i] = path.p[i];
+    }
+    return false;
+}
+
 /* The simplest applier. */
 static void apply(int tree, const struct manifest *m, const int *folders)
 {
     for (size_t i = 0; i < m->n; i++) {
         const struct change *c = &m->v[i];
         struct stat st;
-        bool there = exists(tree, c->path.p, &st);
+        bool there = !behind_link(tree, c->path) && exists(tree, c->path.p, &st);
         if (there && !(S_ISDIR(st.st_mode) && c->after.type == STAMP_FOLDER))
             rm_rf(tree, c->path.p);
         if (c->after.type == STAMP_FOLDER) {
