@@ -15,7 +15,7 @@ export CRANNOG="${CRANNOG-$T/crannog}"
 failures=0
 
 # finish: at every end of the test, so that nothing stays behind.
-finish() { [ -n "${KEEP-}" ] && cp -a "$T" "$KEEP";
+finish() {
   status=$?
   trap - EXIT
   chmod -R u+rwX "$T" 2>/dev/null

@@ -22,7 +22,7 @@ refuses "no such question" 1 'asks no question 99' crannog answer r1.99 keep
 refuses "no such run" 1 'no run r7' crannog answer r7.1 keep
 refuses "no name of a question" 2 'not a question' crannog answer nonesuch keep
 refuses "no answer" 2 "'yes' is no answer" crannog answer "$cat" yes
-refuses "an answer to another question" 2 'takes keep or replace' crannog answer "$cat" retry
+refuses "an answer to another question" 2 'takes keep | replace' crannog answer "$cat" retry
 refuses "one that none of them takes" 2 'no open question of r1 takes skip' crannog answer r1 skip
 refuses "half an answer" 2 'which question and the answer' crannog answer "$cat"
 check "none of that changed anything" test "$(question sources/cat.txt)" = "$cat"

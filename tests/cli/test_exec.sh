@@ -22,7 +22,8 @@ check "large output" sh -c 'test "$(crannog exec -- head -c 20000000 /dev/zero |
 check "a reader that goes early ends it" sh -c 'test "$(crannog exec -- yes 2>&1 | head -n 1)" = y'
 mkdir sub && echo hello >sub/file
 check "--in is where it starts" sh -c 'test "$(crannog exec --in sub -- cat file)" = hello'
-refuses "the folder is read-only" 2 'ead-only' crannog exec --in sub -- sh -c 'echo x >file'
+check "it may write in the folder" sh -c 'crannog exec --in sub -- sh -c "echo x >new" && test "$(cat sub/new)" = x'
+refuses "and nowhere else" 2 'ead-only' crannog exec --in sub -- sh -c 'echo x >/usr/file'
 check "words with blanks stay whole" sh -c 'test "$(crannog exec -- printf "<%s>" "a b" "" "c")" = "<a b><><c>"'
 crannog -C elsewhere/inner init >/dev/null && mkdir -p sub/.crannog && echo secret >sub/.crannog/file
 check "the state of the crannog at work is not seen in its folder" \
