@@ -7,7 +7,7 @@
  * J2  The environment inside is exactly `env`; no descriptor is inherited but 0, 1, 2, and none of these is a folder.
  * J3  No network: a network namespace of its own with a loopback that is up, and nothing else. Known gap: a Unix socket
  *     or FIFO that lies in a READ or WRITE folder and has a process of the machine behind it can be reached through the
- *     bind, as any mount allows; layers will cut it.
+ *     bind, as any mount allows; through LAYERS (with a layer or an upper) it cannot.
  * J4  When the plan's program ends, or a limit is hit, or crannog-jail dies, every process of the jail is dead before
  *     the result is reported.
  *     What leaves a jail by a folder can still act outside it; setuid and setgid bits and devices are refused inside.
@@ -34,9 +34,10 @@ enum jail_mount_kind {
     JAIL_EMPTY,    /* an empty read-only folder (or file, as the target is one) laid over the target: covers a
                       .crannog; optional: a missing target is skipped */
     JAIL_SCRATCH,  /* a tmpfs of `bytes` (0: 64 MiB), writable, noexec off */
-    JAIL_LAYERS,   /* an overlay: `source` below, as READ has it; over it the folders `layers`, oldest first; on top, with an
-                      `upper`, what this jail writes (userxattr, volatile), else all of it read-only. Where the kernel
-                      or a file system refuses that: JAIL_NO_LAYERS, and nothing was started */
+    JAIL_LAYERS,   /* an overlay: `source` below; over it the folders `layers`, oldest first; on top, with an `upper`, what
+                      this jail writes (userxattr, volatile), else all of it read-only. Where the kernel or a file system
+                      refuses that: JAIL_NO_LAYERS, and nothing was started. What is mounted below the source is not seen
+                      through it as root; as a user the kernel refuses such a source. Without layers and upper: READ */
     JAIL_SYSTEM,   /* as READ, of a part of the system that everybody may read: never idmapped, so what only root may
                       read stays shut; a source that is a symlink becomes the same symlink inside */
 };
@@ -49,7 +50,8 @@ struct jail_mount {
     bool optional;       /* a missing source (EMPTY: target) is skipped */
     struct slice *layers; /* LAYERS: absolute paths of sealed folders (NAME/up), at most JAIL_LAYERS_MAX */
     size_t nlayers;
-    struct slice upper;  /* LAYERS: absolute path of the attempt's folder, which holds empty `up` and `work`; or empty */
+    struct slice upper;  /* LAYERS: absolute path of the attempt's folder, which holds empty `up` and `work` and serves one
+                            jail, also one that was refused; or empty */
 };
 
 struct jail_limits { /* 0: none, but for output */
