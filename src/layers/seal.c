@@ -239,10 +239,12 @@ static struct stamp lower_view(const struct sealing *w, const struct level *lv, 
 }
 
 static bool is_moved(const struct sealing *w, const struct level *lv, const struct change *known,
-                     const struct stamp *root, const struct stamp *after)
+                     const struct stamp *root, const struct stamp *lower, const struct stamp *after)
 {
     if (root->type == STAMP_FOLDER && after->type == STAMP_FOLDER)
         return false;
+    if (root->type != STAMP_ABSENT && lower->type == STAMP_ABSENT && !known)
+        return true; /* the step has never seen it: made behind what a layer below took away, or since a copy was made */
     if (w->copy && known && !stayed(known, root) && root->type != STAMP_FOLDER)
         return true;
     return is_late(w, root) || (lv->late && root->type != STAMP_ABSENT);
@@ -291,7 +293,7 @@ static enum err compare(struct sealing *w, const struct level *lv, const char *n
         err = leave_out(w, lv->up, name, lv->merged && lower.type != STAMP_ABSENT);
     bool folder = after.type == STAMP_FOLDER;
     if (!err && !walk_same(&lower, &after))
-        err = add_change(w, &root, &after, is_moved(w, lv, known, &root, &after));
+        err = add_change(w, &root, &after, is_moved(w, lv, known, &root, &lower, &after));
     if (!err && (folder || lower.type == STAMP_FOLDER))
         err = descend(w, lv, name, st, &root, &lower, folder);
     return err;

@@ -203,6 +203,15 @@ static void test_below(void **state)
     struct manifest both[] = {below, sealed.manifest}, flat;
     assert_int_equal(manifest_flatten(both, 2, &arena, &flat, NULL), OK);
     assert_string_equal(as_text(&flat), "d/x F>F\ne D>D\ngone-before F>F\n"); /* of mtime */
+    whiteout("gone"); /* a folder that a person makes anew behind the whiteout of a layer below, and the step too */
+    dir(root, "gone", 0755), put(root, "gone/x", "mine");
+    struct change c = {.path = SLICE("gone"), .before = {.type = STAMP_FOLDER}};
+    below = (struct manifest){.v = &c, .n = 1};
+    unlinkat(up, "gone", 0), dir(up, "gone", 0755), put(up, "gone/x", "new"), put(up, "gone/y", "new");
+    caps(false);
+    assert_int_equal(seal_overlay(&s, &arena, &sealed, NULL), OK);
+    caps(true);
+    assert_true(manifest_find(&sealed.manifest, SLICE("gone/x"))->moved && !manifest_find(&sealed.manifest, SLICE("gone/y"))->moved);
     close(first);
 }
 
