@@ -5,6 +5,8 @@
 
 #include "base/sys.h"
 #include "layers/landing.h"
+#include "tools/inside_apply.h"
+#include "tools/inside_layers.h"
 #include "tools/plaintext.h"
 #include "wire/message.h"
 
@@ -160,5 +162,10 @@ const struct jail_applet inside_applets[] = {
     {"read", run_read},
     {"look", run_look},
     {"land", run_land},
+    {"apply", inside_apply},
+    {"seal", inside_seal},
+    {"copy", inside_copy},
+    {"squash", inside_squash},
+    {"survey", inside_survey},
 };
 const size_t inside_napplets = sizeof inside_applets / sizeof *inside_applets;

@@ -1,6 +1,6 @@
 /*
  * File tools as they run inside a jail: applets of crannog-jail. The engine's side is tools/file.h.
- * Arguments and replies are messages with the tags below. Paths are relative to ROOT, an absolute path inside.
+ * Arguments and replies are messages with the tags below; those of layers are in tools/inside_layers.h. Paths are relative to ROOT, an absolute path inside.
  */
 #ifndef CRANNOG_TOOLS_INSIDE_H
 #define CRANNOG_TOOLS_INSIDE_H
@@ -29,6 +29,7 @@ enum { INSIDE_PATHS_MAX = 10000, INSIDE_BYTES_MAX = 16 * 1024 * 1024, INSIDE_LOC
  *  read  ROOT PATH LIMIT    -> TEXT HASH SIZE the text of a document (tools/plaintext.h); ERR_LIMIT past LIMIT bytes,
  *                                             ERR_MISSING, ERR_UNSUPPORTED for what is no plain file or no text
  *  look  ROOT PATH LIMIT    -> STAMP CONTENT  CONTENT only for a file within LIMIT
+ *  apply: tools/inside_apply.h
  *  land  ROOT PATH STAMP CONTENT NAME MODE -> RESULT STAMP WHY   under the folder's lock (layers/landing.h); WHY only
  *                                             with a conflict
  *

@@ -1,0 +1,306 @@
+#include "layers/walk.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/sys.h"
+
+enum { CHUNK = 64 * 1024 };
+
+static const uint64_t INSIDE = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+
+/* ---- names and nodes ---- */
+
+static int by_name(const void *a, const void *b)
+{
+    return slice_cmp(*(const struct slice *)a, *(const struct slice *)b);
+}
+
+static void close_dir(DIR **d)
+{
+    if (*d)
+        closedir(*d);
+}
+
+static enum err read_names(DIR *d, struct arena *names, struct slice **ret, size_t *ret_n, struct error *e)
+{
+    void *v = NULL;
+    size_t n = 0, cap = 0;
+    for (;;) {
+        errno = 0;
+        struct dirent *f = readdir(d);
+        if (!f && errno)
+            return error_errno(e, errno, "cannot read a folder");
+        if (!f)
+            break;
+        if (!strcmp(f->d_name, ".") || !strcmp(f->d_name, ".."))
+            continue;
+        struct slice name = arena_copy(names, slice_of(f->d_name));
+        if (!name.p || !arena_grow(names, &v, &cap, n + 1, sizeof(struct slice)))
+            return error_set(e, ERR_LIMIT, "there are more files than fit in memory (%zu bytes of names)", names->used);
+        ((struct slice *)v)[n++] = name;
+    }
+    if (n)
+        qsort(v, n, sizeof(struct slice), by_name);
+    *ret = v;
+    *ret_n = n;
+    return OK;
+}
+
+enum err walk_names(int folder, struct arena *names, struct slice **ret, size_t *ret_n, struct error *e)
+{
+    int fd = sys->openat(folder, ".", O_RDONLY | O_DIRECTORY, 0);
+    __attribute__((cleanup(close_dir))) DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    if (d)
+        return read_names(d, names, ret, ret_n, e);
+    enum err err = error_errno(e, errno, "cannot read a folder");
+    sys_close_fd(&fd);
+    return err;
+}
+
+static int64_t time_ns(struct timespec t)
+{
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+struct stamp walk_stamp(const struct stat *st)
+{
+    return (struct stamp){
+        .type = S_ISREG(st->st_mode)   ? STAMP_FILE
+                : S_ISLNK(st->st_mode) ? STAMP_LINK
+                : S_ISDIR(st->st_mode) ? STAMP_FOLDER
+                                       : STAMP_OTHER,
+        .mode = st->st_mode & 07777, .uid = st->st_uid, .gid = st->st_gid,
+        .links = (uint32_t)st->st_nlink, .ino = st->st_ino, .size = (uint64_t)st->st_size,
+        .mtime_ns = time_ns(st->st_mtim), .ctime_ns = time_ns(st->st_ctim),
+    };
+}
+
+bool walk_same(const struct stamp *a, const struct stamp *b)
+{
+    if (a->type != b->type || a->type == STAMP_OTHER)
+        return false;
+    if (a->type == STAMP_ABSENT || a->type == STAMP_FOLDER)
+        return a->mode == b->mode;
+    return a->size == b->size && a->mode == b->mode && a->mtime_ns == b->mtime_ns && hash_eq(&a->hash, &b->hash);
+}
+
+void walk_range(const struct manifest *m, struct slice path, size_t *ret_from, size_t *ret_to)
+{
+    size_t low = 0, high = m->n;
+    while (low < high) { /* the first that comes after the folder itself */
+        size_t middle = low + (high - low) / 2;
+        if (manifest_path_cmp(m->v[middle].path, path) <= 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    *ret_from = low;
+    while (low < m->n && m->v[low].path.n > path.n && m->v[low].path.p[path.n] == '/' &&
+           slice_starts(m->v[low].path, path))
+        low++;
+    *ret_to = low;
+}
+
+/* ---- the path of a walk ---- */
+
+enum err walk_push(struct walk_path *p, struct slice name, struct error *e)
+{
+    size_t slash = p->n ? 1 : 0;
+    struct slice shown = slice_sub((struct slice){p->text, p->n}, 0, 200);
+    if (p->depth == STAMP_DEPTH_MAX)
+        return error_set(e, ERR_LIMIT, "something lies more than %d folders deep, in %.*s…; such paths are not kept",
+                         STAMP_DEPTH_MAX, SLICE_ARG(shown));
+    if (name.n > STAMP_NAME_MAX || p->n + slash + name.n > STAMP_PATH_MAX)
+        return error_set(e, ERR_LIMIT, "a path is longer than %d bytes, in %.*s…", STAMP_PATH_MAX, SLICE_ARG(shown));
+    if (slash)
+        p->text[p->n++] = '/';
+    memcpy(p->text + p->n, name.p, name.n);
+    p->n += name.n;
+    p->text[p->n] = '\0';
+    p->depth++;
+    return OK;
+}
+
+void walk_pop(struct walk_path *p)
+{
+    size_t cut = slice_last_part(walk_text(p));
+    p->n = cut ? cut - 1 : 0;
+    p->text[p->n] = '\0';
+    p->depth--;
+}
+
+struct slice walk_text(const struct walk_path *p)
+{
+    return (struct slice){p->text, p->n};
+}
+
+/* ---- opening ---- */
+
+static int open_retry(int parent, const char *name, int flags)
+{
+    int fd;
+    int tries = 8; /* EAGAIN: something was renamed while the kernel made sure that the path stays below */
+    do
+        fd = sys->openat2(parent, name, flags | O_NOFOLLOW, 0, INSIDE);
+    while (fd < 0 && (errno == EAGAIN || errno == EINTR) && --tries);
+    return fd;
+}
+
+int walk_open(int parent, const char *name)
+{
+    return open_retry(parent, name, O_RDONLY | O_DIRECTORY);
+}
+
+enum err walk_open_shut(int parent, const char *name, const struct stat *st, bool file, struct walk_open *ret,
+                        struct error *e)
+{
+    mode_t need = file ? 0400 : 0700;
+    struct walk_open o = {.fd = -1, .mode = st->st_mode & 07777};
+    /* Where it may not be changed (another's, in a jail of many ids) it may be open enough all the same. */
+    if ((o.mode & need) != need && sys->fchmodat(parent, name, o.mode | need) == 0)
+        o.opened = true;
+    o.fd = open_retry(parent, name, O_RDONLY | O_NOCTTY | (file ? O_NONBLOCK : O_DIRECTORY));
+    if (o.fd >= 0) {
+        *ret = o;
+        return OK;
+    }
+    enum err err = error_errno(e, errno, "cannot open %s", name);
+    if (o.opened && sys->fchmodat(parent, name, o.mode) < 0)
+        return err; /* the first trouble is the one to tell */
+    return err;
+}
+
+enum err walk_shut(struct walk_open *o, struct error *e)
+{
+    if (!o->opened)
+        return OK;
+    if (sys->fchmod(o->fd, o->mode) < 0)
+        return error_errno(e, errno, "cannot put back the mode of a file");
+    o->opened = false;
+    return OK;
+}
+
+void walk_close(struct walk_open *o)
+{
+    if (o->fd >= 0 && walk_shut(o, NULL)) /* once more: a single refusal must not leave it open */
+        (void)!sys->fchmod(o->fd, o->mode);
+    sys_close_fd(&o->fd);
+}
+
+/* ---- bytes ---- */
+
+enum err walk_hash(int fd, struct hash *ret, struct error *e)
+{
+    struct hasher *hasher = hasher_new();
+    enum err err = OK;
+    for (off_t at = 0;;) {
+        char chunk[CHUNK];
+        ssize_t n = sys->pread(fd, chunk, sizeof chunk, at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            err = error_errno(e, errno, "cannot read a file");
+        if (n <= 0)
+            break;
+        hasher_add(hasher, (struct slice){chunk, (size_t)n});
+        at += n;
+    }
+    *ret = hasher_end(hasher);
+    return err;
+}
+
+/* The bytes from `at` to `end` by reading and writing: for file systems that cannot copy by themselves. */
+static enum err copy_plainly(int from, int to, off_t at, off_t end, struct error *e)
+{
+    if (lseek(to, at, SEEK_SET) < 0)
+        return error_errno(e, errno, "cannot write a copy");
+    while (at < end) {
+        char chunk[CHUNK];
+        size_t want = end - at < CHUNK ? (size_t)(end - at) : CHUNK;
+        ssize_t n = sys->pread(from, chunk, want, at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return error_errno(e, errno, "cannot read a file");
+        if (n == 0)
+            return OK; /* became shorter: whoever copies looks at it again */
+        enum err err = sys_write_all(to, (struct slice){chunk, (size_t)n}, "a copy", e);
+        if (err)
+            return err;
+        at += n;
+    }
+    return OK;
+}
+
+static enum err copy_range(int from, int to, off_t at, off_t end, struct error *e)
+{
+    while (at < end) {
+        off_t in = at, out = at;
+        ssize_t n = sys->copy_file_range(from, &in, to, &out, (size_t)(end - at));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno != EXDEV && errno != EINVAL && errno != EOPNOTSUPP && errno != ENOSYS && errno != EPERM)
+            return error_errno(e, errno, "cannot copy a file");
+        if (n <= 0)
+            return copy_plainly(from, to, at, end, e);
+        at += n;
+    }
+    return OK;
+}
+
+enum err walk_copy(int from, int to, uint64_t size, struct error *e)
+{
+    off_t end = (off_t)size;
+    for (off_t at = 0; at < end;) {
+        off_t data = lseek(from, at, SEEK_DATA);
+        if (data < 0 && errno == ENXIO)
+            break; /* nothing but a hole to the end */
+        if (data < 0)
+            data = at; /* this file system knows no holes */
+        off_t hole = lseek(from, data, SEEK_HOLE);
+        if (hole < 0 || hole > end)
+            hole = end;
+        if (data >= end || hole <= data)
+            break;
+        enum err err = copy_range(from, to, data, hole, e);
+        if (err)
+            return err;
+        at = hole;
+    }
+    return sys->ftruncate(to, end) < 0 ? error_errno(e, errno, "cannot write a copy") : OK;
+}
+
+/* ---- durability ---- */
+
+void walk_sync_add(struct walk_sync *s, int fd)
+{
+    int copy = s->all || s->n == WALK_SYNC_EACH ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (copy >= 0) {
+        s->fd[s->n++] = copy;
+        return;
+    }
+    walk_sync_release(s);
+    s->all = true; /* also where there are no more descriptors: everything is more than enough */
+}
+
+enum err walk_sync_do(struct walk_sync *s, int folder, struct error *e)
+{
+    if (s->all)
+        return sys->syncfs(folder) < 0 ? error_errno(e, errno, "cannot sync a layer") : OK;
+    for (size_t i = 0; i < s->n; i++)
+        if (sys->fsync(s->fd[i]) < 0)
+            return error_errno(e, errno, "cannot sync a layer");
+    return OK;
+}
+
+void walk_sync_release(struct walk_sync *s)
+{
+    while (s->n)
+        sys_close_fd(&s->fd[--s->n]);
+}
