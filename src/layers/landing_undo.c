@@ -183,6 +183,25 @@ static enum err keep_leaf(struct apply *ap, struct item *it)
     return fill_file(ap, it, &from, &to, fd);
 }
 
+/* Takes away what an attempt that did not get through has left of paths that have changed since. It has landed nothing. */
+static enum err clear_stale(struct apply *ap)
+{
+    enum err err = OK;
+    for (size_t i = ap->n; !err && i;) {
+        const struct item *it = &ap->v[--i];
+        PLACE_CLEANUP struct place p = PLACE_INIT;
+        struct stamp old = {.type = STAMP_ABSENT};
+        err = place_find(ap->s->undo, it->c->path, O_PATH, &p, ap->e);
+        if (!err && p.way == STAMP_FILE)
+            err = node_stat(p.folder, p.name, &old, ap->e);
+        if (err || old.type == STAMP_ABSENT || (it->fate == FATE_OPEN && it->base.type == old.type))
+            continue;
+        if (sys->unlinkat(p.folder, p.name, old.type == STAMP_FOLDER ? AT_REMOVEDIR : 0) < 0 && errno != ENOTEMPTY && errno != EEXIST)
+            err = error_errno(ap->e, errno, "cannot remove an unfinished file for undo");
+    }
+    return err;
+}
+
 /* Modes and mtimes of the folders, from the bottom; each synced with its entries. */
 static enum err finish_folders(struct apply *ap)
 {
@@ -217,7 +236,9 @@ enum err undo_make(struct apply *ap)
     enum err err = list_folders(ap);
     if (err || ap->whole)
         return err;
-    err = make_folders(ap);
+    err = clear_stale(ap);
+    if (!err)
+        err = make_folders(ap);
     for (size_t i = 0; !err && i < ap->n; i++) {
         enum stamp_type was = ap->v[i].base.type;
         if (ap->v[i].fate == FATE_OPEN && (was == STAMP_FILE || was == STAMP_LINK))

@@ -29,6 +29,7 @@ enum { INSIDE_PATHS_MAX = 10000, INSIDE_BYTES_MAX = 16 * 1024 * 1024, INSIDE_LOC
  *  read  ROOT PATH LIMIT    -> TEXT HASH SIZE the text of a document (tools/plaintext.h); ERR_LIMIT past LIMIT bytes,
  *                                             ERR_MISSING, ERR_UNSUPPORTED for what is no plain file or no text
  *  look  ROOT PATH LIMIT    -> STAMP CONTENT  CONTENT only for a file within LIMIT
+ *  apply: tools/inside_apply.h
  *  land  ROOT PATH STAMP CONTENT NAME MODE -> RESULT STAMP WHY   under the folder's lock (layers/landing.h); WHY only
  *                                             with a conflict
  *

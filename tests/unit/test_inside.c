@@ -501,7 +501,8 @@ static void test_a_long_name_in_a_conflict(void **state)
 static void test_bad_arguments(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < inside_napplets; i++) {
+    enum { FILE_TOOLS = 4 }; /* those of layers have other arguments, and tests of their own */
+    for (size_t i = 0; i < FILE_TOOLS; i++) {
         BUF_CLEANUP struct buf args = BUF_INIT(1024);
         assert_int_equal(call(inside_applets[i].name, &args), ERR_CORRUPT);
         buf_add_text(&args, "junk");
