@@ -11,7 +11,7 @@ CRANNOG := $(BUILD)/src/crannog -C $(BUILD)/crannog
 .NOTPARALLEL:
 
 help:
-	@echo 'make run      build, get a small model and ten documents, and review them (examples/review/PLAN.md)'
+	@echo 'make run      build, get a small model and thirty documents, and review them (examples/review/PLAN.md)'
 	@echo 'make test     build in three ways and run every test; the last line counts them'
 	@echo 'make build    only build, into $(BUILD)/src'
 	@echo 'make lint     check that folders include only what lies below them'

@@ -74,6 +74,7 @@ static enum err tool_prepare(struct engine *g, struct run *r, const struct want 
         break;
     case STAGE_READ:
         json_put_text(ret->args, "path", l->source);
+        seconds = 15; /* a PDF of a thousand pages; more than PDF_CPU_S (tools/pdf.h), which can say so */
         break;
     case STAGE_LOOK:
         plan_expand(it->plan->writes, it->plan->var, l->source, false, &text);
@@ -519,7 +520,7 @@ static void done(struct engine *g, struct run *r, const struct open_step *o, str
     } else if (o->stage == STAGE_VERIFY || o->stage == STAGE_EXEC) {
         done_command(c, o->stage, res);
     } else if (res->how != JAIL_EXITED || res->status != 0) {
-        fail(c, res->how == JAIL_EXITED && (res->status == ERR_MISSING || res->status == ERR_UNSUPPORTED || res->status == ERR_DENIED),
+        fail(c, res->how == JAIL_EXITED && (res->status == ERR_MISSING || res->status == ERR_UNSUPPORTED || res->status == ERR_DENIED || res->status == ERR_LIMIT),
              *res->why ? res->why : "the file tool was ended by a signal");
     } else if (o->stage == STAGE_LIST) {
         done_list(c, r->state.items[o->item].plan, buf_slice(&res->reply), &a);

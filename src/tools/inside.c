@@ -8,6 +8,7 @@
 #include "tools/diff.h"
 #include "tools/inside_apply.h"
 #include "tools/inside_layers.h"
+#include "tools/pdf.h"
 #include "tools/plaintext.h"
 #include "wire/message.h"
 
@@ -68,6 +69,21 @@ static enum err run_glob(struct slice args, struct buf *reply, struct error *e)
     return err ? err : buf_check(reply, "the answer to a glob", e);
 }
 
+/* Text by what a file is, not by its name. A PDF is mostly fonts and pictures: `limit` is for its words. */
+static enum err to_text(struct slice bytes, struct slice path, size_t limit, struct buf *ret, struct error *e)
+{
+    struct slice shown = slice_sub(path, 0, 200);
+    if (pdf_is(bytes)) {
+        BUF_CLEANUP struct buf words = BUF_INIT(limit + 1); /* its empty line in front does not count */
+        enum err err = pdf_text(bytes, path, &words, e);
+        return err ? err : plaintext(buf_slice(&words), path, ret, e);
+    }
+    if (bytes.n > limit)
+        return error_set(e, ERR_LIMIT, "%.*s has %zu bytes, more than the %zu that are allowed here: split it",
+                         SLICE_ARG(shown), bytes.n, limit);
+    return plaintext(bytes, path, ret, e);
+}
+
 static enum err run_read(struct slice args, struct buf *reply, struct error *e)
 {
     FD_CLEANUP int root = -1;
@@ -75,7 +91,7 @@ static enum err run_read(struct slice args, struct buf *reply, struct error *e)
     enum err err = begin(args, INSIDE_PATH, "path", &root, &path, e);
     if (err)
         return err;
-    BUF_CLEANUP struct buf bytes = BUF_INIT(get_limit(args, INSIDE_BYTES_MAX)), text = BUF_INIT(3 * INSIDE_BYTES_MAX);
+    BUF_CLEANUP struct buf bytes = BUF_INIT(INSIDE_BYTES_MAX), text = BUF_INIT(3 * INSIDE_BYTES_MAX);
     struct stamp s;
     err = stamp_look(root, path, &bytes, &s, e);
     if (err)
@@ -86,7 +102,7 @@ static enum err run_read(struct slice args, struct buf *reply, struct error *e)
     if (s.type != STAMP_FILE)
         return error_set(e, ERR_UNSUPPORTED, "%.*s is no file but a folder, a link or a device; name a plain file",
                          SLICE_ARG(shown));
-    err = plaintext(buf_slice(&bytes), path, &text, e);
+    err = to_text(buf_slice(&bytes), path, get_limit(args, INSIDE_BYTES_MAX), &text, e);
     if (err)
         return err;
     message_put(reply, INSIDE_TEXT, buf_slice(&text));

@@ -11,7 +11,7 @@
 enum inside_tag {
     INSIDE_ROOT = 1, INSIDE_PATTERN,
     INSIDE_PATH,      /* reply of glob: repeated, sorted bytewise */
-    INSIDE_LIMIT,     /* bytes (read) or paths (glob) at most */
+    INSIDE_LIMIT,     /* bytes of text (read) or paths (glob) at most */
     INSIDE_TEXT,      /* read: the document as UTF-8 text */
     INSIDE_HASH,      /* 32 bytes: SHA-256 of the file's bytes as they lie on disk */
     INSIDE_SIZE,
@@ -26,7 +26,8 @@ enum { INSIDE_PATHS_MAX = 10000, INSIDE_BYTES_MAX = 16 * 1024 * 1024, INSIDE_LOC
 
 /*
  *  glob  ROOT PATTERN LIMIT -> PATH...        the regular files that match (tools/glob.h); ERR_LIMIT for more than LIMIT
- *  read  ROOT PATH LIMIT    -> TEXT HASH SIZE the text of a document (tools/plaintext.h); ERR_LIMIT past LIMIT bytes,
+ *  read  ROOT PATH LIMIT    -> TEXT HASH SIZE the text of a document (tools/plaintext.h, of a PDF tools/pdf.h);
+ *                                             ERR_LIMIT past LIMIT bytes of text or a PDF of INSIDE_BYTES_MAX,
  *                                             ERR_MISSING, ERR_UNSUPPORTED for what is no plain file or no text
  *  look  ROOT PATH LIMIT    -> STAMP CONTENT  CONTENT only for a file within LIMIT
  *  apply: tools/inside_apply.h

@@ -12,7 +12,6 @@ struct magic {
 
 /* Beginnings by which file(1) and others know them; only kinds that people have among their papers. */
 static const struct magic MAGIC[] = {
-    {0, SLICE_INIT("%PDF-"), "a PDF"},
     {0, SLICE_INIT("\x1f\x8b"), "gzip-compressed"},
     {0, SLICE_INIT("PK\x03\x04"), "a ZIP archive (or an office document, an e-book)"},
     {0, SLICE_INIT("\x7f" "ELF"), "a program (ELF)"},
@@ -70,7 +69,7 @@ static size_t count_odd(struct slice s, bool *ret_nul)
 
 static enum err refuse(struct slice bytes, struct slice name, struct error *e)
 {
-    static const char *const TODAY = "text, markdown and source code in UTF-8 can be read today";
+    static const char *const TODAY = "text, markdown and source code in UTF-8, and PDF, can be read today";
     struct slice shown = slice_sub(name, 0, 160);
     for (size_t i = 0; i < sizeof MAGIC / sizeof *MAGIC; i++)
         if (slice_eq(slice_sub(bytes, MAGIC[i].at, MAGIC[i].bytes.n), MAGIC[i].bytes))

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Proves what the set-up does when things go wrong: missing packages, no right to install them, a network that fails
-# once or for good, a model that is not the pinned one. apt, dpkg, sudo and pip are little scripts here; that the real
+# once or for good, a model or documents that are not the pinned ones. apt, dpkg, sudo and pip are little scripts here; that the real
 # ones work with it is proved by tools/clean-room.
 . "$(dirname "$0")/lib.sh"
 mkdir "$T/bin"
@@ -70,3 +70,18 @@ mkdir "$T/model"
 echo 'half a file' >"$T/model/smollm2-135m-instruct-q4_1.gguf"
 refuses "model-get replaces half a file" 1 'is not the pinned file, getting it again' "$ROOT/tools/model-get" "$T/model"
 refuses "model-get asks for its folder" 2 usage "$ROOT/tools/model-get"
+
+# Documents: apt brings nothing, or they are there and are others.
+rm -f "$T/calls"
+echo "echo \"\$@\" >>$T/calls; echo E: no network; exit 100" | fake apt-get
+mkdir "$T/review"
+cp "$ROOT/examples/review/sources.sha256" "$T/review"
+refuses "sources-get says what apt said" 1 'E: no network' "$ROOT/tools/sources-get" "$T/review/sources"
+check "sources-get asks for the pinned version first" sh -c "sed -n 1p $T/calls | grep -q 'download manpages=[0-9].* manpages-dev=[0-9]'"
+check "and then for any" grep -q 'download manpages manpages-dev$' "$T/calls"
+check "sources-get leaves nothing then" rmdir "$T/review/sources"
+mkdir "$T/review/sources"
+sed 's/^[0-9a-f]*  //' "$ROOT/examples/review/sources.sha256" | while read -r file; do echo other >"$T/review/$file"; done
+check "documents that are there are left alone" "$ROOT/tools/sources-get" "$T/review/sources"
+refuses "but are not taken for the pinned ones" 1 'not those of .*sources.sha256' "$ROOT/tools/sources-get" --check "$T/review/sources"
+check "thirty are pinned, two of them PDF" sh -c "[ \$(wc -l <'$ROOT/examples/review/sources.sha256') = 30 ] && [ \$(grep -c 'pdf$' '$ROOT/examples/review/sources.sha256') = 2 ]"
