@@ -512,8 +512,8 @@ static void test_bad_arguments(void **state)
         message_put(&args, INSIDE_PATH, SLICE("a"));
         message_put(&args, INSIDE_PATTERN, SLICE("a"));
         assert_int_equal(call(inside_applets[i].name, &args), ERR_CORRUPT);
-        if (slice_is(slice_of(inside_applets[i].name), "diff") || slice_is(slice_of(inside_applets[i].name), "apply"))
-            continue; /* they have words of their own for a root */
+        if (i >= 4)
+            continue; /* those of layers have words of their own for a root */
         buf_reset(&args);
         message_put(&args, INSIDE_ROOT, SLICE("/none/such/folder"));
         message_put(&args, INSIDE_PATH, SLICE("a"));
