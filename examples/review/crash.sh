@@ -1,7 +1,7 @@
 #!/bin/sh
 # crash.sh [-n DOCUMENTS] [-k FINISHED] [-C FOLDER]: kills the review in the middle and shows that nothing is lost.
 #
-# After `make build` and one `make run` (it brings the model and the documents), on a copy of this folder:
+# After `make build`, on a copy of this folder (the model and the documents are got first where they are missing):
 #
 #   1. `crannog run PLAN.md` in a session of its own; when FINISHED sources have their note (22 unless told), SIGKILL for
 #      the engine, the model and the jails at once
@@ -15,8 +15,9 @@
 set -u
 export LC_ALL=C
 here=$(cd "$(dirname "$0")" && pwd)
-BIN=${BIN-$here/../../build/src}
-MODEL=${MODEL-$here/../../build/model/smollm2-135m-instruct-q4_1.gguf}
+root=$(dirname "$(dirname "$here")")
+BIN=${BIN-$root/build/src}
+MODEL=${MODEL-$root/build/model/smollm2-135m-instruct-q4_1.gguf}
 documents=30 kill_after=22 folder= runner=
 
 usage() {
@@ -43,7 +44,8 @@ done
 case $documents$kill_after in *[!0-9]*) usage ;; esac
 [ $OPTIND -gt $# ] && [ "$kill_after" -gt 0 ] && [ "$kill_after" -lt "$documents" ] || usage
 [ -x "$BIN/crannog" ] || { echo "crash: there is no $BIN/crannog; run: make build" >&2; exit 2; }
-[ -f "$MODEL" ] && [ -d "$here/sources" ] || { echo "crash: no model or no documents yet; run: make run" >&2; exit 2; }
+[ -f "$MODEL" ] || "$root/tools/model-get" "$(dirname "$MODEL")" || exit 2
+[ -d "$here/sources" ] || "$root/tools/sources-get" "$here/sources" || exit 2
 
 if [ -n "$folder" ]; then
   [ ! -e "$folder/review" ] || { echo "crash: $folder/review is there already; name another folder" >&2; exit 2; }
@@ -105,7 +107,7 @@ mkdir -p "$T/review/sources"
 cp "$here/PLAN.md" "$here/check.sh" "$T/review" || exit 2
 (cd "$here/sources" && ls | head -n "$documents") | while read -r name; do cp "$here/sources/$name" "$T/review/sources"; done
 total=$(ls "$T/review/sources" | wc -l)
-[ "$total" = "$documents" ] || { echo "crash: there are only $total documents in $here/sources; run: make run" >&2; exit 2; }
+[ "$total" = "$documents" ] || { echo "crash: there are only $total documents in $here/sources" >&2; exit 2; }
 crannog model get "$MODEL" >/dev/null || exit 2
 
 say "crannog run PLAN.md, over $documents documents; it will be killed when $kill_after have their note"

@@ -4,8 +4,8 @@
  * One way for root and for everybody: pid 1 mounts the overlay in its own user namespace, with `userxattr`, so whiteouts
  * and opaque folders are the same on disk whoever made them. Its pieces (the source, the layers, the attempt's folder)
  * are named to the kernel by descriptors, as "12:11:9" below /proc/self/fd of the jail's own /proc: short, never in need
- * of quoting, and all that the jail's mountinfo ever says of them. (Naming pieces by descriptor otherwise needs kernel
- * 6.13; one option's value is at most 255 bytes.)
+ * of quoting, and all that the jail's mountinfo ever says of them. (Options that take a descriptor itself are new; the
+ * value of one is at most 255 bytes. Tried on 6.1 and 6.18.)
  *
  *   as a user   they are opened here; pid 1's mount namespace has what the caller's has
  *   as root     they come as detached idmapped clones, and an overlay takes only what is attached in its own namespace.
@@ -115,9 +115,10 @@ static enum err refused(const struct jail_mount *m, int errnum, struct error *e)
     if (errnum == EINVAL && has_mounts_below(m->source))
         return error_set(e, ERR_UNSUPPORTED, "something is mounted below %.*s, which cannot be seen through an overlay",
                          SLICE_ARG(m->source));
-    return error_errno(e, errnum, "no overlay can be mounted of %.*s over %.*s (its file system is perhaps one that cannot "
-                       "hold layers: an overlay, a network share; mend: keep crannog's state on ext4, xfs or btrfs)",
-                       SLICE_ARG(above), SLICE_ARG(m->source));
+    const char *mend = errnum != EINVAL && errnum != EOPNOTSUPP ? "" : " (its file system is perhaps one that cannot hold "
+                       "layers: an overlay, a network share; mend: keep crannog's state on ext4, xfs or btrfs)";
+    return error_errno(e, errnum, "no overlay can be mounted of %.*s over %.*s%s", SLICE_ARG(above), SLICE_ARG(m->source),
+                       mend);
 }
 
 /* ---- mounting ---- */
@@ -182,9 +183,11 @@ enum err overlay_mount(int root, const struct jail_mount *m, int source, const i
     if (err)
         return err;
     FD_CLEANUP int tree = make(m, lowers, pieces[JAIL_LAYERS_MAX]);
-    *ret_no_layers = tree < 0;
-    if (tree < 0)
+    if (tree < 0) {
+        bool short_of = errno == ENOMEM || errno == EMFILE || errno == ENFILE || errno == ENOSPC || errno == EIO;
+        *ret_no_layers = !short_of; /* that says nothing about overlays */
         return refused(m, errno, e);
+    }
     if (m->upper.n && (fstatvfs(tree, &st) < 0 || st.f_flag & ST_RDONLY)) {
         *ret_no_layers = true;
         return error_set(e, ERR_UNSUPPORTED, "the kernel cannot write an overlay's layer in %.*s; mend: keep crannog's state "

@@ -33,10 +33,10 @@ static enum err start(struct slice bytes, pid_t *ret, int *ret_out, struct error
     int pipe[2];
     FD_CLEANUP int in = sys_memfd("document", bytes);
     if (in < 0 || pipe2(pipe, O_CLOEXEC) < 0)
-        return error_errno(e, errno, "cannot hand a document to pdftotext");
+        return error_errno(e, errno, "cannot be handed to pdftotext");
     FD_CLEANUP int write_end = pipe[1];
     if (spawn(in, write_end, ret) < 0) {
-        enum err err = error_errno(e, errno, "cannot start pdftotext");
+        enum err err = error_errno(e, errno, "cannot be read, because pdftotext does not start");
         sys_close_fd(&pipe[0]);
         return err;
     }
@@ -60,7 +60,7 @@ static enum err take(int fd, struct buf *text, struct error *e)
             continue;
         ssize_t n = sys->read(fd, chunk, sizeof chunk);
         if (n < 0 && errno != EINTR)
-            return error_errno(e, errno, "cannot read what pdftotext writes");
+            return error_errno(e, errno, "cannot be read, because what pdftotext writes cannot be");
         if (n == 0)
             return OK;
         if (n > 0)
@@ -132,7 +132,7 @@ static enum err read_text(struct slice bytes, struct buf *text, struct error *e)
         sys->kill(child, SIGKILL);
     while (sys->waitpid(child, &status, 0) < 0) /* one that closed its pipe and sleeps on is ended with the jail */
         if (errno != EINTR)
-            return error_errno(e, errno, "cannot wait for pdftotext");
+            return error_errno(e, errno, "cannot be read, because pdftotext cannot be waited for");
     err = err ? err : judge(bytes, status, e);
     if (!err && slice_trim(buf_slice(text)).n == 0)
         err = error_set(e, ERR_UNSUPPORTED, "has no text, perhaps because its pages are pictures (scans): run text "

@@ -444,7 +444,7 @@ static void test_process_limit(void **state)
     p = new_plan();
     p.limits.processes = 50;
     p.limits.wall_ms = 1000;
-    r = play_shell(&p, "f() { f | f & }; f; sleep 9");
+    r = play_shell(&p, "f() { f | f & }; f; exec sleep 9");
     expect(&r, JAIL_TIMEOUT, SIGKILL);
     jail_result_release(&r);
 }
