@@ -140,7 +140,7 @@ static enum err start_or_intend(struct work *k, int i)
     }
     struct decision d;
     run_decide(&k->runs[i], INT64_MAX, &d);
-    snprintf(text, sizeof text, "{\"v\":0,\"item\":0,\"piece\":-1,\"stage\":\"exec\",\"act\":\"tool\",\"class\":\"reads\",\"args\":{},"
+    snprintf(text, sizeof text, "{\"v\":0,\"item\":0,\"piece\":-1,\"stage\":\"survey\",\"act\":\"tool\",\"class\":\"reads\",\"args\":{},"
              "\"amounts\":{\"tokens\":50},\"account\":\"crannog/r%d\"}", i);
     return append(k, i, EVENT_STEP_INTENDED, &(struct step_key){.step = d.wants[0].step, .attempt = d.wants[0].attempt}, text);
 }
