@@ -17,7 +17,7 @@
 #include "layers/seal.h"
 #include "layers/squash.h"
 
-enum { RUNS = 5, FILES = 10000, FOLDERS = 100, BYTES = 2048, ARENA = 512 * 1024 * 1024 };
+enum { RUNS = 3, FILES = 10000, FOLDERS = 100, BYTES = 2048, ARENA = 512 * 1024 * 1024 };
 
 static int place = -1;
 static struct error e;

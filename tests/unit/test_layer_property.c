@@ -73,10 +73,12 @@ static int result(int r)
     return r < 0 ? errno : 0;
 }
 
+static bool copying; /* the round is one of copies, which have no setuid bits */
+
 static mode_t file_mode(const struct op *o)
 {
     static const mode_t modes[] = {0644, 0600, 0755, 0444, 04755, 02755, 0000, 0200};
-    return modes[o->b % (o->readable ? 6 : 8)];
+    return modes[o->b % (o->readable ? 6 : 8)] & (copying ? 01777 : 07777);
 }
 
 static mode_t folder_mode(const struct op *o)
@@ -568,6 +570,7 @@ static void rounds(bool copy)
     int64_t end = sys->boottime_ns() + (seconds ? atoll(seconds) : SECONDS) * 1000000000;
     uint64_t first = start ? strtoull(start, NULL, 10) : 20261125;
     unsigned n = 0;
+    copying = copy;
     memset(long_name, 'x', sizeof long_name - 1);
     print_message("seed %llu\n", (unsigned long long)first);
     while (sys->boottime_ns() < end) {

@@ -87,7 +87,7 @@ static void test_copy(void **state)
     ok(copy(1 << 20));
     assert_true(!has(to, ".crannog") && has(to, "d/.crannog") && !has(to, "fifo") && !has(to, "secret") && !has(to, "shut"));
     assert_int_equal(fstatat(to, "sparse", &st, 0), 0);
-    assert_true(st.st_size == 100 << 20 && st.st_blocks < 2000 && (st.st_mode & 07777) == 04750);
+    assert_true(st.st_size == 100 << 20 && st.st_blocks < 2000 && (st.st_mode & 07777) == 0750);
     char text[7] = "";
     fd = openat(to, "sparse", O_RDONLY);
     assert_true(pread(fd, text, 6, 50 << 20) == 6 && !strcmp(text, "middle") && pread(fd, text, 1, 1 << 20) == 1 && !text[0]);
@@ -132,6 +132,24 @@ static void test_copy_moved(void **state)
     }
 }
 
+/* A step that hides its change: the same size, and the old mtime put back. */
+static void test_copy_hidden_change(void **state)
+{
+    (void)state;
+    struct seal s = {.root = root, .layer = to, .began_ns = INT64_MAX};
+    struct sealed sealed;
+    struct stat st;
+    put(root, "f", "x");
+    ok(copy(1 << 20));
+    assert_int_equal(fstatat(to, "f", &st, 0), 0);
+    usleep(10000); /* past the clock's grain */
+    put(to, "f", "y");
+    struct timespec times[2] = {st.st_atim, st.st_mtim};
+    assert_int_equal(utimensat(to, "f", times, 0), 0);
+    ok(seal_copy(&s, buf_slice(&idx), &arena, &sealed, &why));
+    assert_int_equal(sealed.manifest.n, 1);
+}
+
 /* ---- squash ---- */
 
 static void test_squash_refuses(void **state)
@@ -145,6 +163,9 @@ static void test_squash_refuses(void **state)
     ok(squash(&sealed.manifest, &s.layer, to, true, &why));
     assert_true(fstatat(s.layer, "f", &a, 0) == 0 && fstatat(to, "f", &b, 0) == 0 && a.st_ino == b.st_ino);
     world_empty(to);
+    struct change never = {.path = SLICE("never")};
+    ok(squash(&(struct manifest){.v = &never, .n = 1}, &s.layer, to, true, &why));
+    assert_false(has(to, "never")); /* a whiteout over nothing would be seen where a folder does not merge */
     put(to, "g", "y");
     assert_int_equal(squash(&sealed.manifest, &s.layer, to, true, &why), ERR_EXISTS);
     world_empty(to);
@@ -329,7 +350,7 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_copy), TEST(test_copy_bounds), TEST(test_copy_moved), TEST(test_squash_refuses), TEST(test_survey), TEST(test_folders),
+        TEST(test_copy), TEST(test_copy_bounds), TEST(test_copy_moved), TEST(test_copy_hidden_change), TEST(test_squash_refuses), TEST(test_survey), TEST(test_folders),
         TEST(test_folder_faults), TEST(test_applets),
     };
     world_namespace();
