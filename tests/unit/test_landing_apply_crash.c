@@ -487,6 +487,45 @@ static void test_undisturbed(void **state)
     few = false;
 }
 
+/* The order of what a power cut would show: pre-images and the new file are on disk before the first exchange, the exchange
+   before what came out is dropped. u, U: fsync or syncfs in the undo folder; f, F: of a file, a folder; S: syncfs of the
+   root; r: part to slot; x: at the target; d: unlink. */
+static void test_order_of_syncs(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path, *order;
+    } cases[] = {
+        {"mod", "uuufrxFdF"}, {"gone", "uuuxdFF"}, {"new", "uufrxFF"}, {"l2f", "uufrxFdF"}, {"dnew", "uuFFF"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        enum err err;
+        begin();
+        const struct change *c = manifest_find(&manifest, slice_of(cases[i].path));
+        struct change one = *c;
+        manifest = (struct manifest){.v = &one, .n = 1};
+        memset(order, 0, sizeof order);
+        assert_true(attempt(land_once, &err));
+        assert_int_equal(err, OK);
+        assert_int_equal(landed.result, LANDING_DONE);
+        if (strcmp(order, cases[i].order))
+            fail_msg("%s: %s, not %s", cases[i].path, order, cases[i].order);
+    }
+    begin();
+    memset(order, 0, sizeof order);
+    enum err err;
+    assert_true(attempt(land_once, &err));
+    print_message("%s\n", order); /* by syncfs: undo and its mark, parts, what landed, the end */
+    const char *marks = strpbrk(order, "xr");
+    assert_non_null(marks);
+    assert_true(strstr(order, "Uu") && strstr(order, "Uu") < marks); /* undo before all */
+    assert_true(strchr(order, 'S') < marks);                         /* parts before all */
+    const char *synced = strchr(strchr(order, 'S') + 1, 'S'), *last_move = strrchr(order, 'x');
+    assert_true(synced > last_move);                                 /* what landed, after the last exchange */
+    assert_true(strchr(synced, 'd') != NULL);                        /* and only then what came out of an exchange is dropped */
+    assert_true(order[strlen(order) - 1] == 'S');
+}
+
 /* Killed at every call, and once more at some call while it is taken up. */
 static void test_sweep_kill(void **state)
 {
@@ -563,7 +602,6 @@ static void test_sweep_person(void **state)
                 continue;
             begin();
             add(at, (enum kind)kind, (int)(k % NSPOTS));
-            print_message("%u %d %s\n", at, kind, SPOTS[k % NSPOTS]);
             assert_true(attempt(land_once, &err));
             finish();
         }
@@ -680,6 +718,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_undisturbed),
+        cmocka_unit_test(test_order_of_syncs),
         cmocka_unit_test(test_sweep_kill),
         cmocka_unit_test(test_sweep_undo),
         cmocka_unit_test(test_every_fault),
