@@ -85,6 +85,8 @@ static enum err base_of_before(struct apply *ap, struct item *it)
     if (!ap->s->replace || !ap->whole)
         return OK;
     enum err err = undo_look(ap, it->c->path, &was);
+    if (was.type == STAMP_OTHER)
+        was = (struct stamp){.type = STAMP_ABSENT};
     if (!err && was.type != STAMP_FOLDER) {
         it->base = was;
         it->loose = was.type != STAMP_ABSENT;

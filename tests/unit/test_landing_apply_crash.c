@@ -137,6 +137,7 @@ HOOK(int, fchmodat, (int d, const char *p, mode_t m), (d, p, m))
 HOOK(int, fchown, (int fd, uid_t u, gid_t g), (fd, u, g))
 HOOK(int, fstatat, (int d, const char *p, struct stat *s, int f), (d, p, s, f))
 HOOK(int, mkdirat, (int d, const char *p, mode_t m), (d, p, m))
+HOOK(int, mknodat, (int d, const char *p, mode_t m, dev_t v), (d, p, m, v))
 HOOK(int, symlinkat, (const char *t, int d, const char *p), (t, d, p))
 HOOK(int, utimensat, (int d, const char *p, const struct timespec t[2], int f), (d, p, t, f))
 HOOK(ssize_t, copy_file_range, (int a, off_t *x, int b, off_t *y, size_t n), (a, x, b, y, n))
@@ -271,10 +272,12 @@ static void set_texts(void)
 static struct landed landed;
 static struct error why;
 
+static bool replace;
+
 static enum err land_once(void)
 {
     static const int *layer = &wanted;
-    struct landing_set s = {.root = root, .manifest = &manifest, .folders = layer, .undo = undo, .name = SLICE("r.b.1")};
+    struct landing_set s = {.root = root, .manifest = &manifest, .folders = layer, .undo = undo, .name = SLICE("r.b.1"), .replace = replace};
     why = (struct error){0};
     return landing_apply(&s, &arena, &landed, &why);
 }
@@ -565,6 +568,42 @@ static void test_sweep_kill(void **state)
     }
 }
 
+/* Over what somebody has changed before, because a person said so: killed at every call, done again, undone. */
+static void test_sweep_kill_replace(void **state)
+{
+    (void)state;
+    unsigned n = length() + 40;
+    replace = true;
+    for (unsigned at = first(6); at <= n; at += stride(6)) {
+        enum err err;
+        begin();
+        put_at(root, "mod", "mine\n", 0600);
+        put_at(root, "new", "mine too\n", 0644);
+        put_at(root, "gone", "mine as well\n", 0644);
+        assert_int_equal(unlinkat(root, "chm", 0), 0);
+        unlinkat(root, "link", 0);
+        put_at(root, "link", "no link\n", 0644);
+        char *mine = tree_text(root, WITH_TIMES);
+        add(at, KILL, 0);
+        (void)attempt(land_once, &err);
+        again(land_once);
+        assert_int_equal(landed.result, LANDING_DONE);
+        assert_tree(root, text_after, WITHOUT_FOLDER_TIMES, "replaced");
+        struct manifest undo_1 = landed.undo;
+        again(land_once);
+        assert_int_equal(landed.result, LANDING_DONE);
+        check_same_undo(&undo_1, &landed.undo);
+        new_folder("undo2", &undo2);
+        undoing = landed.undo;
+        again(undo_once);
+        assert_int_equal(undone.result, LANDING_DONE);
+        check_tidy();
+        assert_tree(root, mine, WITH_TIMES, "undone");
+        free(mine);
+    }
+    replace = false;
+}
+
 /* The undo killed at every call, and again. */
 static void test_sweep_undo(void **state)
 {
@@ -752,6 +791,7 @@ static void hook_all(void)
     hooked.fstatat = hook_fstatat;
     hooked.mkdirat = hook_mkdirat;
     hooked.symlinkat = hook_symlinkat;
+    hooked.mknodat = hook_mknodat;
     hooked.utimensat = hook_utimensat;
     hooked.copy_file_range = hook_copy_file_range;
     hooked.fsync = hook_fsync;
@@ -788,6 +828,7 @@ int main(void)
         cmocka_unit_test(test_undisturbed),
         cmocka_unit_test(test_order_of_syncs),
         cmocka_unit_test(test_sweep_kill),
+        cmocka_unit_test(test_sweep_kill_replace),
         cmocka_unit_test(test_sweep_undo),
         cmocka_unit_test(test_every_fault),
         cmocka_unit_test(test_sweep_person),
