@@ -482,38 +482,6 @@ static enum err check_target(struct slice path, struct error *e)
     return err;
 }
 
-/* Makes the folders that are missing, and each durable, those of an attempt that died as well. */
-enum err landing_make_folders(int root, struct slice path, struct error *e)
-{
-    for (size_t i = 0; i < path.n; i++) {
-        if (path.p[i] != '/')
-            continue;
-        PLACE_CLEANUP struct place p = PLACE_INIT;
-        enum err err = place_open(root, slice_sub(path, 0, i), O_RDONLY, &p, e);
-        if (err || p.way != STAMP_FILE)
-            return err; /* a file in the way: the landing itself says so */
-        if ((sys->mkdirat(p.folder, p.name, 0777) < 0 && errno != EEXIST) || sys->fsync(p.folder) < 0)
-            return error_errno(e, errno, "cannot make the folder %.*s", SLICE_ARG(slice_sub(path, 0, i)));
-    }
-    return OK;
-}
-
-void landing_name(struct landing *l, struct slice name)
-{
-    char hex[HASH_HEX + 1];
-    struct hash h = hash_of(name);
-    h = hash_of2((struct slice){(const char *)h.b, HASH_BYTES}, l->path);
-    hash_hex(&h, hex);
-    snprintf(l->part, sizeof l->part, ".crannog-%.32s.part", hex);
-    snprintf(l->slot, sizeof l->slot, ".crannog-%.32s.slot", hex);
-    snprintf(l->back, sizeof l->back, ".crannog-%.32s.back", hex);
-    size_t n = strlen(l->target);
-    if (n > 120)
-        for (n = 120; n > 100 && ((unsigned char)l->target[n] & 0xc0) == 0x80;)
-            n--; /* not in the middle of a character */
-    snprintf(l->kept, sizeof l->kept, "%.*s.kept-%.12s", (int)n, l->target, hex);
-}
-
 enum err landing_file(int root, struct slice path, const struct stamp *base, struct slice content, struct slice name,
                       uint32_t mode, enum landing_result *ret, struct stamp *ret_now, struct error *e)
 {

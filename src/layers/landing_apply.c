@@ -148,6 +148,44 @@ static enum err write_parts(struct apply *ap)
     return err;
 }
 
+static enum err set_meta(struct apply *ap, struct place *p, uint32_t mode, const int64_t *mtime_ns)
+{
+    struct stamp now;
+    enum err err = node_stat(p->folder, p->name, &now, ap->e);
+    if (err || now.type != STAMP_FOLDER)
+        return err;
+    bool mode_differs = (now.mode & 0777) != (mode & 0777), mtime_differs = mtime_ns && now.mtime_ns != *mtime_ns;
+    if (!mode_differs && !mtime_differs)
+        return OK;
+    if (geteuid() != 0 && (now.mode & 0500) != 0500 && sys->fchmodat(p->folder, p->name, 0700) < 0) /* to be opened */
+        return error_errno(ap->e, errno, "cannot set the mode of a folder");
+    mode_differs |= (now.mode & 0500) != 0500;
+    FD_CLEANUP int fd = sys->openat2(p->folder, p->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, 0);
+    if (fd < 0 || (mode_differs && sys->fchmod(fd, mode & 0777) < 0))
+        return error_errno(ap->e, errno, "cannot set the mode of a folder");
+    if (mtime_differs)
+        err = node_mtime(p->folder, p->name, *mtime_ns, ap->e);
+    if (!err && ap->each && sys->fsync(fd) < 0)
+        err = error_errno(ap->e, errno, "cannot sync a folder");
+    return err;
+}
+
+/* Folders that unlock_folders() opened and the manifest does not change. */
+static enum err lock_folder(struct apply *ap, const struct old_folder *f)
+{
+    PLACE_CLEANUP struct place p = PLACE_INIT;
+    struct stamp now;
+    bool changed = f->item && f->item->c->after.type == STAMP_FOLDER && f->item->fate == FATE_LANDED;
+    if ((f->was.mode & 0300) == 0300 || changed || geteuid() == 0)
+        return OK;
+    enum err err = place_find(ap->s->root, f->path, O_PATH, &p, ap->e);
+    if (!err && p.way == STAMP_FILE)
+        err = node_stat(p.folder, p.name, &now, ap->e);
+    if (err || p.way != STAMP_FILE || now.type != STAMP_FOLDER || (now.mode & 0777) != ((f->was.mode & 0777) | 0700))
+        return err;
+    return set_meta(ap, &p, f->was.mode, NULL);
+}
+
 /* After an error: takes away what is not in use, best effort. */
 static void tidy(struct apply *ap, bool folders)
 {
@@ -167,6 +205,8 @@ static void tidy(struct apply *ap, bool folders)
         else
             landing_tidy(&l);
     }
+    for (size_t i = ap->nfolders; i; i--)
+        (void)!lock_folder(ap, &ap->folders[i - 1]);
     ap->e = e;
 }
 
@@ -326,28 +366,6 @@ static bool changes_within(const struct apply *ap, size_t i)
     return false;
 }
 
-static enum err set_meta(struct apply *ap, struct place *p, uint32_t mode, const int64_t *mtime_ns)
-{
-    struct stamp now;
-    enum err err = node_stat(p->folder, p->name, &now, ap->e);
-    if (err || now.type != STAMP_FOLDER)
-        return err;
-    bool mode_differs = (now.mode & 0777) != (mode & 0777), mtime_differs = mtime_ns && now.mtime_ns != *mtime_ns;
-    if (!mode_differs && !mtime_differs)
-        return OK;
-    if (geteuid() != 0 && (now.mode & 0500) != 0500 && sys->fchmodat(p->folder, p->name, 0700) < 0) /* to be opened */
-        return error_errno(ap->e, errno, "cannot set the mode of a folder");
-    mode_differs |= (now.mode & 0500) != 0500;
-    FD_CLEANUP int fd = sys->openat2(p->folder, p->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, 0);
-    if (fd < 0 || (mode_differs && sys->fchmod(fd, mode & 0777) < 0))
-        return error_errno(ap->e, errno, "cannot set the mode of a folder");
-    if (mtime_differs)
-        err = node_mtime(p->folder, p->name, *mtime_ns, ap->e);
-    if (!err && ap->each && sys->fsync(fd) < 0)
-        err = error_errno(ap->e, errno, "cannot sync a folder");
-    return err;
-}
-
 /* A folder that the manifest makes or changes. */
 static enum err finish_item(struct apply *ap, size_t i)
 {
@@ -367,22 +385,6 @@ static enum err finish_item(struct apply *ap, size_t i)
     return set_meta(ap, &p, c->after.mode, timed ? &c->after.mtime_ns : NULL);
 }
 
-/* Folders that unlock_folders() opened and the manifest does not change. */
-static enum err lock_folder(struct apply *ap, const struct old_folder *f)
-{
-    PLACE_CLEANUP struct place p = PLACE_INIT;
-    struct stamp now;
-    bool changed = f->item && f->item->c->after.type == STAMP_FOLDER && f->item->fate != FATE_LEFT;
-    if ((f->was.mode & 0300) == 0300 || changed || geteuid() == 0)
-        return OK;
-    enum err err = place_find(ap->s->root, f->path, O_PATH, &p, ap->e);
-    if (!err && p.way == STAMP_FILE)
-        err = node_stat(p.folder, p.name, &now, ap->e);
-    if (err || p.way != STAMP_FILE || now.type != STAMP_FOLDER || (now.mode & 0777) != ((f->was.mode & 0777) | 0700))
-        return err;
-    return set_meta(ap, &p, f->was.mode, NULL);
-}
-
 static enum err finish(struct apply *ap)
 {
     enum err err = ap->each ? sync_all(ap) : OK; /* before modes bar the way; set_meta() syncs each for itself */
@@ -395,7 +397,8 @@ static enum err finish(struct apply *ap)
 
 /* ---- the answer ---- */
 
-static enum err say(struct apply *ap, struct landed *ret)
+/* `stopped`: by T1, and so only the conflicts are told. */
+static enum err say(struct apply *ap, bool stopped, struct landed *ret)
 {
     struct landed r = {.result = LANDING_DONE, .left = arena_array(ap->a, ap->n + 1, sizeof *r.left)};
     const struct item *first = NULL;
@@ -407,7 +410,7 @@ static enum err say(struct apply *ap, struct landed *ret)
             first = &ap->v[i];
     for (size_t i = 0; i < ap->n; i++) {
         const struct item *it = &ap->v[i];
-        if (it->fate == FATE_CONFLICT || (it->fate == FATE_LEFT && !conflicts))
+        if (it->fate == FATE_CONFLICT || (it->fate == FATE_LEFT && !stopped))
             r.left[r.nleft++] = (struct landing_left){.change = it->c, .now = it->now, .why = slice_of(it->why)};
     }
     enum err err = undo_manifest(ap, &r.undo);
@@ -440,16 +443,15 @@ static enum err do_it(struct apply *ap)
         err = make_folders(ap);
     if (!err)
         err = write_parts(ap);
-    if (err) {
-        tidy(ap, true);
-        return err;
-    }
-    err = swap(ap);
+    bool early = err != OK;
+    if (!err)
+        err = swap(ap);
     if (!err)
         err = drop(ap);
-    if (err)
-        tidy(ap, false);
-    return err ? err : finish(ap);
+    if (!err)
+        return finish(ap);
+    tidy(ap, early);
+    return err;
 }
 
 enum err landing_apply(const struct landing_set *s, struct arena *a, struct landed *ret, struct error *e)
@@ -463,9 +465,10 @@ enum err landing_apply(const struct landing_set *s, struct arena *a, struct land
         err = error_errno(e, errno, "cannot sync the folder");
     if (!err)
         err = landing_look_set(&ap);
-    if (!err && has_conflicts(&ap))
+    bool stopped = !err && has_conflicts(&ap);
+    if (stopped)
         err = ap.whole ? undo_make(&ap) : OK; /* some may have landed: undo says which */
     else if (!err)
         err = do_it(&ap);
-    return err ? err : say(&ap, ret);
+    return err ? err : say(&ap, stopped, ret);
 }

@@ -93,6 +93,8 @@ static enum err base_of_before(struct apply *ap, struct item *it)
     if (!ap->whole)
         return OK;
     enum err err = undo_look(ap, it->c->path, &was);
+    if (!err && was.type == STAMP_OTHER) /* the mark of an absent one (landing_undo.c) */
+        was = (struct stamp){.type = STAMP_ABSENT};
     if (!err && was.type != STAMP_FOLDER && (ap->s->replace || is_alike(it, &was))) {
         it->base = was;
         it->loose = was.type != STAMP_ABSENT;

@@ -1,11 +1,48 @@
-/* The part of a landing: what is wanted, made complete under a hidden name beside the target. */
+/* The part of a landing: what is wanted, made complete under a hidden name beside the target; and the names there. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/sys.h"
 #include "layers/internal.h"
 #include "layers/landing_path.h"
+
+/* ---- names and folders ---- */
+
+/* Makes the folders that are missing, and each durable, those of an attempt that died as well. */
+enum err landing_make_folders(int root, struct slice path, struct error *e)
+{
+    for (size_t i = 0; i < path.n; i++) {
+        if (path.p[i] != '/')
+            continue;
+        PLACE_CLEANUP struct place p = PLACE_INIT;
+        enum err err = place_open(root, slice_sub(path, 0, i), O_RDONLY, &p, e);
+        if (err || p.way != STAMP_FILE)
+            return err; /* a file in the way: the landing itself says so */
+        if ((sys->mkdirat(p.folder, p.name, 0777) < 0 && errno != EEXIST) || sys->fsync(p.folder) < 0)
+            return error_errno(e, errno, "cannot make the folder %.*s", SLICE_ARG(slice_sub(path, 0, i)));
+    }
+    return OK;
+}
+
+void landing_name(struct landing *l, struct slice name)
+{
+    char hex[HASH_HEX + 1];
+    struct hash h = hash_of(name);
+    h = hash_of2((struct slice){(const char *)h.b, HASH_BYTES}, l->path);
+    hash_hex(&h, hex);
+    snprintf(l->part, sizeof l->part, ".crannog-%.32s.part", hex);
+    snprintf(l->slot, sizeof l->slot, ".crannog-%.32s.slot", hex);
+    snprintf(l->back, sizeof l->back, ".crannog-%.32s.back", hex);
+    size_t n = strlen(l->target);
+    if (n > 120)
+        for (n = 120; n > 100 && ((unsigned char)l->target[n] & 0xc0) == 0x80;)
+            n--; /* not in the middle of a character */
+    snprintf(l->kept, sizeof l->kept, "%.*s.kept-%.12s", (int)n, l->target, hex);
+}
+
+/* ---- what is wanted ---- */
 
 /* Remembers the inode: its bytes are written, neither changes any more. */
 static enum err ours(struct landing *l)

@@ -72,7 +72,7 @@ enum err MUST_USE node_link(int from_folder, const char *from_name, int folder, 
 enum err MUST_USE node_mtime(int folder, const char *name, int64_t mtime_ns, struct error *e);
 /* Type, size, hash, permission bits and mtime: the same to anybody who looks, whatever its inode. */
 bool node_same(const struct stamp *a, const struct stamp *b);
-/* The stamp of a name without the hash: *ret_stat only. OK and ABSENT where nothing is. */
+/* The stamp of a name, without the hash. */
 enum err MUST_USE node_stat(int folder, const char *name, struct stamp *ret, struct error *e);
 
 #endif

@@ -4,7 +4,8 @@
  * It is filled before the first path changes, and is whole from then on: its own mtime says so. It is set to MARK_NS
  * when everything in it is durable, and since anything that is made in it changes that again, what is not whole is never
  * taken for it. An attempt that finds it whole takes from it what was there, whatever lies in the root by then: pre-images,
- * and modes and mtimes of folders. One that does not has changed nothing yet.
+ * and modes and mtimes of folders. One that does not has changed nothing yet. Where nothing lay although the manifest says
+ * that something did (`replace`), a FIFO stands for that: no manifest names it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -183,6 +184,16 @@ static enum err keep_leaf(struct apply *ap, struct item *it)
     return fill_file(ap, it, &from, &to, fd);
 }
 
+/* That nothing was there, where it cannot be told from the manifest. */
+static enum err keep_absence(struct apply *ap, struct item *it)
+{
+    PLACE_CLEANUP struct place to = PLACE_INIT;
+    enum err err = place_find(ap->s->undo, it->c->path, O_PATH, &to, ap->e);
+    if (err || to.way != STAMP_FILE || sys->mknodat(to.folder, to.name, S_IFIFO | 0600, 0) == 0)
+        return err;
+    return error_errno(ap->e, errno, "cannot make a file for undo");
+}
+
 /* Takes away what an attempt that did not get through has left of paths that have changed since. It has landed nothing. */
 static enum err clear_stale(struct apply *ap)
 {
@@ -243,6 +254,8 @@ enum err undo_make(struct apply *ap)
         enum stamp_type was = ap->v[i].base.type;
         if (ap->v[i].fate == FATE_OPEN && (was == STAMP_FILE || was == STAMP_LINK))
             err = keep_leaf(ap, &ap->v[i]);
+        else if (ap->v[i].fate == FATE_OPEN && was == STAMP_ABSENT && ap->v[i].c->before.type != STAMP_ABSENT)
+            err = keep_absence(ap, &ap->v[i]);
     }
     if (!err)
         err = finish_folders(ap);
@@ -269,6 +282,8 @@ static enum err what_was(struct apply *ap, const struct item *it, struct stamp *
         return OK;
     enum err err = undo_look(ap, it->c->path, ret);
     *ret_known = ret->type != STAMP_ABSENT || it->c->before.type == STAMP_ABSENT;
+    if (ret->type == STAMP_OTHER)
+        *ret = (struct stamp){.type = STAMP_ABSENT};
     if (ret->type == STAMP_FOLDER && it->c->before.type != STAMP_FOLDER)
         *ret_known = false; /* only the way to others */
     return err;

@@ -97,7 +97,8 @@ static inline struct lines walk(int at)
 {
     struct lines l = {0};
     walk_into(at, "", &l);
-    qsort(l.v, l.n, sizeof *l.v, line_cmp);
+    if (l.n)
+        qsort(l.v, l.n, sizeof *l.v, line_cmp);
     return l;
 }
 
