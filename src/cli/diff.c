@@ -128,9 +128,19 @@ static enum err start(struct job *j, struct peer *ret, struct error *e)
     return jail_start(buf_str(&j->s.machine.jail_path), &plan, NULL, false, ret, e);
 }
 
+/* A line of --stat without the names of the two scratch folders: " {a => b}/x | 2", " /dev/null => b/x | 2", " a/x => /dev/null". */
+static struct slice stat_name(struct slice line)
+{
+    static const char *const heads[] = {" {a => b}/", " /dev/null => b/", " a/", " b/"};
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)
+        if (slice_starts(line, slice_of(heads[i])))
+            return slice_sub(line, strlen(heads[i]), line.n);
+    return SLICE_NONE;
+}
+
 /* Without prefixes of its own git repeats the one folder's name where a file is in one of them only: "a/x a/x". The two
    halves are as long then, so both names are found without a parser. */
-static void name_both_sides(struct slice text, struct buf *out)
+static void name_both_sides(struct slice text, bool stat, struct buf *out)
 {
     static const char head[] = "diff --git ";
     for (struct slice line, rest = text; slice_line(&rest, &line);) {
@@ -138,7 +148,11 @@ static void name_both_sides(struct slice text, struct buf *out)
         size_t end = slice_index(slice_sub(line, from, line.n), '\033') + from, half = (end - from) / 2;
         bool twice = at < line.n && at <= 8 && (end - from) % 2 == 1 && line.p[from + half] == ' ' &&
                      slice_eq(slice_sub(line, from, half), slice_sub(line, from + half + 1, half));
-        if (twice) {
+        struct slice named = slice_find(line, SLICE(" | "), 0) < line.n ? stat_name(line) : SLICE_NONE;
+        if (stat && named.n) {
+            buf_add_char(out, ' ');
+            buf_add(out, named);
+        } else if (twice) {
             buf_add(out, slice_sub(line, 0, from));
             buf_add_char(out, 'a');
             buf_add(out, slice_sub(line, from + 1, half));
@@ -167,7 +181,7 @@ static enum err compare(struct job *j, struct buf *out, struct error *e)
     if (!err && (res.how != JAIL_EXITED || res.status != 0))
         err = error_set(e, ERR_IO, "%.300s", *res.why ? res.why : "the comparison was ended by a limit");
     if (!err)
-        name_both_sides(buf_slice(&res.out), out);
+        name_both_sides(buf_slice(&res.out), j->wish.stat, out);
     if (!err && res.out_dropped)
         fprintf(stderr, "crannog: %llu bytes of the middle are left out; name some PATHs to see them\n", (unsigned long long)res.out_dropped);
     jail_result_release(&res);

@@ -55,7 +55,7 @@ static void report_line(struct bar *b, const struct run_state *r, const struct i
         buf_addf(&text, ": ");
         cli_print_safe(slice_of(l->why), &text);
         buf_addf(&text, " [crannog answer r%llu.%u %s]", (unsigned long long)r->id, l->question_step,
-                 l->question == QUESTION_CONFLICT ? "keep|replace" : it->plan ? "retry|skip" : "retry|skip, or run --again");
+                 question_words(l));
     }
     say(b, stuck ? "\033[33m" : l->stage == STAGE_DONE ? "\033[32m" : NULL, &text);
 }

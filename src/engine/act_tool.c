@@ -387,6 +387,8 @@ static void done_look(struct completion *c, struct engine *g, const struct run *
     }
     stamp_to_hex(&look.stamp, &hex);
     json_put_text(c->result, "stamp", buf_slice(&hex));
+    if (look.way < l->target.n) /* the folders past it will be made, and an undo takes them away again */
+        json_put_int(c->result, "way", (int64_t)look.way);
     if (look.has_content) {
         buf_add(&c->blob, look.content); /* kept: what a landing replaces can be brought back */
         c->blob_key = "content";

@@ -18,6 +18,7 @@ struct document {
     struct slice path;
     struct stamp before, now;
     struct hash content; /* blob of the bytes before */
+    size_t way;          /* bytes of the path whose folders were there before */
     bool landed;
 };
 
@@ -71,6 +72,8 @@ static enum err saw_finish(struct collecting *k, const struct event *ev, const s
     struct hash content;
     if (k->open.look && !d->landed && hash_from_hex(json_text(json_get(result, "content")), &content))
         d->content = content;
+    if (k->open.look && !d->landed)
+        d->way = (size_t)json_int(json_get(result, "way"), (int64_t)d->path.n);
     if (k->open.look || !ok)
         return OK;
     if (!d->landed && !stamp_from_hex(k->open.base, &d->before))
@@ -95,6 +98,20 @@ static int by_path(const void *a, const void *b)
     return manifest_path_cmp(((const struct change *)a)->path, ((const struct change *)b)->path);
 }
 
+/* The folders that a landing made on its way are to go, where nothing else lies in them. */
+static size_t add_made(const struct document *d, struct change *v, size_t n)
+{
+    for (size_t i = d->way + 1; i < d->path.n; i++) {
+        struct slice folder = slice_sub(d->path, 0, i);
+        bool known = d->path.p[i] != '/';
+        for (size_t k = 0; !known && k < n; k++)
+            known = slice_eq(v[k].path, folder);
+        if (!known)
+            v[n++] = (struct change){.path = folder, .before = {.type = STAMP_FOLDER, .mode = 0755}};
+    }
+    return n;
+}
+
 /* What takes the documents back, as changes in order; the bytes that were there go into the folder `up`. */
 static enum err write_back(struct engine *g, const struct collecting *k, int up, const struct place *p, struct change *v, size_t *ret_n,
                            struct error *e)
@@ -112,7 +129,7 @@ static enum err write_back(struct engine *g, const struct collecting *k, int up,
             if (!err)
                 err = layer_put_file(up, d->path, buf_slice(&bytes), p, d->before.mode, d->before.mtime_ns, &v[n].after, e);
         }
-        n++;
+        n = add_made(d, v, n + 1);
     }
     *ret_n = n;
     return err;
@@ -133,7 +150,10 @@ static enum err documents_layer(struct engine *g, const struct run_state *r, str
                                 struct error *e)
 {
     struct machine *mc = g->acts.ctx;
-    struct change *v = arena_array(k->a, k->n, sizeof *v);
+    size_t parts = 0;
+    for (size_t i = 0; i < k->n; i++)
+        parts += STAMP_DEPTH_MAX < k->v[i].path.n ? STAMP_DEPTH_MAX : k->v[i].path.n;
+    struct change *v = arena_array(k->a, k->n + parts, sizeof *v);
     char name[RUN_LAYER_NAME_MAX + 1], up[RUN_LAYER_NAME_MAX + 8], *work = arena_str(k->a, r->work);
     struct place place;
     struct manifest m = {v, 0};

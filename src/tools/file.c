@@ -81,6 +81,7 @@ enum err file_look_reply(struct slice reply, struct file_look *ret, struct error
     *ret = (struct file_look){0};
     if (!message_ok(reply) || !get_stamp(reply, &ret->stamp))
         return bad("look", e);
+    ret->way = message_get_u64(reply, INSIDE_WAY, UINT64_MAX);
     ret->content = message_get(reply, INSIDE_CONTENT);
     ret->has_content = ret->content.p != NULL;
     return OK;

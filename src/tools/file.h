@@ -20,6 +20,7 @@ struct file_look {
     struct stamp stamp;
     struct slice content;
     bool has_content;
+    uint64_t way; /* bytes of the path whose folders are there; UINT64_MAX: not told */
 };
 
 struct file_landed {

@@ -119,6 +119,20 @@ static void put_stamp(struct buf *reply, const struct stamp *s)
     message_put(reply, INSIDE_STAMP, buf_slice(&bytes));
 }
 
+/* How much of the way to a path is there as folders. */
+static size_t way_there(int root, struct slice path)
+{
+    size_t there = 0;
+    struct stamp s;
+    for (size_t i = 0; i < path.n; i++)
+        if (path.p[i] == '/') {
+            if (stamp_look(root, slice_sub(path, 0, i), NULL, &s, NULL) || s.type != STAMP_FOLDER)
+                break;
+            there = i;
+        }
+    return there;
+}
+
 static enum err run_look(struct slice args, struct buf *reply, struct error *e)
 {
     FD_CLEANUP int root = -1;
@@ -135,6 +149,7 @@ static enum err run_look(struct slice args, struct buf *reply, struct error *e)
     if (err)
         return err;
     put_stamp(reply, &s);
+    message_put_u64(reply, INSIDE_WAY, way_there(root, path));
     if (s.type == STAMP_FILE && !large)
         message_put(reply, INSIDE_CONTENT, buf_slice(&bytes));
     return buf_check(reply, "the answer to a look", e);

@@ -19,6 +19,7 @@ enum inside_tag {
     INSIDE_CONTENT,   /* look: the file's bytes; land: the new bytes */
     INSIDE_NAME, INSIDE_MODE,
     INSIDE_RESULT,    /* land: enum landing_result */
+    INSIDE_WAY,       /* look: bytes of PATH that lead to folders which are there: "" or "a/b" of "a/b/c/d.md" */
     INSIDE_WHY,       /* land: what the conflict is, for people; names a file that was kept */
 };
 
@@ -29,7 +30,7 @@ enum { INSIDE_PATHS_MAX = 10000, INSIDE_BYTES_MAX = 16 * 1024 * 1024, INSIDE_LOC
  *  read  ROOT PATH LIMIT    -> TEXT HASH SIZE the text of a document (tools/plaintext.h, of a PDF tools/pdf.h);
  *                                             ERR_LIMIT past LIMIT bytes of text or a PDF of INSIDE_BYTES_MAX,
  *                                             ERR_MISSING, ERR_UNSUPPORTED for what is no plain file or no text
- *  look  ROOT PATH LIMIT    -> STAMP CONTENT  CONTENT only for a file within LIMIT
+ *  look  ROOT PATH LIMIT    -> STAMP WAY CONTENT   CONTENT only for a file within LIMIT
  *  apply: tools/inside_apply.h
  *  land  ROOT PATH STAMP CONTENT NAME MODE -> RESULT STAMP WHY   under the folder's lock (layers/landing.h); WHY only
  *                                             with a conflict

@@ -93,6 +93,21 @@ for how in overlay copy; do
   snapshot >after
   check "$how: and has changed nothing" cmp before after
 
+  # many layers become one, and nothing of what they show changes
+  crannog exec --in $p --ask -- sh -c 'rm src/f1.c; echo 0 >n0' >/dev/null 2>&1
+  run=$(latest)
+  for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17; do
+    crannog fork $run -- sh -c "echo $i >n$i; [ $i != 5 ] || rm -rf src; [ $i != 7 ] || { mkdir src && echo new >src/new; }; [ $i != 9 ] || rm n3" >/dev/null 2>&1
+    run=$(latest)
+  done
+  check "$how: past sixteen they are squashed" test "$(crannog show $run --json | grep -o '"name":"r[0-9]*-1-[0-9]*-1"' | wc -l)" -lt 5
+  check "$how: what they show is the same" crannog exec --in $p -- true
+  check "$how: and lands" crannog apply $run
+  check "$how: all of it" sh -c "test \"\$(cat $p/src/new)\" = new && ! test -e $p/src/f2.c && test -f $p/n17 && test -f $p/n0 && ! test -e $p/n3"
+  check "$how: and comes back" crannog undo $run
+  snapshot >after
+  check "$how: exactly, from many" cmp before after
+
   # a person who edits meanwhile
   crannog exec --in $p --ask -- sh -c 'echo theirs >>src/f1.c; echo new >fresh' >/dev/null 2>&1
   run=$(latest)

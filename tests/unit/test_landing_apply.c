@@ -163,7 +163,7 @@ static void test_random_trees(void **state)
     (void)state;
     const char *asked = getenv("CRANNOG_SEED"), *many = getenv("CRANNOG_ROUNDS");
     uint64_t first = asked ? strtoull(asked, NULL, 10) : (uint64_t)time(NULL) * 1000003;
-    int rounds = many ? atoi(many) : 150;
+    int rounds = many ? atoi(many) : 60;
     print_message("seed %llu\n", (unsigned long long)first);
     for (int i = 0; i < rounds; i++) {
         ARENA_CLEANUP struct arena a = ARENA_INIT(ARENA_BYTES);

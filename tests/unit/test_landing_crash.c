@@ -496,7 +496,7 @@ static void test_random(void **state)
     (void)state;
     const char *asked = getenv("CRANNOG_SEED"), *many = getenv("CRANNOG_ROUNDS");
     uint64_t first = asked ? strtoull(asked, NULL, 10) : (uint64_t)time(NULL) * 1000003;
-    int rounds = many ? atoi(many) : 3000;
+    int rounds = many ? atoi(many) : 1000;
     print_message("seed %llu, %d rounds\n", (unsigned long long)first, rounds);
     for (int i = 0; i < rounds; i++) {
         playing = first + (uint64_t)i;
@@ -545,7 +545,7 @@ static void test_concurrent(void **state)
 {
     (void)state;
     const char *many = getenv("CRANNOG_ROUNDS");
-    int rounds = many ? atoi(many) : 600;
+    int rounds = many ? atoi(many) : 200;
     seed = (uint64_t)time(NULL) | 1;
     sys = &sys_real;
     for (int i = 0; i < rounds; i++)
