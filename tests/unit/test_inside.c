@@ -11,6 +11,7 @@
 
 #include "tools/file.h"
 #include "tools/inside.h"
+#include "tools/inside_layers.h"
 #include "tools/plaintext.h"
 #include "wire/message.h"
 
@@ -518,6 +519,8 @@ static void test_bad_arguments(void **state)
         message_put(&args, INSIDE_ROOT, SLICE("/none/such/folder"));
         message_put(&args, INSIDE_PATH, SLICE("a"));
         message_put(&args, INSIDE_PATTERN, SLICE("a"));
+        message_put(&args, LAYER_ROOT, SLICE("/none/such/folder"));
+        message_put(&args, LAYER_TO, SLICE("/none/such/folder"));
         assert_int_equal(call(inside_applets[i].name, &args), ERR_MISSING);
         assert_non_null(strstr(why.text, "/none/such/folder"));
     }

@@ -15,7 +15,10 @@
  *
  * Ordinary runs take some seconds from a fixed seed; CRANNOG_LAYER_SECONDS and CRANNOG_LAYER_SEED change that.
  *
- * Planted and caught, one at a time: PLANTED
+ * Planted and caught, one at a time: opaque not looked at; the layers below not looked at; a folder in one that hides what
+ * was, taken for one that merges (a real one: an upper made by hand found it first); mtime not compared; a mode not put back;
+ * whiteouts in folders that do not merge; a squash with the attributes of the oldest; copies with holes filled, and with the
+ * root's mode where a layer changed it.
  */
 #include "layer_world.h"
 

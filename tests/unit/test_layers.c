@@ -3,7 +3,9 @@
  * tells what a person changed meanwhile; a squash refuses a layer that is not what its manifest says, and shares files; a
  * survey counts; the folders of layers come and go whatever a step left in them; and the applets do the same by messages.
  *
- * Planted and caught, one at a time: PLANTED
+ * Planted and caught, one at a time: holes filled (test_copy); a person's change after the copy not noticed
+ * (test_copy_moved); ctime not compared (test_copy_hidden_change); a source that is not looked at, a whiteout for what never
+ * was (test_squash_refuses); folders that are shut not opened (test_folders).
  */
 #include "layer_world.h"
 

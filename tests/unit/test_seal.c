@@ -4,7 +4,9 @@
  * or waited for (Z3); what a step shut is opened and shut again; `moved` (Z4); how it is made durable (Z2); and whatever
  * system call fails, sealing again gives the same. Real overlays and copies: test_layer_property.c.
  *
- * Planted and caught, one at a time: PLANTED
+ * Planted and caught, one at a time: a ctime at the edge taken for old, a folder taken for moved, a removed folder in which a
+ * person worked (test_moved); opaque not looked at (test_opaque, test_below); the layers below not looked at (test_below);
+ * mtime not compared (test_kinds); a mode not put back (test_shut, test_seal_faults); no syncfs (test_durable).
  */
 #include "layer_world.h"
 
