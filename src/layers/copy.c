@@ -14,7 +14,10 @@
 #include "layers/copy_index.h"
 #include "layers/internal.h"
 
-enum { NOTES_BYTES = 512 * 1024 * 1024, COPY_TRIES = 3 };
+enum {
+    NOTES_BYTES = 512 * 1024 * 1024, COPY_TRIES = 3,
+    MODE = 01777, /* no setuid, no setgid: no jail may give them */
+};
 
 struct copying {
     int root, to;
@@ -79,7 +82,7 @@ static enum err make_file(struct copying *w, int from, const struct stat *st, in
     if (fd < 0)
         return error_errno(w->e, errno, "cannot make the copy of %s", name);
     enum err err = walk_copy(from, fd, size, w->e);
-    if (!err && sys->fchmod(fd, st->st_mode & 07777) < 0)
+    if (!err && sys->fchmod(fd, st->st_mode & MODE) < 0)
         err = error_errno(w->e, errno, "cannot give the copy of %s its mode", name);
     return err ? err : set_time(w, to, name, &st->st_mtim);
 }
@@ -142,7 +145,7 @@ static enum err copy_sub(struct copying *w, int root, int to, const char *name, 
         return error_errno(w->e, errno, "cannot open the copy of the folder %s", name);
     struct stamp before = walk_stamp(st), after;
     enum err err = look_back(w, to, name, &after);
-    after.mode = c ? c->after.mode : before.mode;
+    after.mode = (c ? c->after.mode : before.mode) & MODE;
     after.mtime_ns = c ? c->after.mtime_ns : before.mtime_ns;
     if (!err)
         err = note(w, walk_text(&w->path), &before, &after);
@@ -249,7 +252,7 @@ static enum err apply(struct copying *w, const struct change *c)
         err = look_back(w, to, name, &after);
     if (err)
         return err;
-    after.mode = c->after.mode;
+    after.mode = c->after.mode & MODE;
     after.mtime_ns = c->after.mtime_ns;
     after.hash = c->after.hash;
     return note(w, c->path, &before, &after);

@@ -176,6 +176,8 @@ static enum err replace_by_whiteout(struct sealing *w, int up, const char *name)
         if (sys->mknodat(up, temporary, S_IFCHR, makedev(0, 0)) < 0) {
             if (errno == EEXIST)
                 continue;
+            if (errno == EPERM)
+                return OK; /* a jail's filter: then the thing itself goes on hiding what it hid, and the layer is whole */
             return error_errno(w->e, errno, "cannot make a whiteout");
         }
         if (sys->renameat2(up, temporary, up, name, 0) == 0)
@@ -239,10 +241,12 @@ static struct stamp lower_view(const struct sealing *w, const struct level *lv, 
 }
 
 static bool is_moved(const struct sealing *w, const struct level *lv, const struct change *known,
-                     const struct stamp *root, const struct stamp *after)
+                     const struct stamp *root, const struct stamp *lower, const struct stamp *after)
 {
     if (root->type == STAMP_FOLDER && after->type == STAMP_FOLDER)
         return false;
+    if (root->type != STAMP_ABSENT && lower->type == STAMP_ABSENT && !known)
+        return true; /* the step has never seen it: made behind what a layer below took away, or since a copy was made */
     if (w->copy && known && !stayed(known, root) && root->type != STAMP_FOLDER)
         return true;
     return is_late(w, root) || (lv->late && root->type != STAMP_ABSENT);
@@ -250,8 +254,9 @@ static bool is_moved(const struct sealing *w, const struct level *lv, const stru
 
 static enum err seal_folder(struct sealing *w, const struct level *lv);
 
+/* `had`: the changes before this folder's own. */
 static enum err descend(struct sealing *w, const struct level *lv, const char *name, const struct stat *st,
-                        const struct stamp *root, const struct stamp *lower, bool up)
+                        const struct stamp *root, const struct stamp *lower, bool up, size_t had)
 {
     WALK_OPEN_CLEANUP struct walk_open o = WALK_OPEN_INIT;
     bool opaque = false;
@@ -261,16 +266,17 @@ static enum err descend(struct sealing *w, const struct level *lv, const char *n
             err = check_attributes(w, o.fd, &opaque);
         if (err)
             return err;
-        walk_sync_add(&w->sync, o.fd);
     }
     struct level next = {.up = o.fd, .root = -1, .lower = lower->type == STAMP_FOLDER};
-    next.merged = !w->copy && up && !opaque && next.lower;
+    next.merged = lv->merged && up && !opaque && next.lower;
     next.late = lv->late || (!up && is_late(w, root)) || (opaque && is_late(w, root));
     FD_CLEANUP int folder = root->type == STAMP_FOLDER && lv->root >= 0 ? walk_open(lv->root, name) : -1;
     if (root->type == STAMP_FOLDER && folder < 0 && errno != EACCES && errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
         return error_errno(w->e, errno, "cannot open %s", name);
     next.root = folder;
     enum err err = seal_folder(w, &next);
+    if (!err && up && w->n != had) /* a copy has many folders in which nothing changed */
+        walk_sync_add(&w->sync, o.fd);
     return err ? err : walk_shut(&o, w->e);
 }
 
@@ -279,6 +285,7 @@ static enum err compare(struct sealing *w, const struct level *lv, const char *n
                         const struct change *known)
 {
     struct stamp root, after;
+    size_t had = w->n;
     enum err err = root_look(w, lv->root, name, &root);
     if (!err)
         err = upper_node(w, lv->up, name, up, st, &after);
@@ -291,9 +298,9 @@ static enum err compare(struct sealing *w, const struct level *lv, const char *n
         err = leave_out(w, lv->up, name, lv->merged && lower.type != STAMP_ABSENT);
     bool folder = after.type == STAMP_FOLDER;
     if (!err && !walk_same(&lower, &after))
-        err = add_change(w, &root, &after, is_moved(w, lv, known, &root, &after));
+        err = add_change(w, &root, &after, is_moved(w, lv, known, &root, &lower, &after));
     if (!err && (folder || lower.type == STAMP_FOLDER))
-        err = descend(w, lv, name, st, &root, &lower, folder);
+        err = descend(w, lv, name, st, &root, &lower, folder, had);
     return err;
 }
 
@@ -386,8 +393,9 @@ static enum err seal_folder(struct sealing *w, const struct level *lv)
 static enum err seal(struct sealing *w, struct sealed *ret)
 {
     struct level top = {.up = w->s->layer, .root = w->s->root, .lower = true, .merged = !w->copy};
-    walk_sync_add(&w->sync, w->s->layer);
     enum err err = seal_folder(w, &top);
+    if (w->n)
+        walk_sync_add(&w->sync, w->s->layer);
     if (err)
         return w->e && w->path.n ? error_wrap(w->e, "%.150s", w->path.text) : err;
     err = walk_sync_do(&w->sync, w->s->layer, w->e);

@@ -15,7 +15,10 @@
  *
  * Ordinary runs take some seconds from a fixed seed; CRANNOG_LAYER_SECONDS and CRANNOG_LAYER_SEED change that.
  *
- * Planted and caught, one at a time: PLANTED
+ * Planted and caught, one at a time: opaque not looked at; the layers below not looked at; a folder in one that hides what
+ * was, taken for one that merges (a real one: an upper made by hand found it first); mtime not compared; a mode not put back;
+ * whiteouts in folders that do not merge; a squash with the attributes of the oldest; copies with holes filled, and with the
+ * root's mode where a layer changed it.
  */
 #include "layer_world.h"
 
@@ -61,6 +64,8 @@ static struct op random_op(bool readable)
     struct op o = {.kind = roll(KINDS), .a = roll(1000), .b = roll(1000), .c = roll(1000), .readable = readable};
     if (roll(3) == 0)
         o.kind = roll(2) ? WRITE : MKDIR;
+    else if (roll(8) == 0)
+        o.kind = ANEW;
     random_path(o.path);
     random_path(o.other);
     return o;
@@ -71,10 +76,12 @@ static int result(int r)
     return r < 0 ? errno : 0;
 }
 
+static bool copying; /* the round is one of copies, which have no setuid bits */
+
 static mode_t file_mode(const struct op *o)
 {
     static const mode_t modes[] = {0644, 0600, 0755, 0444, 04755, 02755, 0000, 0200};
-    return modes[o->b % (o->readable ? 6 : 8)];
+    return modes[o->b % (o->readable ? 6 : 8)] & (copying ? 01777 : 07777);
 }
 
 static mode_t folder_mode(const struct op *o)
@@ -207,7 +214,12 @@ static int anew(int at, const struct op *o)
     struct dirent **v;
     int n = scandirat(world, "anew", &v, NULL, alphasort);
     for (int i = 0; i < n; i++) {
-        if (strcmp(v[i]->d_name, ".") && strcmp(v[i]->d_name, "..") && (o->b + (unsigned)i) % 3)
+        bool sub = exists(from, v[i]->d_name, &st) && S_ISDIR(st.st_mode);
+        if (!strcmp(v[i]->d_name, ".") || !strcmp(v[i]->d_name, "..") || (o->b + (unsigned)i) % 3 == 0)
+            ; /* this one is not made again */
+        else if (sub && (o->c + (unsigned)i) % 2)
+            assert_int_equal(mkdirat(to, v[i]->d_name, st.st_mode & 07777), 0); /* empty */
+        else
             cp(from, v[i]->d_name, to, v[i]->d_name);
         free(v[i]);
     }
@@ -343,13 +355,29 @@ static void same_changes(const struct manifest *m, const struct manifest *root, 
     }
 }
 
+/* A link stands where one of the folders on the way was. */
+static bool behind_link(int tree, struct slice path)
+{
+    char way[1024];
+    struct stat st;
+    for (size_t i = 0; i < path.n; i++) {
+        if (path.p[i] == '/') {
+            way[i] = '\0';
+            if (exists(tree, way, &st) && S_ISLNK(st.st_mode))
+                return true;
+        }
+        way[i] = path.p[i];
+    }
+    return false;
+}
+
 /* The simplest applier. */
 static void apply(int tree, const struct manifest *m, const int *folders)
 {
     for (size_t i = 0; i < m->n; i++) {
         const struct change *c = &m->v[i];
         struct stat st;
-        bool there = exists(tree, c->path.p, &st);
+        bool there = !behind_link(tree, c->path) && exists(tree, c->path.p, &st);
         if (there && !(S_ISDIR(st.st_mode) && c->after.type == STAMP_FOLDER))
             rm_rf(tree, c->path.p);
         if (c->after.type == STAMP_FOLDER) {
@@ -545,6 +573,7 @@ static void rounds(bool copy)
     int64_t end = sys->boottime_ns() + (seconds ? atoll(seconds) : SECONDS) * 1000000000;
     uint64_t first = start ? strtoull(start, NULL, 10) : 20261125;
     unsigned n = 0;
+    copying = copy;
     memset(long_name, 'x', sizeof long_name - 1);
     print_message("seed %llu\n", (unsigned long long)first);
     while (sys->boottime_ns() < end) {

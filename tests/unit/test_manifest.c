@@ -2,10 +2,9 @@
  * Manifests: what is written is read again, any cut or damage is an error and never a different manifest (N4), the order
  * is that of N1, and what layers come to together is what a map of paths says that replays them one by one.
  *
- * Planted and caught, one at a time: a slash that sorts as itself (test_order); the hash of a link not written, a mark
- * that is not looked at, bytes behind the end taken (test_damage); the `before` of the newest layer, the mark `moved` of
- * the newest, what lies in a removed folder kept, a change taken back that is dropped before the last layer
- * (test_flatten_against_a_map).
+ * Planted and caught, one at a time: a slash that sorts as itself (the encoder's assertion); `before` of the newest layer,
+ * `moved` of the newest, what lay in a removed folder kept, a change taken back that is dropped before the last layer is on
+ * (test_flatten_against_a_map); folders counted (test_count).
  */
 #include <setjmp.h>
 #include <stdarg.h>
