@@ -8,6 +8,27 @@
  *   C3  what a person saved last is in a visible file, and one that is not where they saved it is named as kept
  *   C4  nothing of ours is left over; asked again, the answer is the same
  *   C5  what landed beside a conflict is undone as well, and what was in the conflict stays
+ *
+ * Bugs planted in the protocol of sets, one at a time, and what caught them (a_: in test_landing_apply.c):
+ *   a plain rename instead of the exchange        a_guarded, a_random_trees and everything here but the files held open
+ *   what came out is dropped, whatever it is      sweep_person
+ *   no exchange back                              sweep_person
+ *   no lease taken                                a_said_before_anything_changes, held_open
+ *   undo filled after the swap                    all, and a_replace, a_rewind, a_folders_that_go, a_random_trees
+ *   undo not synced before the swap               order_of_syncs
+ *   parts not synced before the swap              order_of_syncs
+ *   dropped before the sync                       order_of_syncs
+ *   removal by unlink instead of a rename away    order_of_syncs, sweep_person
+ *   redo takes new for a conflict                 undisturbed, all sweeps, random, a_replace
+ *   undo made anew by each attempt                undisturbed, all sweeps, random, a_replace
+ *   pre-images of a given-up attempt stay         sweep_person, sweep_person_and_kill
+ *   setuid and setgid kept                        a_rewind
+ *   `moved` ignored                               a_one_conflict_and_nothing_lands
+ *   `rewind` ignored                              a_guarded, a_random_trees, a_rewind
+ *   the hash of a layer's file not compared       a_what_a_broken_manifest_wants
+ *   the lock not taken                            a_two_at_once
+ * Two looks proved to be for haste only, the table of landing.c catches what they would: that at the slot right after
+ * the exchange, and that into a folder before it is exchanged.
  */
 #include "landing_tree.h"
 
