@@ -54,18 +54,25 @@ static void find_dead(void *ctx, const struct run_row *r)
         d->runs[d->n++] = r->id;
 }
 
+/* A landing that was under way, or was to come, is carried to its end: half of one is nothing that anybody wants. A command
+   that was running never was; its run ends here. */
 static enum err settle_dead(struct session *s, struct error *e)
 {
     struct dead d = {.n = 0};
     enum err err = run_each(s->store, find_dead, &d, e);
+    bool lands = false;
     for (size_t i = 0; !err && i < d.n; i++) {
         struct run *r;
         struct error mine;
         if (lease_holder(s->store, d.runs[i]) || engine_resume_run(&s->engine, d.runs[i], &r, &mine))
             continue; /* it lives, or is broken: not ours to mend */
-        err = engine_append(&s->engine, r, EVENT_RUN_STOPPED, SLICE("{\"v\":0,\"why\":\"its crannog died\"}"), e);
+        const struct line *l = run_line_const(&r->state, 0, HEAD);
+        if (l && l->stage == STAGE_APPLY)
+            lands = true;
+        else
+            err = engine_append(&s->engine, r, EVENT_RUN_STOPPED, SLICE("{\"v\":0,\"why\":\"its crannog died\"}"), e);
     }
-    return err;
+    return !err && lands ? engine_run(&s->engine, e) : err;
 }
 
 enum err session_open(struct session *s, struct cli *c, const char *model_file, struct error *e)
@@ -209,6 +216,8 @@ enum err session_answer(struct session *s, uint64_t run, const char *word, struc
         return err;
     const struct run_state *r = &s->run->state;
     const struct line *l = r->nitems ? &r->items[r->nitems - 1].head : NULL;
+    if (l && l->stage == STAGE_APPLY) /* the word was said, and its crannog died */
+        return session_work(s, e);
     if (!l || l->stage != STAGE_STUCK || l->resume != STAGE_APPLY)
         return error_set(e, ERR_MISSING, "r%llu has no changes that wait to be put into the folder%s", (unsigned long long)run,
                          r->nundos ? "; what it changed is there already" : "");
