@@ -74,6 +74,19 @@ static enum err load(struct cli *c, struct job *j, const char *named, struct err
     return OK;
 }
 
+/* Before the new run is there, so that the old one cannot clear them away in between. */
+static enum err share(struct cli *c, const struct run_state *r, struct error *e)
+{
+    struct session s;
+    enum err err = session_open(&s, c, NULL, e);
+    if (err)
+        return err;
+    for (size_t i = 0; !err && i < r->nlayers; i++)
+        err = layer_share(&s.machine, r->layers[i].name, e);
+    session_close(&s);
+    return err;
+}
+
 /* Without a command: a run that only waits. */
 static struct slice waiting_payload(void *ctx, uint64_t run, struct buf *out)
 {
@@ -125,6 +138,8 @@ static int fork_run(struct cli *c, int argc, char **argv)
     if (optind < argc && strcmp(argv[optind], "--") == 0)
         optind++;
     enum err err = load(c, &j, named, &e);
+    if (!err)
+        err = share(c, &j.of, &e);
     j.exec.argv = argv + optind;
     j.exec.argc = argc - optind;
     j.exec.layers = j.layers;

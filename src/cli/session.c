@@ -136,6 +136,9 @@ void session_close(struct session *s)
 {
     if (!s->open)
         return;
+    for (size_t i = 0; i < s->engine.nruns; i++)
+        if (s->engine.runs[i]->state.status == RUN_DONE)
+            layer_tidy(&s->machine, &s->engine.runs[i]->state);
     engine_close(&s->engine);
     machine_close(&s->machine);
     store_close(s->store);

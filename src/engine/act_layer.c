@@ -9,6 +9,7 @@
  *
  * Whatever dies on the way leaves a folder named after the attempt, which recovery removes; the next attempt has another.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -100,6 +101,63 @@ void layer_drop(struct machine *m, const char *name)
     int folder;
     if (*name && layer_folder(m, &folder, NULL) == OK)
         (void)!layer_remove(folder, name, NULL, NULL); /* what stays is swept when the next session begins */
+}
+
+enum err layer_share(struct machine *m, struct slice name, struct error *e)
+{
+    char path[RUN_LAYER_NAME_MAX + 16];
+    int folder;
+    snprintf(path, sizeof path, "%.*s/shared", SLICE_ARG(slice_sub(name, 0, RUN_LAYER_NAME_MAX)));
+    enum err err = layer_folder(m, &folder, e);
+    if (err)
+        return err;
+    FD_CLEANUP int fd = sys->openat(folder, path, O_WRONLY | O_CREAT | O_NOFOLLOW, 0600);
+    if (fd < 0 && errno == ENOENT)
+        return error_set(e, ERR_MISSING, "the changes in %.*s are gone: they were put into the folder meanwhile", SLICE_ARG(name));
+    if (fd < 0 || sys->fsync(fd) < 0)
+        return error_errno(e, errno, "cannot mark the layer %.*s as shared", SLICE_ARG(name));
+    path[strlen(path) - strlen("/shared")] = '\0';
+    return layer_sync(folder, path, e);
+}
+
+static bool is_named(struct slice name, const struct layer_ref *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (slice_eq(v[i].name, name))
+            return true;
+    return false;
+}
+
+/* Of this run, not of another whose number begins like its own. */
+static bool is_of_run(struct slice name, uint64_t run)
+{
+    char head[32];
+    snprintf(head, sizeof head, "r%llu-", (unsigned long long)run);
+    return slice_starts(name, slice_of(head));
+}
+
+void layer_tidy(struct machine *m, const struct run_state *r)
+{
+    int folder;
+    if (r->nopen || layer_folder(m, &folder, NULL))
+        return;
+    FD_CLEANUP int copy = fcntl(folder, F_DUPFD_CLOEXEC, 0);
+    DIR *d = copy < 0 ? NULL : fdopendir(copy);
+    if (!d)
+        return;
+    copy = -1;
+    rewinddir(d);
+    for (struct dirent *f; (f = readdir(d));) {
+        struct slice name = slice_of(f->d_name);
+        char mark[sizeof f->d_name + 8];
+        struct stat st;
+        snprintf(mark, sizeof mark, "%s/shared", f->d_name);
+        bool wanted = !is_of_run(name, r->id) || is_named(name, r->layers, r->nlayers) || is_named(name, r->undos, r->nundos) ||
+                      sys->fstatat(folder, mark, &st, AT_SYMLINK_NOFOLLOW) == 0;
+        if (!wanted)
+            layer_drop(m, f->d_name);
+    }
+    closedir(d);
 }
 
 enum err layer_see(struct machine *m, const struct json *args, struct jail_job *job, struct arena *a, struct place *p,

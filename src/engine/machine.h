@@ -72,6 +72,11 @@ void layer_name_of(const struct step_key *k, char ret[RUN_LAYER_NAME_MAX + 1]);
 enum err MUST_USE layer_folder(struct machine *m, int *ret, struct error *e);
 /* Removes a layer's folder, if it is there. */
 void layer_drop(struct machine *m, const char *name);
+/* Marks a layer as one that another run uses too (a fork): its own run will leave it. ERR_MISSING: it has gone. */
+enum err MUST_USE layer_share(struct machine *m, struct slice name, struct error *e);
+/* Removes the folders of a run's layers that it does not need any more: taken, squashed, of attempts that died. Whoever calls
+   holds its lease. */
+void layer_tidy(struct machine *m, const struct run_state *r);
 /* Puts what a step sees into the place: the layers that its arguments name, its own upper (made anew), or its copy. */
 enum err MUST_USE layer_see(struct machine *m, const struct json *args, struct jail_job *job, struct arena *a, struct place *p,
                             struct error *e);

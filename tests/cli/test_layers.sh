@@ -150,5 +150,8 @@ for how in overlay copy; do
   refuses "$how: nothing to apply is said" 1 'no changes that wait' crannog apply
 done
 export CRANNOG=$T/crannog
+check "taken layers go, undo layers stay" sh -c 'crannog exec --in overlay/project -- sh -c "echo kept >kept" &&
+  id=$(crannog ls --json | grep -o "\"id\":\"r[0-9]*\"" | head -n 1 | grep -o "r[0-9]*") && ls "$CRANNOG/.crannog/layers" | grep -q "^$id-.*-undo$" &&
+  test "$(ls "$CRANNOG/.crannog/layers" | grep -c "^$id-")" = 1 && crannog undo'
 refuses "nothing to take back is said" 1 'put nothing into its folder' sh -c 'crannog exec --in overlay/project -- true; crannog undo'
 refuses "a wrong path is said" 4 'at or below the paths' sh -c 'crannog exec --in overlay/project --ask -- sh -c "echo x >>Makefile" 2>/dev/null; crannog apply nowhere'
