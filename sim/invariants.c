@@ -171,7 +171,8 @@ static void look_at_intent(struct looking *k, const struct event *ev, const stru
     CHECK(play, o->stage != STAGE_LAND || !*landed_of(k, o->item, o->piece), "I2",
           "r%llu step %u lands item %u piece %d, which has landed", run, ev->key.step, o->item, o->piece);
     s->layers = json_count(json_get(json_get(p, "args"), "layers"));
-    CHECK(play, o->stage != STAGE_APPLY || s->layers == k->layers, "I2", "r%llu step %u takes %zu layers of %zu that were made", run,
+    bool refused = !json_has(json_get(p, "args"), "layers"); /* it could not be prepared, and fails at once */
+    CHECK(play, o->stage != STAGE_APPLY || refused || s->layers == k->layers, "I2", "r%llu step %u takes %zu layers of %zu that were made", run,
           ev->key.step, s->layers, k->layers);
     CHECK(play, o->stage != STAGE_APPLY || k->state.land != LAND_ASK || k->word, "I2", "r%llu step %u takes layers without a person's word",
           run, ev->key.step);
