@@ -70,6 +70,8 @@ struct line {
     bool replace;             /* a person allowed what lay there (`base`) to be replaced, once */
     bool allowed;             /* APPLY: a person said so */
     struct hash only;         /* APPLY: the blob with the paths that the person chose, a line each; zero: all */
+    uint32_t landing;         /* APPLY: the step that began a landing which failed or died: what it replaced lies in the undo
+                                 folder of that step, so it is ended as it began before anything else lands; 0: none */
     /* what is known so far */
     struct slice source;      /* path; empty without a file */
     struct hash source_hash;
