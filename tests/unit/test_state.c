@@ -490,6 +490,27 @@ static void test_a_landing_that_failed_is_ended_first(void **state)
     assert_true(l->landing == began && l->replace);
 }
 
+/* What a changed plan adds would be a layer that the rest of the last landing does not know: it would never land. */
+static void test_a_plan_stays_while_a_part_of_it_is_in_the_folder(void **state)
+{
+    (void)state;
+    static const char plan[] = "- [ ] a: b\n  writes: x.md\n", changed[] = "{\"v\":0,\"plan\":\"- [ ] a: b\\n  writes: x.md\\n- [ ] c: d\\n  writes: y.md\\n\"}";
+    for (int how = 0; how < 3; how++) {
+        rig_start_landing(&world, plan, "", "ask");
+        rig_step(&world, 0, 0, STAGE_ASK, OUTCOME_OK, NULL);
+        rig_step(&world, 0, HEAD, STAGE_LOOK, OUTCOME_OK, NULL);
+        rig_step(&world, 0, HEAD, STAGE_LAND, OUTCOME_OK, NULL);
+        rig_answer(&world, 4, "apply");
+        if (how == 0)
+            rig_step(&world, 1, HEAD, STAGE_APPLY, OUTCOME_OK, "{\"rest\":\"" RIG_HASH "\",\"why\":\"2 left\"}");
+        else
+            rig_step(&world, 1, HEAD, STAGE_APPLY, how == 1 ? OUTCOME_LOST : OUTCOME_CONFLICT, NULL);
+        assert_int_equal(rig_apply(&world, EVENT_PLAN_CHANGED, NULL, changed), how == 2 ? OK : ERR_CONFLICT);
+        rig_end(&world);
+    }
+    rig_start_landing(&world, plan, "", "ask"); /* for the teardown */
+}
+
 /* What could not even be prepared has not begun. */
 static void test_a_landing_that_was_refused_has_not_begun(void **state)
 {
@@ -860,6 +881,7 @@ int main(void)
         T(test_replace_is_for_conflicts_only), T(test_stop_and_continue), T(test_a_stopped_run_intends_nothing), T(test_exec), T(test_slots),
         T(test_layers_of_a_command), T(test_a_part_is_taken), T(test_a_plan_that_lands_at_its_end), T(test_many_layers_are_squashed),
         T(test_what_only_takes), T(test_a_landing_that_failed_is_ended_first), T(test_a_landing_that_was_refused_has_not_begun),
+        T(test_a_plan_stays_while_a_part_of_it_is_in_the_folder),
         T(test_items_start_in_order_unless_one_cannot_move), T(test_a_plan_changes_behind_what_was_started),
         T(test_what_was_started_does_not_change), T(test_no_change_while_a_step_is_open), T(test_ticks), T(test_payloads_that_do_not_fit),
         T(test_intents_that_do_not_fit), T(test_results_that_do_not_fit), T(test_more_files_or_parts_than_allowed),
