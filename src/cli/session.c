@@ -54,8 +54,18 @@ static void find_dead(void *ctx, const struct run_row *r)
         d->runs[d->n++] = r->id;
 }
 
+/* The line that takes a run's layers, where that is all it has left to do: it waits for a word, or stopped on the way. */
+static const struct line *line_that_takes(const struct run_state *r)
+{
+    const struct line *l = r->nitems && r->status != RUN_DONE && r->status != RUN_FAILED ? &r->items[r->nitems - 1].head : NULL;
+    for (size_t i = 0; i + 1 < r->nitems; i++)
+        if (r->items[i].phase != ITEM_DONE)
+            return NULL;
+    return l && (l->stage == STAGE_APPLY || (l->stage == STAGE_STUCK && l->resume == STAGE_APPLY)) ? l : NULL;
+}
+
 /* A landing that was under way, or was to come, is carried to its end: half of one is nothing that anybody wants. A command
-   that was running never was; its run ends here. */
+   that was running never was; its run ends here. Nothing of them is held on. */
 static enum err settle_dead(struct session *s, struct error *e)
 {
     struct dead d = {.n = 0};
@@ -66,13 +76,20 @@ static enum err settle_dead(struct session *s, struct error *e)
         struct error mine;
         if (lease_holder(s->store, d.runs[i]) || engine_resume_run(&s->engine, d.runs[i], &r, &mine))
             continue; /* it lives, or is broken: not ours to mend */
-        const struct line *l = run_line_const(&r->state, 0, HEAD);
+        const struct line *l = line_that_takes(&r->state);
         if (l && l->stage == STAGE_APPLY)
             lands = true;
         else
             err = engine_append(&s->engine, r, EVENT_RUN_STOPPED, SLICE("{\"v\":0,\"why\":\"its crannog died\"}"), e);
     }
-    return !err && lands ? engine_run(&s->engine, e) : err;
+    if (!err && lands)
+        err = engine_run(&s->engine, e);
+    while (!err && s->engine.nruns) {
+        struct run *r = s->engine.runs[s->engine.nruns - 1];
+        layer_tidy(&s->machine, &r->state);
+        engine_let_go(&s->engine, r);
+    }
+    return err;
 }
 
 enum err session_open(struct session *s, struct cli *c, const char *model_file, struct error *e)
@@ -209,27 +226,32 @@ bool session_tell_changes(const struct session *s)
     return waits;
 }
 
-enum err session_answer(struct session *s, uint64_t run, const char *word, struct slice only, struct error *e)
+static enum err nothing_waits(const struct run_state *r, struct error *e)
+{
+    return error_set(e, ERR_MISSING, "r%llu has no changes that wait to be put into the folder%s", (unsigned long long)r->id,
+                     r->nundos ? "; what it changed is there already" : "");
+}
+
+/* Before it is taken up, for that alone would be journaled as going on with it. */
+static enum err check_waits(struct session *s, uint64_t run, struct error *e)
+{
+    ARENA_CLEANUP struct arena a = ARENA_INIT(RUN_ARENA_BYTES);
+    struct run_state r;
+    run_init(&r, run, &a);
+    enum err err = journal_fold(s->store, run, &r, &a, e);
+    return err || line_that_takes(&r) || r.nopen ? err : nothing_waits(&r, e);
+}
+
+static enum err say_word(struct session *s, const struct line *l, const char *word, struct slice only, struct error *e)
 {
     struct hash h;
     char hex[HASH_HEX + 1];
     BUF_CLEANUP struct buf text = BUF_INIT(512);
-    enum err err = engine_resume_run(&s->engine, run, &s->run, e);
-    if (err)
-        return err;
-    const struct run_state *r = &s->run->state;
-    const struct line *l = r->nitems ? &r->items[r->nitems - 1].head : NULL;
-    if (l && l->stage == STAGE_APPLY) /* the word was said, and its crannog died */
-        return session_work(s, e);
-    if (!l || l->stage != STAGE_STUCK || l->resume != STAGE_APPLY)
-        return error_set(e, ERR_MISSING, "r%llu has no changes that wait to be put into the folder%s", (unsigned long long)run,
-                         r->nundos ? "; what it changed is there already" : "");
     if (strcmp(word, "apply") == 0 && l->question != QUESTION_APPLY) /* it was said before, and something was in the way */
         word = "retry";
     if (strcmp(word, "replace") == 0 && l->question == QUESTION_APPLY)
         word = "apply";
-    if (only.n)
-        err = blob_put(s->store, only, &h, e);
+    enum err err = only.n ? blob_put(s->store, only, &h, e) : OK;
     if (err)
         return err;
     buf_addf(&text, "{\"v\":0,\"question\":%u,\"answer\":\"%s\",\"by\":\"terminal\"", l->question_step, word);
@@ -238,7 +260,24 @@ enum err session_answer(struct session *s, uint64_t run, const char *word, struc
         buf_addf(&text, ",\"only\":\"%s\"", hex);
     }
     buf_add_text(&text, "}");
-    err = engine_append(&s->engine, s->run, EVENT_ANSWERED, buf_slice(&text), e);
+    return engine_append(&s->engine, s->run, EVENT_ANSWERED, buf_slice(&text), e);
+}
+
+enum err session_answer(struct session *s, uint64_t run, const char *word, struct slice only, struct error *e)
+{
+    enum err err = check_waits(s, run, e);
+    if (!err)
+        err = engine_resume_run(&s->engine, run, &s->run, e);
+    if (err)
+        return err;
+    const struct line *l = line_that_takes(&s->run->state);
+    if (!l)
+        return nothing_waits(&s->run->state, e);
+    if (l->stage == STAGE_STUCK)
+        err = say_word(s, l, word, only, e);
+    else if (only.n)
+        err = error_set(e, ERR_USAGE, "r%llu was stopped while its changes were put into the folder; `crannog apply r%llu` without a "
+                        "path goes on with that", (unsigned long long)run, (unsigned long long)run);
     return err ? err : session_work(s, e);
 }
 

@@ -36,7 +36,8 @@ void session_close(struct session *s);
 /* Says on standard error what of a run's changes waits for a word, or is in the folder and can be taken back. True if
    something waits. */
 bool session_tell_changes(const struct session *s);
-/* Goes on with a run that waits for this word ("apply", "replace", "skip", "retry") about its changes, and works on it. ERR_MISSING where it does not.
+/* Goes on with a run that waits for this word ("apply", "replace", "skip", "retry") about its changes, and works on it; one
+   that was stopped or died while they were put into the folder goes on without it. ERR_MISSING where nothing waits.
    `only`: the paths chosen, a line each; empty: all. */
 enum err MUST_USE session_answer(struct session *s, uint64_t run, const char *word, struct slice only, struct error *e);
 /* The exit code that fits a run's state. */

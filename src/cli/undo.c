@@ -78,6 +78,10 @@ static enum err begin(struct job *j, const char *named, struct error *e)
     err = journal_fold(j->s.store, run, &j->of, &j->arena, e);
     if (err)
         return err;
+    const struct line *l = j->of.nitems ? &j->of.items[j->of.nitems - 1].head : NULL;
+    if (l && l->landing && l->stage != STAGE_SKIPPED)
+        return error_set(e, ERR_CONFLICT, "r%llu was cut short while its changes were put into the folder; end that with `crannog apply "
+                         "r%llu`, then it can be taken back", (unsigned long long)run, (unsigned long long)run);
     err = engine_start_run(&j->s.engine, started_payload, j, &j->s.run, e);
     if (j->err) {
         *e = j->why;

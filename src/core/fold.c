@@ -316,14 +316,17 @@ static enum err apply_answered(struct run_state *r, const struct json *p, struct
     bool skip = slice_is(answer, "skip") || slice_is(answer, "keep"), replace = slice_is(answer, "replace");
     if (!skip && !replace && !slice_is(answer, l->question == QUESTION_APPLY ? "apply" : "retry"))
         return error_set(e, ERR_CORRUPT, "an unknown answer");
-    l->only = (struct hash){{0}};
-    if (json_has(p, "only") && !hash_from_hex(json_text(json_get(p, "only")), &l->only))
+    struct hash only = {{0}};
+    if (json_has(p, "only") && !hash_from_hex(json_text(json_get(p, "only")), &only))
         return error_set(e, ERR_CORRUPT, "an answer for chosen paths without them");
     r->touched = item;
     line_out(&r->items[item], l);
     l->stage = skip ? STAGE_SKIPPED : l->resume;
-    l->replace = replace && l->question == QUESTION_CONFLICT;
-    l->allowed = l->stage == STAGE_APPLY;
+    if (!l->landing) { /* else it ends as it began, whatever is said now; what is left is asked about again */
+        l->only = only;
+        l->replace = replace && l->question == QUESTION_CONFLICT;
+        l->allowed = l->stage == STAGE_APPLY;
+    }
     l->question = QUESTION_NONE;
     l->why[0] = '\0';
     l->failures = l->deaths = 0;

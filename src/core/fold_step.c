@@ -106,6 +106,8 @@ enum err fold_intended(struct run_state *r, const struct event *ev, const struct
         err = keep_target(r, l, o, json_get(p, "args"), e);
     if (err)
         return err;
+    if (l->stage == STAGE_APPLY && !l->landing && json_has(json_get(p, "args"), "manifest")) /* else it could not be prepared */
+        l->landing = ev->key.step;
     r->nopen++;
     r->next_step += fresh;
     r->touched = item;
@@ -250,6 +252,7 @@ static enum err result_apply(struct run_state *r, const struct open_step *o, str
         r->nundos++;
     r->rest = (struct hash){{0}};
     l->allowed = l->replace = false;
+    l->landing = 0;
     if (!err && left)
         err = get_hash(res, "rest", &r->rest, e);
     if (!err && left)
@@ -360,6 +363,7 @@ static enum err apply_outcome(struct run_state *r, const struct open_step *o, co
         if (l->stage == STAGE_APPLY) {
             line_stick(l, QUESTION_CONFLICT, STAGE_APPLY, why);
             l->allowed = false;
+            l->landing = 0; /* nothing of it is in the folder */
             return OK;
         }
         if (l->stage != STAGE_LOOK && l->stage != STAGE_LAND)

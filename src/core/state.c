@@ -145,8 +145,18 @@ void run_progress(const struct run_state *r, size_t *ret_done, size_t *ret_total
 
 /* ---- the plan ---- */
 
+/* Whether its layers are partly in the folder: what another item would add to them could not be told from that. */
+static bool lands_in_parts(const struct run_state *r)
+{
+    const struct item_state *last = r->nitems ? &r->items[r->nitems - 1] : NULL;
+    return last && last->phase != ITEM_DONE && (!hash_is_zero(&r->rest) || last->head.landing);
+}
+
 enum err run_plan_may_change(const struct run_state *r, const struct plan *to, struct error *e)
 {
+    if (lands_in_parts(r))
+        return error_set(e, ERR_CONFLICT, "a part of what the run changed is in the folder already, the rest waits: `crannog apply "
+                         "r%llu` or `crannog answer r%llu skip`, or start anew with --again", (unsigned long long)r->id, (unsigned long long)r->id);
     for (size_t i = 0; i < r->plan.nitems; i++) {
         const struct plan_item *old = &r->plan.items[i];
         if (r->items[i].started && (i >= to->nitems || !plan_item_same(old, &to->items[i])))

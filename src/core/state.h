@@ -70,6 +70,8 @@ struct line {
     bool replace;             /* a person allowed what lay there (`base`) to be replaced, once */
     bool allowed;             /* APPLY: a person said so */
     struct hash only;         /* APPLY: the blob with the paths that the person chose, a line each; zero: all */
+    uint32_t landing;         /* APPLY: the step that began a landing which failed or died: what it replaced lies in the undo
+                                 folder of that step, so it is ended as it began before anything else lands; 0: none */
     /* what is known so far */
     struct slice source;      /* path; empty without a file */
     struct hash source_hash;
@@ -208,8 +210,8 @@ const struct line *run_question(const struct run_state *r, uint32_t question_ste
 const struct line *run_writer_of(const struct run_state *r, struct slice path);
 /* Pieces that are done (or skipped), and all that are known. */
 void run_progress(const struct run_state *r, size_t *ret_done, size_t *ret_total);
-/* Whether a changed plan may replace the run's: only items that were not started may differ. The error says which
-   finished one does. */
+/* Whether a changed plan may replace the run's: only items that were not started may differ, and not while a part of the
+   run's layers is in the folder. The error says which, and what to do. */
 enum err MUST_USE run_plan_may_change(const struct run_state *r, const struct plan *to, struct error *e);
 
 /* The words that an open question takes, for people: "retry | skip". And whether it takes one. */

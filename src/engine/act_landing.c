@@ -133,7 +133,7 @@ static enum err apply_prepare(struct engine *g, struct run *r, const struct want
     for (size_t i = 0; i < s->nlayers; i++)
         json_push(names, json_new_text(s->layers[i].name));
     json_put(ret->args, "layers", names);
-    snprintf(undo, sizeof undo, "r%llu-%u-%u-undo", (unsigned long long)s->id, s->branch, w->step); /* of all attempts */
+    snprintf(undo, sizeof undo, "r%llu-%u-%u-undo", (unsigned long long)s->id, s->branch, l->landing ? l->landing : w->step);
     json_put_text(ret->args, "undo", slice_of(undo));
     json_put_bool(ret->args, "guarded", l->allowed || s->is_take); /* a person has said so */
     json_put_bool(ret->args, "replace", l->replace);

@@ -255,11 +255,9 @@ static enum err take_answer(struct engine *g, struct run *r, const struct reques
     JSON_CLEANUP struct json *args = NULL;
     enum err err = json_parse(slice_of(q->args), &args, e);
     int64_t question = json_int(json_get(args, "question"), 0);
-    struct slice answer = json_text(json_get(args, "answer"));
-    bool known = slice_is(answer, "retry") || slice_is(answer, "skip") || slice_is(answer, "keep") || slice_is(answer, "replace") ||
-                 slice_is(answer, "apply");
-    if (err || !known || question <= 0 || question > UINT32_MAX || !run_question(&r->state, (uint32_t)question, NULL))
-        return OK; /* answered meanwhile, or nonsense: nothing to do */
+    const struct line *l = err || question <= 0 || question > UINT32_MAX ? NULL : run_question(&r->state, (uint32_t)question, NULL);
+    if (!l || !question_takes(l, json_text(json_get(args, "answer"))))
+        return OK; /* answered meanwhile (another question may have its number since), or nonsense: nothing to do */
     struct step_key key = run_key(r);
     return append(g, r, EVENT_ANSWERED, &key, args, e);
 }

@@ -163,6 +163,17 @@ enum err engine_resume_run(struct engine *g, uint64_t id, struct run **ret, stru
     return OK;
 }
 
+void engine_let_go(struct engine *g, struct run *r)
+{
+    size_t i = 0;
+    ASSERT(r->state.nopen == 0);
+    while (i < g->nruns && g->runs[i] != r)
+        i++;
+    ASSERT(i < g->nruns);
+    g->runs[i] = g->runs[--g->nruns];
+    run_free(g, r);
+}
+
 /* ---- the turn ---- */
 
 static int64_t soonest_ms(struct engine *g)

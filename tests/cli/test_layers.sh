@@ -138,6 +138,24 @@ for how in overlay copy; do
   check "$how: a killed command has changed nothing" cmp before after
   check "$how: and leaves nothing behind" sh -c "crannog exec --in $p -- true && test -z \"\$(find \$CRANNOG/.crannog/layers -name half)\""
 
+  # killed while its changes are put into the folder: half of them may be there by then
+  mkdir $p/many && (cd $p/many && i=0 && while [ $i -lt 1500 ]; do i=$((i + 1)) && echo $i >$i; done)
+  snapshot >before
+  crannog exec --in $p -- sh -c 'cd many && for i in *; do echo more >>$i; done' >/dev/null 2>&1 &
+  pid=$!
+  until ls -A $p/many | grep -q '^.crannog-.*slot' || ! kill -0 $pid; do :; done
+  kill -9 $pid
+  wait $pid 2>/dev/null
+  refuses "$how: a landing that died is told by undo" 1 'crannog apply' crannog undo
+  check "$how: and has journaled nothing" sh -c "! crannog show --history | tail -1 | grep -q continued"
+  refuses "$how: another choice comes too late" 2 'without a path' crannog apply many/7
+  check "$how: apply ends it" crannog apply
+  check "$how: everything is there, and nothing of ours" test "$(cat $p/many/* | grep -c more) $(ls -A $p/many | wc -l)" = '1500 1500'
+  check "$how: and it is taken back" crannog undo
+  snapshot >after
+  check "$how: exactly, what landed before the end too" cmp before after
+  rm -rf $p/many
+
   # what would run by itself outside waits for a word
   if command -v git >/dev/null; then
     (cd $p && git init -q . && git config user.email a@b.c && git config user.name n) >/dev/null 2>&1

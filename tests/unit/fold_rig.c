@@ -106,7 +106,7 @@ enum err rig_intend(struct rig *g, const struct want *w)
         buf_add_text(&b, "\"layers\":[");
         for (size_t i = 0; i < g->r.nlayers; i++)
             buf_addf(&b, "%s\"%.*s\"", i ? "," : "", SLICE_ARG(g->r.layers[i].name));
-        buf_add_text(&b, "]");
+        buf_add_text(&b, g->refused ? "]" : "],\"manifest\":\"" RIG_HASH "\"");
     }
     buf_add_text(&b, "},\"amounts\":{\"tokens\":100,\"cpu_ns\":1000},\"account\":\"crannog/main/r7\",\"base_layers\":[],\"grant\":{\"v\":0},"
                      "\"labels\":{\"v\":0},\"rule\":null}");

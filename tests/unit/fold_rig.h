@@ -18,6 +18,7 @@ struct rig {
     struct hash content; /* of what the next landing writes; zero: RIG_HASH */
     bool changes;        /* the command changes something: its end has a layer */
     bool lands_nothing;  /* a landing leaves all as rest: its end has no undo layer */
+    bool refused;        /* a landing of layers cannot be prepared: its intent names no manifest */
 };
 
 /* cmocka fails with the error's text where a call that must go well does not. */

@@ -1,4 +1,10 @@
-/* engine: what cannot be prepared is a question on its line, told in the journal; the run and its neighbours go on. */
+/*
+ * engine: what cannot be prepared is a question on its line, told in the journal; the run and its neighbours go on. A word
+ * of another terminal that the open question does not take is dropped: once it was journaled, its own fold refused it, and
+ * since the request came back with the rollback, nobody could ever take up the run again.
+ *
+ * Planted and caught: any of the five words is taken for any question.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,6 +22,7 @@
 static struct completion ready;
 static bool any;
 static enum err refuse_with; /* what prepare says at the first piece's landing */
+static const char *request;  /* of another terminal, when the run rests; NULL: none */
 
 static enum err prepare(struct engine *g, struct run *r, const struct want *w, struct intent *ret, struct error *e)
 {
@@ -106,6 +113,14 @@ static void play(enum err refuse, struct run_state *ret, struct arena *a)
         err = engine_start_run(&g, payload, NULL, &r, &e);
     if (!err)
         err = engine_run(&g, &e);
+    if (!err && request)
+        err = request_put(s, 1, "answer", slice_of(request), &e);
+    if (!err && request) {
+        engine_close(&g);
+        err = engine_open(&g, s, &acts, &e);
+        if (!err)
+            err = engine_resume_run(&g, 1, &r, &e);
+    }
     if (err)
         fail_msg("%s", e.text);
     engine_close(&g);
@@ -142,11 +157,31 @@ static void test_a_refused_line_asks_and_the_rest_goes_on(void **state)
     }
 }
 
+static void test_a_word_that_the_question_does_not_take_is_dropped(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"apply", "replace", "keep", "", "yes"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        ARENA_CLEANUP struct arena a = ARENA_INIT(RUN_ARENA_BYTES);
+        struct run_state r;
+        char text[100];
+        play(ERR_LIMIT, &r, &a);
+        uint32_t question = run_line_const(&r, 0, 0)->question_step;
+        snprintf(text, sizeof text, "{\"v\":0,\"question\":%u,\"answer\":\"%s\"}", question, words[i]);
+        request = text;
+        play(ERR_LIMIT, &r, &a);
+        request = NULL;
+        const struct line *l = run_line_const(&r, 0, 0);
+        assert_true(r.status == RUN_WAITING && l->stage == STAGE_STUCK && l->question_step == question);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_is_prepared),
         cmocka_unit_test(test_a_refused_line_asks_and_the_rest_goes_on),
+        cmocka_unit_test(test_a_word_that_the_question_does_not_take_is_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

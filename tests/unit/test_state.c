@@ -461,6 +461,66 @@ static void test_a_plan_that_lands_at_its_end(void **state)
     }
 }
 
+/* A landing that failed half way is ended as it began, over the undo folder of the step that began it: another folder would
+   not have what was replaced so far. */
+static void test_a_landing_that_failed_is_ended_first(void **state)
+{
+    (void)state;
+    rig_start_take(&world, "ask");
+    const struct line *l = &world.r.items[0].head;
+    assert_int_equal(rig_apply(&world, EVENT_ANSWERED, NULL, "{\"v\":0,\"question\":1,\"answer\":\"apply\",\"only\":\"" RIG_HASH "\"}"), OK);
+    rig_step(&world, 0, HEAD, STAGE_APPLY, OUTCOME_LOST, NULL);
+    for (int i = 0; i < 3; i++) {
+        assert_true(l->landing == 1 && l->stage == STAGE_APPLY);
+        rig_step(&world, 0, HEAD, STAGE_APPLY, OUTCOME_FAILED, NULL);
+        world.now_ms += 60000;
+    }
+    assert_true(l->question == QUESTION_FAILED && l->landing == 1);
+    rig_answer(&world, l->question_step, "retry");
+    assert_true(l->landing == 1 && l->allowed && !hash_is_zero(&l->only)); /* all of it, it says now: after this */
+    rig_step(&world, 0, HEAD, STAGE_APPLY, OUTCOME_OK, "{\"rest\":\"" RIG_HASH "\",\"why\":\"2 left\"}");
+    assert_true(l->question == QUESTION_APPLY && l->landing == 0);
+    rig_answer(&world, l->question_step, "apply");
+    assert_true(hash_is_zero(&l->only));
+    rig_step(&world, 0, HEAD, STAGE_APPLY, OUTCOME_CONFLICT, NULL);
+    assert_int_equal(l->landing, 0);
+    rig_answer(&world, l->question_step, "replace");
+    uint32_t began = world.r.next_step;
+    rig_step(&world, 0, HEAD, STAGE_APPLY, OUTCOME_FAILED, NULL);
+    assert_true(l->landing == began && l->replace);
+}
+
+/* What a changed plan adds would be a layer that the rest of the last landing does not know: it would never land. */
+static void test_a_plan_stays_while_a_part_of_it_is_in_the_folder(void **state)
+{
+    (void)state;
+    static const char plan[] = "- [ ] a: b\n  writes: x.md\n", changed[] = "{\"v\":0,\"plan\":\"- [ ] a: b\\n  writes: x.md\\n- [ ] c: d\\n  writes: y.md\\n\"}";
+    for (int how = 0; how < 3; how++) {
+        rig_start_landing(&world, plan, "", "ask");
+        rig_step(&world, 0, 0, STAGE_ASK, OUTCOME_OK, NULL);
+        rig_step(&world, 0, HEAD, STAGE_LOOK, OUTCOME_OK, NULL);
+        rig_step(&world, 0, HEAD, STAGE_LAND, OUTCOME_OK, NULL);
+        rig_answer(&world, 4, "apply");
+        if (how == 0)
+            rig_step(&world, 1, HEAD, STAGE_APPLY, OUTCOME_OK, "{\"rest\":\"" RIG_HASH "\",\"why\":\"2 left\"}");
+        else
+            rig_step(&world, 1, HEAD, STAGE_APPLY, how == 1 ? OUTCOME_LOST : OUTCOME_CONFLICT, NULL);
+        assert_int_equal(rig_apply(&world, EVENT_PLAN_CHANGED, NULL, changed), how == 2 ? OK : ERR_CONFLICT);
+        rig_end(&world);
+    }
+    rig_start_landing(&world, plan, "", "ask"); /* for the teardown */
+}
+
+/* What could not even be prepared has not begun. */
+static void test_a_landing_that_was_refused_has_not_begun(void **state)
+{
+    (void)state;
+    rig_start_take(&world, "step");
+    world.refused = true;
+    rig_step(&world, 0, HEAD, STAGE_APPLY, OUTCOME_FAILED, NULL);
+    assert_int_equal(world.r.items[0].head.landing, 0);
+}
+
 /* Past sixteen they become one, also when another line has pushed one meanwhile. */
 static void test_many_layers_are_squashed(void **state)
 {
@@ -820,7 +880,8 @@ int main(void)
         T(test_a_failure_ends_a_row_of_deaths_and_the_step), T(test_unconfirmed_is_never_tried_again_by_itself), T(test_conflicts),
         T(test_replace_is_for_conflicts_only), T(test_stop_and_continue), T(test_a_stopped_run_intends_nothing), T(test_exec), T(test_slots),
         T(test_layers_of_a_command), T(test_a_part_is_taken), T(test_a_plan_that_lands_at_its_end), T(test_many_layers_are_squashed),
-        T(test_what_only_takes),
+        T(test_what_only_takes), T(test_a_landing_that_failed_is_ended_first), T(test_a_landing_that_was_refused_has_not_begun),
+        T(test_a_plan_stays_while_a_part_of_it_is_in_the_folder),
         T(test_items_start_in_order_unless_one_cannot_move), T(test_a_plan_changes_behind_what_was_started),
         T(test_what_was_started_does_not_change), T(test_no_change_while_a_step_is_open), T(test_ticks), T(test_payloads_that_do_not_fit),
         T(test_intents_that_do_not_fit), T(test_results_that_do_not_fit), T(test_more_files_or_parts_than_allowed),

@@ -329,8 +329,8 @@ static void change_plan(struct run *w)
     BUF_CLEANUP struct buf text = BUF_INIT(1 << 16), b = BUF_INIT(1 << 17);
     JSON_CLEANUP struct json *o = json_object();
     int keep = 0;
-    if (r->nopen || w->is_exec || w->is_take)
-        return;
+    if (r->nopen || w->is_exec || w->is_take || !hash_is_zero(&r->rest) || r->items[r->nitems - 1].head.landing)
+        return; /* a part of it is in the folder */
     for (int i = 0; i < w->nshapes; i++)
         keep = r->items[i].started ? i + 1 : keep;
     w->nshapes = keep + (int)any((uint64_t)(ITEMS - keep));
