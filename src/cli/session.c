@@ -54,6 +54,24 @@ static void find_dead(void *ctx, const struct run_row *r)
         d->runs[d->n++] = r->id;
 }
 
+/* Its crannog died while its changes were on their way into the folder. */
+static bool was_landing(const struct run_state *r)
+{
+    const struct line *l = r->nitems ? &r->items[r->nitems - 1].head : NULL;
+    return l && l->stage == STAGE_APPLY && l->again;
+}
+
+/* Half of a landing may be in the folder: it is finished, path by path (layers/landing.h T4), for that is the only end in
+   which the folder is whole. What waits for a person afterwards (a conflict) waits as it always does. */
+static enum err finish_landing(struct session *s, struct run *r, struct error *e)
+{
+    enum err err = engine_run(&s->engine, e);
+    if (!err)
+        fprintf(stderr, "crannog: r%llu died while its changes were put into the folder; %s\n", (unsigned long long)r->state.id,
+                r->state.status == RUN_DONE ? "they are all there now" : "something is in their way: see `crannog show`");
+    return err;
+}
+
 static enum err settle_dead(struct session *s, struct error *e)
 {
     struct dead d = {.n = 0};
@@ -63,7 +81,11 @@ static enum err settle_dead(struct session *s, struct error *e)
         struct error mine;
         if (lease_holder(s->store, d.runs[i]) || engine_resume_run(&s->engine, d.runs[i], &r, &mine))
             continue; /* it lives, or is broken: not ours to mend */
-        err = engine_append(&s->engine, r, EVENT_RUN_STOPPED, SLICE("{\"v\":0,\"why\":\"its crannog died\"}"), e);
+        if (was_landing(&r->state))
+            err = finish_landing(s, r, e);
+        else
+            err = engine_append(&s->engine, r, EVENT_RUN_STOPPED, SLICE("{\"v\":0,\"why\":\"its crannog died\"}"), e);
+        engine_drop_run(&s->engine, r);
     }
     return err;
 }
@@ -212,6 +234,9 @@ enum err session_answer(struct session *s, uint64_t run, const char *word, struc
     if (!l || l->stage != STAGE_STUCK || l->resume != STAGE_APPLY)
         return error_set(e, ERR_MISSING, "r%llu has no changes that wait to be put into the folder%s", (unsigned long long)run,
                          r->nundos ? "; what it changed is there already" : "");
+    if (l->again && only.n)
+        return error_set(e, ERR_USAGE, "r%llu is perhaps half in its folder; finish that first, without paths: crannog apply r%llu",
+                         (unsigned long long)run, (unsigned long long)run);
     if (strcmp(word, "apply") == 0 && l->question != QUESTION_APPLY) /* it was said before, and something was in the way */
         word = "retry";
     if (strcmp(word, "replace") == 0 && l->question == QUESTION_APPLY)

@@ -316,18 +316,23 @@ static enum err apply_answered(struct run_state *r, const struct json *p, struct
     bool skip = slice_is(answer, "skip") || slice_is(answer, "keep"), replace = slice_is(answer, "replace");
     if (!skip && !replace && !slice_is(answer, l->question == QUESTION_APPLY ? "apply" : "retry"))
         return error_set(e, ERR_CORRUPT, "an unknown answer");
-    l->only = (struct hash){{0}};
-    if (json_has(p, "only") && !hash_from_hex(json_text(json_get(p, "only")), &l->only))
+    struct hash only = {{0}};
+    if (json_has(p, "only") && !hash_from_hex(json_text(json_get(p, "only")), &only))
         return error_set(e, ERR_CORRUPT, "an answer for chosen paths without them");
+    /* A landing that failed half way is finished as it was begun (layers/landing.h T4): the same step, paths and words. */
+    bool begun = l->again && l->resume == STAGE_APPLY && !skip;
     r->touched = item;
     line_out(&r->items[item], l);
     l->stage = skip ? STAGE_SKIPPED : l->resume;
-    l->replace = replace && l->question == QUESTION_CONFLICT;
-    l->allowed = l->stage == STAGE_APPLY;
+    l->again = begun; /* what a person wants once more is a new step otherwise */
+    if (!begun) {
+        l->only = only;
+        l->replace = replace && l->question == QUESTION_CONFLICT;
+        l->allowed = l->stage == STAGE_APPLY;
+    }
     l->question = QUESTION_NONE;
     l->why[0] = '\0';
     l->failures = l->deaths = 0;
-    l->again = false; /* what a person wants once more is a new step */
     line_in(&r->items[item], l);
     return OK;
 }

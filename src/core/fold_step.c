@@ -310,6 +310,7 @@ static void line_failed(struct item_state *it, struct line *l, const struct json
     enum stage resume = !ask_again ? l->stage : line_in_parts(l) ? STAGE_JOIN : STAGE_ASK;
     bool final = json_bool(json_get(p, "final"), false);
     l->failures++;
+    l->again = l->stage == STAGE_APPLY; /* half of it may be in the folder, under the names and beside the undo of this step */
     if (final || l->failures > retries) {
         line_stick(l, QUESTION_FAILED, resume, json_text(json_get(p, "why")));
         return;

@@ -163,6 +163,16 @@ enum err engine_resume_run(struct engine *g, uint64_t id, struct run **ret, stru
     return OK;
 }
 
+void engine_drop_run(struct engine *g, struct run *r)
+{
+    for (size_t i = 0; i < g->nruns; i++)
+        if (g->runs[i] == r) {
+            g->runs[i] = g->runs[--g->nruns];
+            run_free(g, r);
+            return;
+        }
+}
+
 /* ---- the turn ---- */
 
 static int64_t soonest_ms(struct engine *g)

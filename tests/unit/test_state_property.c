@@ -293,7 +293,8 @@ static void finish(struct run *w, enum outcome forced)
     any_result(w, o.stage, &result);
     TAKEN(rig_finish(g, outcome, buf_str(&result), outcome == OUTCOME_FAILED && any(5) == 0 ? "\"final\":true," : ""));
     g->pick = 0;
-    w->settled[o.key.step] = outcome != OUTCOME_LOST && outcome != OUTCOME_CANCELLED;
+    bool half = outcome == OUTCOME_FAILED && o.stage == STAGE_APPLY; /* finished by the same step */
+    w->settled[o.key.step] = outcome != OUTCOME_LOST && outcome != OUTCOME_CANCELLED && !half;
     uint64_t *finished = &w->finished[o.item][o.piece + 1];
     if (outcome == OUTCOME_OK)
         *finished |= bit_of(o.stage, part);
