@@ -84,6 +84,11 @@ static enum err settle_dead(struct session *s, struct error *e)
     }
     if (!err && lands)
         err = engine_run(&s->engine, e);
+    for (size_t i = 0; !err && lands && i < s->engine.nruns; i++)
+        if (line_that_takes(&s->engine.runs[i]->state) || s->engine.runs[i]->state.status == RUN_DONE)
+            fprintf(stderr, "crannog: r%llu died while its changes were put into the folder; %s\n",
+                    (unsigned long long)s->engine.runs[i]->state.id, s->engine.runs[i]->state.status == RUN_DONE
+                    ? "they are all there now" : "something is in their way: see `crannog show`");
     while (!err && s->engine.nruns) {
         struct run *r = s->engine.runs[s->engine.nruns - 1];
         layer_tidy(&s->machine, &r->state);

@@ -498,6 +498,13 @@ static void done_squash(struct engine *g, struct jail_job *job, const struct ope
         fail(c, false, e.text);
 }
 
+/* Not the program inside but the jail around it (its pid 1) was killed: a signal, and words about it. How far the program got
+   nobody knows, so nothing of it is kept. */
+static bool jail_was_killed(const struct jail_result *res)
+{
+    return res->how == JAIL_SIGNALLED && *res->why;
+}
+
 static void done(struct engine *g, struct run *r, const struct open_step *o, struct jail_job *job, const struct jail_result *res,
                  struct completion *c)
 {
@@ -513,6 +520,8 @@ static void done(struct engine *g, struct run *r, const struct open_step *o, str
                                                             : res->how == JAIL_DISK ? "more disk than its limit"
                                                                                     : "longer than its limit of time");
         fail(c, false, why);
+    } else if (job->phase == PHASE_RUN && jail_was_killed(res)) {
+        fail(c, false, res->why);
     } else if (job->phase == PHASE_COPY) { /* else the next phase would have begun */
         snprintf(why, sizeof why, "the folder cannot be copied, and there are no overlays here: %.150s",
                  *res->why ? res->why : "the file tool was ended by a signal");
@@ -544,7 +553,7 @@ static void done(struct engine *g, struct run *r, const struct open_step *o, str
 /* Whether one more jail belongs to the act after this one, and which. Takes *res where it must be kept. */
 static bool phase_after(struct jail_job *job, struct jail_result *res, enum phase *ret)
 {
-    bool ended = res->how == JAIL_EXITED || res->how == JAIL_SIGNALLED;
+    bool ended = (res->how == JAIL_EXITED || res->how == JAIL_SIGNALLED) && !jail_was_killed(res);
     if (job->phase == PHASE_COPY && res->how == JAIL_EXITED && res->status == 0) {
         struct slice index;
         if (layer_copy_reply(buf_slice(&res->reply), &index, NULL))

@@ -237,6 +237,26 @@ static void cancel_all(struct engine *g, struct run *r)
         g->acts.rows[r->state.open[i].act]->cancel(g, r, &r->state.open[i]);
 }
 
+/*
+ * A landing under way is not stopped: half of it may be in the folder. It takes as long as its files take to be written, and
+ * the wish is kept until then. What it waits for ends by itself as well (the folder's lock).
+ */
+static bool is_landing(const struct run *r)
+{
+    for (size_t i = 0; i < r->state.nopen; i++)
+        if (r->state.open[i].act == ACT_LANDING)
+            return true;
+    return false;
+}
+
+/* With its last landing a run is over, and nothing is left to be stopped. */
+static bool is_over(const struct run *r)
+{
+    struct decision d;
+    run_decide(&r->state, sys->now_ms(), &d);
+    return d.what == DECIDE_DONE;
+}
+
 static enum err stop_run(struct engine *g, struct run *r, const char *why, struct error *e)
 {
     if (r->state.status != RUN_ACTIVE && r->state.status != RUN_WAITING)
@@ -271,7 +291,9 @@ enum err commit_requests(struct engine *g, struct run *r, struct error *e)
         err = request_take(g->store, r->state.id, &q, &any, e);
         if (err || !any)
             break;
-        if (strcmp(q.verb, "stop") == 0)
+        if (strcmp(q.verb, "stop") == 0 && is_landing(r))
+            r->stop = true;
+        else if (strcmp(q.verb, "stop") == 0)
             err = stop_run(g, r, "stopped from another terminal", e);
         else if (strcmp(q.verb, "answer") == 0)
             err = take_answer(g, r, &q, e);
@@ -309,9 +331,9 @@ static enum err step_run(struct engine *g, struct run *r, struct error *e)
     for (size_t i = 0; !err && i < g->ndone; i++)
         if (g->done[i].key.run == r->state.id)
             err = commit_finish(g, r, &g->done[i], e);
-    if (!err && r->stop) {
+    if (!err && r->stop && !is_landing(r)) {
         r->stop = false;
-        err = stop_run(g, r, "stopped at the terminal", e);
+        err = is_over(r) ? OK : stop_run(g, r, "stopped at the terminal", e);
     }
     if (!err)
         err = commit_requests(g, r, e);
