@@ -172,14 +172,14 @@ static enum err documents_layer(struct engine *g, const struct run_state *r, str
         err = error_errno(e, errno, "cannot open the layer %s", name);
     if (!err)
         err = write_back(g, k, dir, &place, v, &m.n, e);
-    if (!err && sys->fsync(dir) < 0)
-        err = error_errno(e, errno, "cannot sync the layer %s", name);
     if (!err)
         err = layer_sync(folder, name, e);
-    if (err)
-        return err;
     qsort(v, m.n, sizeof *v, by_path);
-    return m.n ? put_layer(g, name, &m, list, e) : OK;
+    if (!err && m.n)
+        err = put_layer(g, name, &m, list, e);
+    if (err || !m.n) /* no event will name it */
+        layer_drop(mc, name);
+    return err;
 }
 
 enum err undo_layers(struct engine *g, const struct run_state *r, uint32_t after, uint64_t undo_run, struct json **ret, struct error *e)

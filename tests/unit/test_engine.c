@@ -3,8 +3,13 @@
  * of another terminal that the open question does not take is dropped: once it was journaled, its own fold refused it, and
  * since the request came back with the rollback, nobody could ever take up the run again.
  *
- * Planted and caught: any of the five words is taken for any question.
+ * A file that we put into a layer ourselves can be found after a crash: every folder on its way was synced with its entry.
+ *
+ * Planted and caught: any of the five words is taken for any question; folders synced as they are made, before what lies in
+ * them.
  */
+#include <dirent.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,7 +20,7 @@
 #include <cmocka.h>
 
 #include "base/sys.h"
-#include "engine/engine.h"
+#include "engine/machine.h"
 
 #undef system /* base/banned.h: a fixed command of the test is fine */
 
@@ -176,12 +181,61 @@ static void test_a_word_that_the_question_does_not_take_is_dropped(void **state)
     }
 }
 
+static int synced; /* entries of folders that were there when these were synced last */
+static ino_t folders[8];
+static int entries[8];
+
+static int sync_and_look(int fd)
+{
+    struct stat st;
+    int own = openat(fd, ".", O_RDONLY | O_DIRECTORY), n = 0, i = 0;
+    DIR *d = own < 0 ? NULL : fdopendir(own);
+    if (!d)
+        return sys_real.fsync(fd);
+    assert_int_equal(fstat(fd, &st), 0);
+    for (struct dirent *f; (f = readdir(d));)
+        n += f->d_name[0] != '.';
+    closedir(d);
+    while (i < 8 && folders[i] && folders[i] != st.st_ino)
+        i++;
+    assert_true(i < 8);
+    folders[i] = st.st_ino;
+    synced += n - entries[i];
+    entries[i] = n;
+    return sys_real.fsync(fd);
+}
+
+static void test_a_file_in_a_layer_is_durable_with_its_way(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/crannog-engine-XXXXXX", command[64];
+    const struct place p = {.uid = getuid(), .gid = getgid()};
+    struct stamp stamp;
+    struct error e = {0};
+    struct sys hooked = sys_real;
+    assert_non_null(mkdtemp(folder));
+    int up = open(folder, O_RDONLY | O_DIRECTORY);
+    hooked.fsync = sync_and_look;
+    sys = &hooked;
+    enum err err = layer_put_file(up, SLICE("a/b/c"), SLICE("text"), &p, 0644, 0, &stamp, &e);
+    if (!err)
+        err = layer_put_file(up, SLICE("a/d"), SLICE("more"), &p, 0644, 0, &stamp, &e);
+    sys = &sys_real;
+    close(up);
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    assert_int_equal(system(command), 0);
+    if (err)
+        fail_msg("%s", e.text);
+    assert_int_equal(synced, 4); /* a, b, c, d */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_is_prepared),
         cmocka_unit_test(test_a_refused_line_asks_and_the_rest_goes_on),
         cmocka_unit_test(test_a_word_that_the_question_does_not_take_is_dropped),
+        cmocka_unit_test(test_a_file_in_a_layer_is_durable_with_its_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
