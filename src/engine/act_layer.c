@@ -388,7 +388,8 @@ static enum err sync_way(int up, char *name, struct error *e)
 static enum err finish_file(int fd, const char *name, const struct place *p, uint32_t mode, int64_t mtime_ns, struct stat *ret, struct error *e)
 {
     char self[40];
-    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = mtime_ns / 1000000000, .tv_nsec = mtime_ns % 1000000000}};
+    int64_t s = mtime_ns / 1000000000, ns = mtime_ns % 1000000000; /* before 1970 too */
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = s - (ns < 0), .tv_nsec = ns + (ns < 0 ? 1000000000 : 0)}};
     snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
     if ((geteuid() == 0 && sys->fchown(fd, p->uid, p->gid) < 0) || sys->fchmod(fd, mode & 0777) < 0 ||
         (mtime_ns && sys->utimensat(AT_FDCWD, self, times, 0) < 0) || sys->fsync(fd) < 0 || sys->fstatat(fd, "", ret, AT_EMPTY_PATH) < 0)
