@@ -13,8 +13,8 @@ const struct command cmd_apply = {
     .usage = "[RUN] [PATH...] [--replace]",
     .summary = "put what a run changed into the folder, or some of it",
     .help =
-        "For runs that wait with their changes (`land: ask` in a plan, `crannog exec --ask`), or of which something could not be\n"
-        "put into the folder. RUN is a name from `crannog ls` (r7); without it, the latest run. With PATHs (files or folders, as\n"
+        "For runs that wait with their changes (`land: ask` in a plan, `crannog exec --ask`), of which something could not be put\n"
+        "into the folder, or that were cut short while it was put there. RUN is a name from `crannog ls` (r7); without it, the latest run. With PATHs (files or folders, as\n"
         "`crannog diff --stat` prints them) only these; the rest waits on.\n\n"
         "Nothing is put over a file that somebody changed since: then both versions stay, and the run says so.\n\n"
         "  --replace  put it there all the same; what lies there now can be brought back with `crannog undo`\n\n"

@@ -217,7 +217,11 @@ bool session_tell_changes(const struct session *s)
     unsigned long long id = r->id;
     const struct line *l = r->nitems ? &r->items[r->nitems - 1].head : NULL;
     bool waits = l && l->stage == STAGE_STUCK && l->resume == STAGE_APPLY;
-    struct manifest_count n = waits ? count_layers(s, r->layers, r->nlayers, false) : count_layers(s, r->undos, r->nundos, true);
+    const struct layer_ref rest = {.manifest = r->rest};
+    bool part = waits && !hash_is_zero(&r->rest);
+    struct manifest_count n = part    ? count_layers(s, &rest, 1, false)
+                              : waits ? count_layers(s, r->layers, r->nlayers, false)
+                                      : count_layers(s, r->undos, r->nundos, true);
     if (waits) {
         BUF_CLEANUP struct buf why = BUF_INIT(2048);
         cli_print_safe(slice_of(l->why), &why);

@@ -161,7 +161,8 @@ static enum err landing_prepare(struct engine *g, struct run *r, const struct wa
 
 /* ---- start ---- */
 
-/* The undo folder of a landing: made once, and found again by every attempt. */
+/* The undo folder of a landing: made once, and found again by every attempt. Durable before anything is replaced (T2): what
+   the jail syncs in it is of no use without its own name. */
 static enum err undo_folder(struct machine *m, const char *name, const struct place *p, struct error *e)
 {
     char up[RUN_LAYER_NAME_MAX + 8];
@@ -173,7 +174,8 @@ static enum err undo_folder(struct machine *m, const char *name, const struct pl
         return err;
     if (errno != ENOENT)
         return error_errno(e, errno, "cannot look at the layer %s", up);
-    return layer_make(folder, name, "up", p->uid, p->gid, 0700, e);
+    err = layer_make(folder, name, "up", p->uid, p->gid, 0700, e);
+    return err ? err : layer_sync(folder, name, e);
 }
 
 enum err apply_plan(struct engine *g, const struct json *args, struct arena *a, const struct place *p, struct buf *message,
@@ -381,8 +383,6 @@ static enum err write_layer(struct engine *g, struct run *r, const struct open_s
         err = error_errno(e, errno, "cannot open the layer %s", c->layer);
     if (!err)
         err = layer_put_file(dir, path, buf_slice(&bytes), &place, 0644, 0, &after, e);
-    if (!err && sys->fsync(dir) < 0)
-        err = error_errno(e, errno, "cannot sync the layer %s", c->layer);
     if (!err)
         err = one_file(path, &before, &after, &place, c, e);
     return err ? err : layer_sync(folder, c->layer, e);

@@ -48,8 +48,12 @@ enum err layer_folder(struct machine *m, int *ret, struct error *e)
     if (err)
         return err;
     /* 0711: as root each layer belongs to the owner of its root, who must get there; .crannog itself lets nobody in */
-    if (sys->mkdirat(AT_FDCWD, buf_str(&path), 0711) < 0 && errno != EEXIST)
+    bool made = sys->mkdirat(AT_FDCWD, buf_str(&path), 0711) == 0;
+    if (!made && errno != EEXIST)
         return error_errno(e, errno, "cannot make %s", buf_str(&path));
+    FD_CLEANUP int state = made ? sys->openat(AT_FDCWD, m->state, O_RDONLY | O_DIRECTORY, 0) : -1;
+    if (made && (state < 0 || sys->fsync(state) < 0)) /* J4: what an event names lies below it */
+        return error_errno(e, errno, "cannot sync %.160s", m->state);
     m->layers = sys->openat(AT_FDCWD, buf_str(&path), O_RDONLY | O_DIRECTORY, 0);
     if (m->layers < 0)
         return error_errno(e, errno, "cannot open %s", buf_str(&path));
@@ -408,7 +412,7 @@ enum err layer_put_manifest(struct engine *g, const struct manifest *m, struct j
 
 /* ---- files that we put into a layer ourselves ---- */
 
-/* Makes the folders on the way to a path below a fresh folder of ours, each durable; owners as inside. */
+/* Makes the folders on the way to a path below a fresh folder of ours; owners as inside. */
 static enum err make_way(int up, char *name, const struct place *p, struct error *e)
 {
     for (size_t i = 0; name[i]; i++) {
@@ -417,17 +421,33 @@ static enum err make_way(int up, char *name, const struct place *p, struct error
         name[i] = '\0';
         int made = sys->mkdirat(up, name, 0755);
         FD_CLEANUP int dir = made < 0 && errno != EEXIST ? -1 : sys->openat(up, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-        if (dir < 0 || (geteuid() == 0 && sys->fchown(dir, p->uid, p->gid) < 0) || sys->fsync(dir) < 0)
+        if (dir < 0 || (geteuid() == 0 && sys->fchown(dir, p->uid, p->gid) < 0))
             return error_errno(e, errno, "cannot make the folder %.160s of a layer", name);
         name[i] = '/';
     }
     return OK;
 }
 
+/* The entries on the way to a path, when all of them are there. */
+static enum err sync_way(int up, char *name, struct error *e)
+{
+    for (size_t i = 0; name[i]; i++) {
+        if (name[i] != '/')
+            continue;
+        name[i] = '\0';
+        FD_CLEANUP int dir = sys->openat(up, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+        if (dir < 0 || sys->fsync(dir) < 0)
+            return error_errno(e, errno, "cannot sync the folder %.160s of a layer", name);
+        name[i] = '/';
+    }
+    return sys->fsync(up) < 0 ? error_errno(e, errno, "cannot sync a layer") : OK;
+}
+
 static enum err finish_file(int fd, const char *name, const struct place *p, uint32_t mode, int64_t mtime_ns, struct stat *ret, struct error *e)
 {
     char self[40];
-    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = mtime_ns / 1000000000, .tv_nsec = mtime_ns % 1000000000}};
+    int64_t s = mtime_ns / 1000000000, ns = mtime_ns % 1000000000; /* before 1970 too */
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = s - (ns < 0), .tv_nsec = ns + (ns < 0 ? 1000000000 : 0)}};
     snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
     if ((geteuid() == 0 && sys->fchown(fd, p->uid, p->gid) < 0) || sys->fchmod(fd, mode & 0777) < 0 ||
         (mtime_ns && sys->utimensat(AT_FDCWD, self, times, 0) < 0) || sys->fsync(fd) < 0 || sys->fstatat(fd, "", ret, AT_EMPTY_PATH) < 0)
@@ -451,6 +471,8 @@ enum err layer_put_file(int up, struct slice path, struct slice bytes, const str
     err = sys_write_all(fd, bytes, name, e);
     if (!err)
         err = finish_file(fd, name, p, mode, mtime_ns, &st, e);
+    if (!err)
+        err = sync_way(up, name, e);
     if (!err)
         *ret = (struct stamp){.type = STAMP_FILE, .mode = mode & 0777, .uid = p->uid, .gid = p->gid, .links = 1, .ino = st.st_ino,
                               .size = bytes.n, .mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec,

@@ -66,6 +66,8 @@ static enum err saw_finish(struct collecting *k, const struct event *ev, const s
     bool ok = slice_is(json_text(json_get(p, "outcome")), "ok"), conflict = slice_is(json_text(json_get(p, "outcome")), "conflict");
     if (k->open.step != ev->key.step || !k->open.path.n || (!ok && !(conflict && k->open.look)) || ev->key.step <= k->after)
         return OK;
+    if (stamp_check_path(k->open.path, NULL))
+        return error_set(e, ERR_CORRUPT, "a document landed at what is no path");
     struct document *d = document_of(k, k->open.path, e);
     if (!d)
         return ERR_LIMIT;
@@ -110,6 +112,21 @@ static size_t add_made(const struct document *d, struct change *v, size_t n)
             v[n++] = (struct change){.path = folder, .before = {.type = STAMP_FOLDER, .mode = 0755}};
     }
     return n;
+}
+
+/* A folder on the way to one document may have become another document meanwhile. */
+static size_t drop_doubles(struct change *v, size_t n)
+{
+    size_t kept = 0;
+    qsort(v, n, sizeof *v, by_path);
+    for (size_t i = 0; i < n; i++) {
+        bool again = kept && slice_eq(v[i].path, v[kept - 1].path);
+        if (!again)
+            v[kept++] = v[i];
+        else if (v[i].before.type != STAMP_FOLDER)
+            v[kept - 1] = v[i];
+    }
+    return kept;
 }
 
 /* What takes the documents back, as changes in order; the bytes that were there go into the folder `up`. */
@@ -172,14 +189,14 @@ static enum err documents_layer(struct engine *g, const struct run_state *r, str
         err = error_errno(e, errno, "cannot open the layer %s", name);
     if (!err)
         err = write_back(g, k, dir, &place, v, &m.n, e);
-    if (!err && sys->fsync(dir) < 0)
-        err = error_errno(e, errno, "cannot sync the layer %s", name);
     if (!err)
         err = layer_sync(folder, name, e);
-    if (err)
-        return err;
-    qsort(v, m.n, sizeof *v, by_path);
-    return m.n ? put_layer(g, name, &m, list, e) : OK;
+    m.n = drop_doubles(v, m.n);
+    if (!err && m.n)
+        err = put_layer(g, name, &m, list, e);
+    if (err || !m.n) /* no event will name it */
+        layer_drop(mc, name);
+    return err;
 }
 
 enum err undo_layers(struct engine *g, const struct run_state *r, uint32_t after, uint64_t undo_run, struct json **ret, struct error *e)

@@ -2,6 +2,8 @@
  * A folder that a step wrote may be nested deeper than there are descriptors, and no path may reach its end. So what is
  * removed is first renamed to a name of its own that no layer has (".trash-…"), and then made flat: each folder found in
  * it is moved up to its top, where it waits to be emptied itself. No recursion, whatever lies there.
+ *
+ * Another crannog that begins may sweep the same trash while it is emptied: what is gone is gone, whoever did it.
  */
 #include "layers/folder.h"
 
@@ -29,39 +31,72 @@ static enum err check_name(const char *name, struct error *e)
 
 /* ---- removing ---- */
 
-/* Moves a folder to the top of the trash, under a name that is free there; `*next` counts these names. */
-static enum err move_up(int folder, const char *name, int top, unsigned *next, struct error *e)
+/* One trash while it is emptied. */
+struct trash {
+    int top;
+    unsigned next;  /* names that were tried for what is moved up */
+    unsigned again; /* folders that somebody else filled again meanwhile */
+};
+
+/* Moves a folder to the top of the trash, under a name that is free there. */
+static enum err move_up(int folder, const char *name, struct trash *t, struct error *e)
 {
     for (;;) {
         char free_name[32];
-        snprintf(free_name, sizeof free_name, "%u", (*next)++);
-        if (sys->renameat2(folder, name, top, free_name, RENAME_NOREPLACE) == 0)
+        snprintf(free_name, sizeof free_name, "%u", t->next++);
+        if (sys->renameat2(folder, name, t->top, free_name, RENAME_NOREPLACE) == 0)
             return OK;
         if (errno != EEXIST)
-            return error_errno(e, errno, "cannot move the folder %s of a layer away", name);
+            return errno == ENOENT ? OK : error_errno(e, errno, "cannot move the folder %s of a layer away", name);
     }
 }
 
-/* Empties the folder `name` of the trash but for folders in it, which are moved up; and removes it. */
-static enum err empty_one(int top, const char *name, unsigned *next, struct arena *names, struct error *e)
+/* None where the folder itself is gone. */
+static enum err names_of(int folder, struct arena *names, struct slice **ret, size_t *ret_n, struct error *e)
 {
-    FD_CLEANUP int fd = walk_open(top, name);
+    struct error why = {0};
+    enum err err = walk_names(folder, names, ret, ret_n, &why);
+    if (err == ERR_MISSING)
+        *ret_n = 0;
+    else if (err && e)
+        *e = why;
+    return err == ERR_MISSING ? OK : err;
+}
+
+/* Removed by somebody else; its name may be that of another trash by now. */
+static bool is_gone(int folder)
+{
+    struct stat st;
+    return sys->fstatat(folder, "", &st, AT_EMPTY_PATH) == 0 && st.st_nlink == 0;
+}
+
+/* After a failed removal: what the other one has moved up may have the name, or the folder, that was just emptied. Then
+   it is found in the next round; but no file system may make us try for ever. */
+static bool is_filled_again(struct trash *t)
+{
+    return (errno == ENOTEMPTY || errno == EEXIST) && t->again++ < TRASH_TRIES;
+}
+
+/* Empties the folder `name` of the trash but for folders in it, which are moved up; and removes it. */
+static enum err empty_one(struct trash *t, const char *name, struct arena *names, struct error *e)
+{
+    FD_CLEANUP int fd = walk_open(t->top, name);
     struct slice *v;
     size_t n;
     if (fd < 0)
-        return error_errno(e, errno, "cannot open the folder %s of a layer", name);
-    enum err err = walk_names(fd, names, &v, &n, e);
+        return errno == ENOENT ? OK : error_errno(e, errno, "cannot open the folder %s of a layer", name);
+    enum err err = names_of(fd, names, &v, &n, e);
     for (size_t i = 0; !err && i < n; i++) {
         if (sys->unlinkat(fd, v[i].p, 0) == 0 || errno == ENOENT)
             continue;
         if (errno != EISDIR && errno != EPERM)
             return error_errno(e, errno, "cannot remove %s of a layer", v[i].p);
         if (sys->fchmodat(fd, v[i].p, 0700) == 0) /* a folder whose ".." changes must be writable itself */
-            err = move_up(fd, v[i].p, top, next, e);
-        else
+            err = move_up(fd, v[i].p, t, e);
+        else if (errno != ENOENT)
             err = error_errno(e, errno, "cannot remove %s of a layer", v[i].p);
     }
-    if (!err && sys->unlinkat(top, name, AT_REMOVEDIR) < 0)
+    if (!err && sys->unlinkat(t->top, name, AT_REMOVEDIR) < 0 && errno != ENOENT && !is_filled_again(t))
         err = error_errno(e, errno, "cannot remove the folder %s of a layer", name);
     return err;
 }
@@ -69,31 +104,32 @@ static enum err empty_one(int top, const char *name, unsigned *next, struct aren
 /* Everything in the trash folder `trash`, and itself. */
 static enum err empty_trash(int layers, const char *trash, struct error *e)
 {
-    unsigned next = 0;
     FD_CLEANUP int top = walk_open(layers, trash);
     if (top < 0 && (errno == ENOTDIR || errno == ELOOP))
         return sys->unlinkat(layers, trash, 0) < 0 ? error_errno(e, errno, "cannot remove %s", trash) : OK;
     if (top < 0)
-        return error_errno(e, errno, "cannot open %s", trash);
-    for (;;) {
+        return errno == ENOENT ? OK : error_errno(e, errno, "cannot open %s", trash);
+    for (struct trash t = {.top = top};;) {
         ARENA_CLEANUP struct arena names = ARENA_INIT(NAMES_BYTES);
         struct slice *v;
         size_t n;
-        enum err err = walk_names(top, &names, &v, &n, e);
+        enum err err = names_of(top, &names, &v, &n, e);
         for (size_t i = 0; !err && i < n; i++) {
             if (sys->unlinkat(top, v[i].p, 0) == 0 || errno == ENOENT)
                 continue;
             if (errno != EISDIR && errno != EPERM)
                 err = error_errno(e, errno, "cannot remove %s of a layer", v[i].p);
-            else if (sys->fchmodat(top, v[i].p, 0700) < 0)
+            else if (sys->fchmodat(top, v[i].p, 0700) == 0)
+                err = empty_one(&t, v[i].p, &names, e);
+            else if (errno != ENOENT)
                 err = error_errno(e, errno, "cannot remove %s of a layer", v[i].p);
-            else
-                err = empty_one(top, v[i].p, &next, &names, e);
         }
         if (err)
             return err;
-        if (n == 0)
-            return sys->unlinkat(layers, trash, AT_REMOVEDIR) < 0 ? error_errno(e, errno, "cannot remove %s", trash) : OK;
+        if (n == 0 && (is_gone(top) || sys->unlinkat(layers, trash, AT_REMOVEDIR) == 0 || errno == ENOENT))
+            return OK;
+        if (n == 0 && !is_filled_again(&t))
+            return error_errno(e, errno, "cannot remove %s", trash);
     }
 }
 
@@ -140,10 +176,10 @@ enum err layer_sweep(int layers, struct error *e)
     enum err err = walk_names(layers, &names, &v, &n, e);
     for (size_t i = 0; !err && i < n; i++)
         if (slice_starts(v[i], slice_of(trash_prefix))) {
-            if (sys->fchmodat(layers, v[i].p, 0700) < 0)
-                err = error_errno(e, errno, "cannot remove %s", v[i].p);
-            else
+            if (sys->fchmodat(layers, v[i].p, 0700) == 0)
                 err = empty_trash(layers, v[i].p, e);
+            else if (errno != ENOENT)
+                err = error_errno(e, errno, "cannot remove %s", v[i].p);
         }
     return err;
 }

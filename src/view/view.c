@@ -25,8 +25,8 @@ enum run_status run_status_from(struct slice name)
 
 const char *view_status_words(enum run_status s, bool held, bool is_exec)
 {
-    if (is_exec && !held && (s == RUN_ACTIVE || s == RUN_STOPPED || s == RUN_WAITING)) /* nothing goes on with a command */
-        return s == RUN_WAITING ? "could not be run" : "cut short";
+    if (is_exec && !held && (s == RUN_ACTIVE || s == RUN_STOPPED)) /* nothing goes on with a command */
+        return "cut short";
     switch (s) {
     case RUN_ACTIVE: return held ? "running" : "interrupted, run it again";
     case RUN_WAITING: return "waiting for you";

@@ -75,11 +75,12 @@ for how in overlay copy; do
   snapshot >after
   check "$how: nothing is in the folder yet" cmp before after
   check "$how: diff shows what it wants" sh -c "crannog diff $run | grep -q '^+one'"
+  check "$how: and the list says that it waits" sh -c "crannog ls | grep -q '^$run .*waiting for you'"
   refuses "$how: a fork waits too, with all of it" 0 '+2 ~0 -1' crannog fork $run
   fork=$(latest)
   refuses "$how: a fork with a command sees it" 4 '+3' crannog fork $run -- sh -c 'cat one two >three'
   third=$(latest)
-  refuses "$how: a part can be taken" 4 'not in the folder yet' crannog apply $run one
+  refuses "$how: a part can be taken, and the others are counted" 4 '+1 ~0 -1): 2 of its changes are not in the folder yet' crannog apply $run one
   check "$how: only that" sh -c "test -f $p/one && ! test -e $p/two && test -f $p/Makefile"
   check "$how: then the rest" crannog apply $run
   check "$how: all of it" sh -c "test -f $p/two && ! test -e $p/Makefile"

@@ -5,9 +5,12 @@
  *
  * Planted and caught, one at a time: holes filled (test_copy); a person's change after the copy not noticed
  * (test_copy_moved); ctime not compared (test_copy_hidden_change); a source that is not looked at, a whiteout for what never
- * was (test_squash_refuses); folders that are shut not opened (test_folders).
+ * was (test_squash_refuses); folders that are shut not opened (test_folders); what is gone meanwhile an error
+ * (test_two_empty_one_trash).
  */
 #include "layer_world.h"
+
+#include <sys/wait.h>
 
 #include "layers/copy.h"
 #include "layers/folder.h"
@@ -281,6 +284,29 @@ static void test_folder_faults(void **state)
     assert_true(failed > 10);
 }
 
+/* A crannog that begins sweeps what another one is removing: both get through, and nothing is left. */
+static void test_two_empty_one_trash(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 4; round++) {
+        mkdirat(to, ".trash-0", 0755);
+        for (int i = 0; i < 600; i++) { /* 200 times three folders in one another */
+            char name[64];
+            snprintf(name, sizeof name, ".trash-0/%d%s", i / 3, i % 3 == 0 ? "" : i % 3 == 1 ? "/x" : "/x/y");
+            mkdirat(to, name, 0755);
+        }
+        int status = -1;
+        pid_t other = fork();
+        enum err err = layer_sweep(to, &why);
+        if (other == 0)
+            _exit(err ? 1 : 0);
+        ok(err);
+        assert_true(other > 0 && waitpid(other, &status, 0) == other);
+        assert_int_equal(status, 0);
+        assert_int_equal(count(to), 0);
+    }
+}
+
 /* ---- applets ---- */
 
 static struct slice path_of(const char *name)
@@ -353,7 +379,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_copy), TEST(test_copy_bounds), TEST(test_copy_moved), TEST(test_copy_hidden_change), TEST(test_squash_refuses), TEST(test_survey), TEST(test_folders),
-        TEST(test_folder_faults), TEST(test_applets),
+        TEST(test_folder_faults), TEST(test_two_empty_one_trash), TEST(test_applets),
     };
     world_namespace();
     return cmocka_run_group_tests(tests, NULL, NULL);
