@@ -57,6 +57,8 @@ static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
     json_put(p, "budget", json_object());
     if (j->layers)
         json_put(p, "layers", json_clone(j->layers));
+    if (j->copies)
+        json_put_bool(p, "copies", true);
     if (j->origin)
         json_put(p, "origin", json_clone(j->origin));
     json_print(p, out);

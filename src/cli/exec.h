@@ -11,6 +11,7 @@ struct exec_job {
     int argc;
     bool asks;                  /* its changes wait for a word */
     const struct json *layers;  /* that it begins with, as run.started has them; NULL: none. Borrowed */
+    bool copies;                /* those layers were made by copies */
     const struct json *origin;  /* what it is a fork of; NULL. Borrowed */
 };
 

@@ -96,6 +96,7 @@ static struct slice waiting_payload(void *ctx, uint64_t run, struct buf *out)
     snprintf(goal, sizeof goal, "fork of r%llu", (unsigned long long)j->of.id);
     json_put(p, "origin", json_clone(j->origin));
     json_put(p, "layers", json_clone(j->layers));
+    json_put_bool(p, "copies", j->of.copies);
     json_put_bool(p, "take", true);
     json_put_text(p, "land", SLICE("ask"));
     json_put_text(p, "plan_path", SLICE(""));
@@ -143,6 +144,7 @@ static int fork_run(struct cli *c, int argc, char **argv)
     j.exec.argv = argv + optind;
     j.exec.argc = argc - optind;
     j.exec.layers = j.layers;
+    j.exec.copies = j.of.copies;
     j.exec.origin = j.origin;
     status = err ? cli_fail(&e) : j.exec.argc ? exec_work(c, &j.exec) : wait_only(c, &j);
     json_free(j.layers);

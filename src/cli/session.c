@@ -287,6 +287,13 @@ enum err session_answer(struct session *s, uint64_t run, const char *word, struc
     else if (only.n)
         err = error_set(e, ERR_USAGE, "r%llu was stopped while its changes were put into the folder; `crannog apply r%llu` without a "
                         "path goes on with that", (unsigned long long)run, (unsigned long long)run);
+    if (!err)
+        err = session_work(s, e);
+    l = line_that_takes(&s->run->state);
+    bool in_the_way = !err && l && l->stage == STAGE_STUCK && l->question == QUESTION_CONFLICT;
+    if (!in_the_way || strcmp(word, "replace") != 0)
+        return err;
+    err = say_word(s, l, word, only, e); /* the word was for this too: what it was first asked for was only "apply" */
     return err ? err : session_work(s, e);
 }
 

@@ -235,6 +235,7 @@ static enum err read_layers(struct run_state *r, const struct json *p, struct er
         err = error_set(e, ERR_CORRUPT, "land is not step, end or ask");
     for (size_t i = 0; !err && json_type(layers) == JSON_ARRAY && i < json_count(layers); i++)
         err = fold_push_layer(r, json_at(layers, i), 0, e);
+    r->copies = json_bool(json_get(p, "copies"), false);
     if (err || !origin)
         return err;
     r->origin_run = (uint64_t)json_int(json_get(origin, "run"), 0);

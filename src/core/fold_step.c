@@ -289,7 +289,7 @@ static enum err apply_result(struct run_state *r, const struct open_step *o, str
         l->replace = false; /* it was allowed for what lay there then */
         return layer ? fold_push_layer(r, layer, o->key.step, e) : OK;
     case STAGE_SURVEY:
-        r->copies = slice_is(json_text(json_get(res, "backend")), "copy");
+        r->copies |= slice_is(json_text(json_get(res, "backend")), "copy"); /* layers of copies have no whiteouts: their forks copy too */
         return OK;
     case STAGE_SQUASH: return result_squash(r, o, layer, e);
     case STAGE_EXEC: return layer ? fold_push_layer(r, layer, o->key.step, e) : OK;

@@ -108,7 +108,7 @@ mkdir sources/notes && echo mine >sources/notes/mine.md && cp -a sources/notes/m
 refuses "bad sources wait for a person" 4 'waits for your answers' timeout 100 crannog run sources/PLAN.md
 cp .out told
 says() { check "$1" grep -q -e "$2" told; }
-says "binary" '! note.*binary.bin.* NUL bytes.*crannog answer r[0-9]*[.][0-9]* retry|skip'
+says "binary" '! note.*binary.bin.* NUL bytes.*crannog answer r[0-9]*[.][0-9]* retry | skip'
 says "empty" '! note.*empty.txt: the document has no text'
 says "blank" '! note.*blank.txt: the document has no text'
 says "large" '! note.*large.txt.* more than the'

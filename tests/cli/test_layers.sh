@@ -118,6 +118,9 @@ for how in overlay copy; do
   check "$how: over it on a person's word" crannog apply $run --replace
   check "$how: it is there" sh -c "grep -q theirs $p/src/f1.c && ! grep -q mine $p/src/f1.c && test -f $p/fresh"
   check "$how: and the edit comes back" sh -c "crannog undo $run && grep -q mine $p/src/f1.c && ! test -e $p/fresh"
+  crannog exec --in $p --ask -- sh -c 'echo again >>src/f1.c' >/dev/null 2>&1
+  echo mine too >>$p/src/f1.c
+  check "$how: at once, if it is said at once" sh -c "crannog apply --replace && ! grep -q 'mine too' $p/src/f1.c && crannog undo && grep -q 'mine too' $p/src/f1.c"
   printf 'int f1(void) { return 1; }\n' >$p/src/f1.c && touch -d '2024-03-01 12:00:00.123456789' $p/src/f1.c $p/src
   crannog exec --in $p -- sh -c 'echo a >>src/f2.c; echo b >>src/f3.c' >/dev/null 2>&1
   run=$(latest)
