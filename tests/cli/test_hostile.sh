@@ -49,6 +49,7 @@ check "which are shown" grep -qF 'evil\x1b[1K harmless' shown
 check "nor what turns the order of letters" grep -qF '\xe2\x80\xaeturned' shown
 
 printf old >w/shut && mkdir w/sub && printf old >w/sub/shut
+sleep 0.1 # what was written just before a step began counts as written meanwhile (seal.h Z4)
 check "a step that shuts its folder keeps what it did" crannog exec --in w -- sh -c 'echo new >shut; echo new >sub/shut; mkfifo fifo; rm plain 2>/dev/null; chmod 000 .'
 check "it is there" test "$(cat w/shut)" = new
 check "and goes" crannog undo
