@@ -158,7 +158,7 @@ static void look_at_intent(struct looking *k, const struct event *ev, const stru
     struct step_seen *s = seen(k, ev);
     unsigned long long run = k->run;
     const struct open_step *o = &k->state.open[k->state.nopen - 1]; /* the fold has just put it there */
-    bool again = s->outcome == OUTCOME_LOST || s->outcome == OUTCOME_CANCELLED;
+    bool again = play_goes_on(s->outcome, s->stage);
     CHECK(play, !s->open, "I2", "r%llu step %u is intended while it is under way", run, ev->key.step);
     CHECK(play, !s->attempt || again, "I2", "r%llu step %u, finished as %s, is intended again", run, ev->key.step,
           outcome_name(s->outcome));
@@ -171,7 +171,8 @@ static void look_at_intent(struct looking *k, const struct event *ev, const stru
     CHECK(play, o->stage != STAGE_LAND || !*landed_of(k, o->item, o->piece), "I2",
           "r%llu step %u lands item %u piece %d, which has landed", run, ev->key.step, o->item, o->piece);
     s->layers = json_count(json_get(json_get(p, "args"), "layers"));
-    CHECK(play, o->stage != STAGE_APPLY || s->layers == k->layers, "I2", "r%llu step %u takes %zu layers of %zu that were made", run,
+    bool refused = !json_has(json_get(p, "args"), "layers"); /* it could not even be prepared */
+    CHECK(play, o->stage != STAGE_APPLY || refused || s->layers == k->layers, "I2", "r%llu step %u takes %zu layers of %zu that were made", run,
           ev->key.step, s->layers, k->layers);
     CHECK(play, o->stage != STAGE_APPLY || k->state.land != LAND_ASK || k->word, "I2", "r%llu step %u takes layers without a person's word",
           run, ev->key.step);
@@ -253,7 +254,7 @@ static void look_at_state(struct looking *k, const struct event *ev)
         const struct line *l = run_line_const(r, w->item, w->piece);
         const struct step_seen *s = &k->steps[w->step < STEPS_MAX ? w->step : 0];
         CHECK(play, l && !l->open && l->stage == w->stage, "I5", "r%llu wants what cannot be after event %llu", run, seq);
-        CHECK(play, !s->attempt || s->outcome == OUTCOME_LOST || s->outcome == OUTCOME_CANCELLED, "I2",
+        CHECK(play, !s->attempt || play_goes_on(s->outcome, s->stage), "I2",
               "r%llu wants step %u again, which finished as %s, after event %llu", run, w->step, outcome_name(s->outcome), seq);
     }
 }
