@@ -352,11 +352,24 @@ const char *cli_stage_words(struct slice stage)
     return "waiting";
 }
 
+/* U+202A..202E, U+2066..2069: they set the order in which what follows is shown, so that a line reads as what it is not. */
+static bool turns_text(struct slice s)
+{
+    return s.n >= 3 && (unsigned char)s.p[0] == 0xe2 &&
+           (((unsigned char)s.p[1] == 0x80 && (unsigned char)s.p[2] >= 0xaa && (unsigned char)s.p[2] <= 0xae) ||
+            ((unsigned char)s.p[1] == 0x81 && (unsigned char)s.p[2] >= 0xa6 && (unsigned char)s.p[2] <= 0xa9));
+}
+
 void cli_print_safe(struct slice s, struct buf *out)
 {
     for (size_t i = 0; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
         bool c1 = c == 0xc2 && i + 1 < s.n && (unsigned char)s.p[i + 1] < 0xa0; /* U+0080..9F in UTF-8 */
+        if (turns_text(slice_sub(s, i, 3))) {
+            buf_addf(out, "\\x%02x\\x%02x\\x%02x", c, (unsigned char)s.p[i + 1], (unsigned char)s.p[i + 2]);
+            i += 2;
+            continue;
+        }
         if (c < 0x20 || c == 0x7f || c1)
             buf_addf(out, "\\x%02x", c);
         else

@@ -188,27 +188,35 @@ static enum err compare(struct job *j, struct buf *out, struct error *e)
     return err;
 }
 
+/* The bytes of one of the few colours that git and diff give their lines, at an escape; 0 for everything else. What a file
+   holds cannot be told from what git set, so no other is let through: to hide (8), to paint ground and letters alike (41),
+   to erase what stands in the line (K). */
+static size_t line_color(struct slice at)
+{
+    static const char *const known[] = {"\033[m", "\033[0m", "\033[1m", "\033[31m", "\033[32m", "\033[36m"};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (slice_starts(at, slice_of(known[i])))
+            return strlen(known[i]);
+    return 0;
+}
+
 /* Names and texts come from the run: what could steer the terminal is made visible, colours stay. */
 static void make_safe(struct slice text, bool color, struct buf *out)
 {
     for (struct slice line, rest = text; slice_line(&rest, &line);) {
         while (line.n) {
-            size_t n = slice_index(line, '\033'), m = n + 2;
+            size_t n = slice_index(line, '\033');
             for (struct slice part = slice_sub(line, 0, n), piece; part.n; part = slice_sub(part, piece.n + 1, part.n)) {
                 piece = slice_sub(part, 0, slice_index(part, '\t'));
                 cli_print_safe(piece, out);
                 if (piece.n < part.n)
                     buf_add_char(out, '\t');
             }
-            bool sets_color = color && n + 1 < line.n && line.p[n + 1] == '[';
-            while (sets_color && m < line.n && ((line.p[m] >= '0' && line.p[m] <= '9') || line.p[m] == ';'))
-                m++;
-            sets_color = sets_color && m < line.n && (line.p[m] == 'm' || line.p[m] == 'K');
-            if (n < line.n && sets_color)
-                buf_add(out, slice_sub(line, n, m + 1 - n));
-            else if (n < line.n)
+            size_t sets = color ? line_color(slice_sub(line, n, line.n)) : 0;
+            buf_add(out, slice_sub(line, n, sets));
+            if (n < line.n && !sets)
                 buf_add_text(out, "\\x1b");
-            line = slice_sub(line, sets_color ? m + 1 : n + 1, line.n);
+            line = slice_sub(line, n + (sets ? sets : 1), line.n);
         }
         buf_add_char(out, '\n');
     }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/sys.h"
+#include "layers/landing.h"
 
 static volatile int interrupts;
 static volatile bool bar_drawn; /* there is a bar to take off the line */
@@ -40,7 +41,7 @@ static void catch_signals(void)
 }
 
 /* Runs of a command whose crannog died: nobody calls them again, so what they hold is settled by whoever comes next. */
-enum { DEAD_MAX = 8 };
+enum { DEAD_MAX = 8, TOLD_MAX = 8 };
 
 struct dead {
     uint64_t runs[DEAD_MAX];
@@ -211,6 +212,29 @@ static struct manifest_count count_layers(const struct session *s, const struct 
     return all;
 }
 
+/* What a person who takes all of it lets take effect by itself: they may not read the whole of the diff. */
+static void tell_guarded(const struct session *s, const struct layer_ref *v, size_t n)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < n; i++) {
+        ARENA_CLEANUP struct arena a = ARENA_INIT(256 << 20);
+        BUF_CLEANUP struct buf bytes = BUF_INIT(MANIFEST_BYTES_MAX);
+        struct manifest m;
+        if (blob_get(s->store, &v[i].manifest, &bytes, NULL) || manifest_decode(buf_slice(&bytes), &a, &m, NULL))
+            continue;
+        for (size_t k = 0; k < m.n; k++) {
+            const char *why = landing_guarded(m.v[k].path, &m.v[k].after);
+            BUF_CLEANUP struct buf safe = BUF_INIT(8 * STAMP_PATH_MAX);
+            if (!why || found++ >= TOLD_MAX)
+                continue;
+            cli_print_safe(m.v[k].path, &safe);
+            fprintf(stderr, "  look first: %s %s\n", buf_str(&safe), why);
+        }
+    }
+    if (found > TOLD_MAX)
+        fprintf(stderr, "  and %zu more like these\n", found - TOLD_MAX);
+}
+
 bool session_tell_changes(const struct session *s)
 {
     const struct run_state *r = &s->run->state;
@@ -228,6 +252,7 @@ bool session_tell_changes(const struct session *s)
         fprintf(stderr, "r%llu changed files (+%zu ~%zu -%zu): %s\n  look: crannog diff r%llu    take it: crannog apply r%llu%s    leave it: "
                 "crannog answer r%llu skip\n", id, n.added, n.changed, n.removed, buf_str(&why), id, id,
                 l->question == QUESTION_CONFLICT ? " (--replace: over what is there)" : "", id);
+        tell_guarded(s, r->layers, r->nlayers);
     } else if (n.added + n.changed + n.removed) {
         fprintf(stderr, "r%llu changed files in the folder (+%zu ~%zu -%zu); crannog undo r%llu takes them back\n", id, n.added, n.changed,
                 n.removed, id);

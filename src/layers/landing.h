@@ -90,6 +90,8 @@ enum err MUST_USE landing_apply(const struct landing_set *s, struct arena *a, st
    replaced .git, settings of editors, shells and agents, of which the list is data in landing_guard.c), in words; NULL
    for all others. `after`: what it becomes. Any case of letters. */
 const char *landing_guarded(struct slice path, const struct stamp *after);
+/* The same of one name, when its folder is a repository without being a .git (a bare one): that the root says. */
+const char *landing_guarded_in_repository(struct slice part);
 
 /* Takes the lock that all crannogs respect: flock on the root folder itself; it goes with the descriptor. Waits at most
    wait_ms (ERR_BUSY then). */

@@ -58,6 +58,13 @@ static const struct guard folders[] = {
     {".openclaw", "is guarded: settings of an agent"},
 };
 
+/*
+ * A repository is what looks like one: git takes any folder with a HEAD, objects and refs for one, whatever its name, and
+ * obeys its configuration as soon as somebody asks for the status in it. Without a HEAD none is. Only this spelling: there
+ * are many files called "head".
+ */
+static const char bare_head[] = "HEAD", bare_why[] = "is guarded: with it git takes the folder for a repository, and runs what its configuration names";
+
 /* Files, or whatever takes their place. */
 static const struct guard files[] = {
     {".envrc", "is guarded: a shell runs it when somebody enters the folder"},
@@ -94,6 +101,13 @@ static const struct guard files[] = {
     {".dir-locals-2.el", "is guarded: an editor evaluates it"},
     {".gdbinit", "is guarded: a debugger runs it"},
     {".lldbinit", "is guarded: a debugger runs it"},
+    {".devcontainer.json", "is guarded: editors start the container that it describes"},
+    {".Rprofile", "is guarded: R runs it when it is started in the folder"},
+    {".pryrc", "is guarded: a console runs it when it is started in the folder"},
+    {".irbrc", "is guarded: a console runs it when it is started in the folder"},
+    {".pdbrc", "is guarded: a debugger runs it"},
+    {"hgrc", "is guarded: Mercurial runs programs and hooks that its configuration names"},
+    {"sharedpath", "is guarded: it says where Mercurial finds its configuration"},
     {".gitconfig", "is guarded: git runs programs that its configuration names"},
     {".tmux.conf", "is guarded: a terminal runs it"},
     {".screenrc", "is guarded: a terminal runs it"},
@@ -167,6 +181,8 @@ static const char *guard_part(struct slice part, bool last, const struct stamp *
     bool becomes_folder = after->type == STAMP_FOLDER;
     if (same_name(part, ".git"))
         return last && !becomes_folder ? "is guarded: it makes another repository of this folder, or none" : NULL;
+    if (last && slice_is(part, bare_head) && (after->type == STAMP_FILE || after->type == STAMP_LINK))
+        return bare_why;
     const char *why = find(folders, COUNT(folders), part);
     if (why)
         return last && (becomes_folder || after->type == STAMP_ABSENT) ? NULL : why;
@@ -174,6 +190,11 @@ static const char *guard_part(struct slice part, bool last, const struct stamp *
     if (!why && part.n >= 7 && strncasecmp(part.p, ".yarnrc", 7) == 0)
         why = "is guarded: a package manager runs what it names";
     return why;
+}
+
+const char *landing_guarded_in_repository(struct slice part)
+{
+    return find(git_files, COUNT(git_files), part);
 }
 
 const char *landing_guarded(struct slice path, const struct stamp *after)

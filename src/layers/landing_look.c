@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
@@ -40,6 +41,30 @@ static bool is_ours(struct slice part)
     return part.n >= 9 && strncasecmp(part.p, ".crannog-", 9) == 0;
 }
 
+/* Whether the first n bytes of a path are a folder with a HEAD in the root: to git a repository, whatever its name. */
+static bool is_repository(const struct apply *ap, struct slice path, size_t n)
+{
+    char head[STAMP_PATH_MAX + 1];
+    struct stamp s;
+    int len = snprintf(head, sizeof head, "%.*sHEAD", (int)n, path.p);
+    return len > 0 && (size_t)len < sizeof head && stamp_look(ap->s->root, slice_of(head), NULL, &s, NULL) == OK &&
+           (s.type == STAMP_FILE || s.type == STAMP_LINK);
+}
+
+/* The configuration and hooks of a person's bare repository. */
+static const char *guarded_bare(const struct apply *ap, const struct change *c)
+{
+    struct slice path = c->path;
+    for (size_t at = 0; at < path.n && c->after.type != STAMP_ABSENT;) { /* what goes runs nothing */
+        struct slice rest = slice_sub(path, at, path.n), part = slice_sub(rest, 0, slice_index(rest, '/'));
+        const char *why = landing_guarded_in_repository(part);
+        if (why && is_repository(ap, path, at))
+            return why;
+        at += part.n + 1;
+    }
+    return NULL;
+}
+
 static const char *refused(const struct apply *ap, const struct change *c)
 {
     for (struct slice rest = c->path; rest.n;) {
@@ -48,7 +73,10 @@ static const char *refused(const struct apply *ap, const struct change *c)
             return "has a name that is crannog's own";
         rest = slice_sub(rest, part.n + 1, rest.n);
     }
-    return ap->s->guarded ? NULL : landing_guarded(c->path, &c->after);
+    if (ap->s->guarded)
+        return NULL;
+    const char *why = landing_guarded(c->path, &c->after);
+    return why ? why : guarded_bare(ap, c);
 }
 
 static enum err check_broken(const struct change *c, struct error *e)

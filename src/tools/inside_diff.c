@@ -107,16 +107,17 @@ static enum err put_change(struct diffing *d, const struct change *c, struct err
 static enum err compare(const struct diffing *d, uint64_t columns, struct error *e)
 {
     static char git[] = "git", diff[] = "diff", no_index[] = "--no-index", no_ext[] = "--no-ext-diff", no_conv[] = "--no-textconv",
-                no_prefix[] = "--no-prefix", a[] = "a", b[] = "b", run[] = "-ruN", nolink[] = "--no-dereference", home[] = "HOME=/nonexistent",
+                no_prefix[] = "--no-prefix",
+                no_ws[] = "--ws-error-highlight=none" /* one colour less for whoever shows it to tell apart */, a[] = "a", b[] = "b", run[] = "-ruN", nolink[] = "--no-dereference", home[] = "HOME=/nonexistent",
                 lang[] = "LANG=C.UTF-8", nosys[] = "GIT_CONFIG_NOSYSTEM=1", color[] = "--color=always", plain[] = "--color=never";
     char stat[40];
     snprintf(stat, sizeof stat, "--stat=%llu", (unsigned long long)columns);
-    char *with_git[] = {git, diff, no_index, no_ext, no_conv, no_prefix, d->flags & DIFF_COLOR ? color : plain, a, b, NULL, NULL},
+    char *with_git[] = {git, diff, no_index, no_ext, no_conv, no_prefix, no_ws, d->flags & DIFF_COLOR ? color : plain, a, b, NULL, NULL},
          *with_diff[] = {diff, run, nolink, d->flags & DIFF_COLOR ? color : plain, a, b, NULL}, *env[] = {home, lang, nosys, NULL};
     if (d->flags & DIFF_STAT) {
-        with_git[9] = b;
-        with_git[8] = a;
-        with_git[7] = stat;
+        with_git[10] = b;
+        with_git[9] = a;
+        with_git[8] = stat;
     }
     bool has_git = access("/usr/bin/git", X_OK) == 0;
     pid_t pid;

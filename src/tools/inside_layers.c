@@ -20,15 +20,25 @@ static enum err bad(const char *what, struct error *e)
     return error_set(e, ERR_CORRUPT, "a layer tool was called with %s", what);
 }
 
-static enum err open_path(struct slice path, int *ret, struct error *e)
+/* `own`: the layer's own folder, which the step may have shut. Its mode is in no manifest, so it is simply opened. */
+static enum err open_path_as(struct slice path, bool own, int *ret, struct error *e)
 {
     char text[PATH_BYTES];
     if (path.n == 0 || path.n >= sizeof text || path.p[0] != '/' || slice_index(path, '\0') < path.n)
         return bad("a folder that is no absolute path", e);
     memcpy(text, path.p, path.n);
     text[path.n] = '\0';
+    struct stat st;
+    if (own && sys->fstatat(AT_FDCWD, text, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) && (st.st_mode & 0700) != 0700 &&
+        sys->fchmodat(AT_FDCWD, text, (st.st_mode & 0777) | 0700) < 0)
+        return error_errno(e, errno, "cannot open the folder %s", text);
     *ret = sys->openat(AT_FDCWD, text, O_RDONLY | O_DIRECTORY, 0);
     return *ret < 0 ? error_errno(e, errno, "cannot open the folder %s", text) : OK;
+}
+
+static enum err open_path(struct slice path, int *ret, struct error *e)
+{
+    return open_path_as(path, false, ret, e);
 }
 
 static enum err open_tag(struct slice args, enum inside_layer_tag tag, int *ret, struct error *e)
@@ -117,7 +127,7 @@ enum err inside_seal(struct slice args, struct buf *reply, struct error *e)
     struct sealed sealed;
     enum err err = open_tag(args, LAYER_ROOT, &root, e);
     if (!err)
-        err = open_tag(args, LAYER_LAYER, &layer, e);
+        err = open_path_as(message_get(args, LAYER_LAYER), true, &layer, e);
     if (!err)
         err = get_cover(args, cover, &s.cover, e);
     if (!err)

@@ -373,10 +373,11 @@ static void test_guarded(void **state)
     static const char *const yes[] = {".git/config", "sub/.git/hooks/pre-commit", ".GIT/HOOKS/x", ".git/objects/info/alternates",
         ".git/modules/m/config", ".git/modules/a/b/hooks/x", ".git/worktrees/w/config.worktree", ".githooks/x", ".husky/_/h",
         ".vscode/tasks.json", "a/.idea/x.xml", ".envrc", "a/b/.BashRC", ".zshenv", ".vimrc", ".dir-locals.el", ".npmrc", ".yarnrc",
-        ".yarnrc.yml", ".ssh/authorized_keys", ".mcp.json", ".claude/settings.json", ".cursor/mcp.json", ".git", ".codex", ".envrc/x"};
+        ".yarnrc.yml", ".ssh/authorized_keys", ".mcp.json", ".claude/settings.json", ".cursor/mcp.json", ".git", ".codex", ".envrc/x",
+        "HEAD", "docs/HEAD", ".devcontainer.json", ".hg/hgrc", ".hg/sharedpath"};
     static const char *const no[] = {"CLAUDE.md", "AGENTS.md", "a/AGENTS.md", ".gitmodules", ".gitignore", ".git/objects/ab/cd",
         ".git/refs/heads/config", ".git/HEAD", ".git/info/exclude", ".git/info/attributes", ".git/modules/m/refs/heads/hooks", "config",
-        "hooks/pre-commit", "vscode/x", ".env", "Makefile", ".github/workflows/x.yml", "npmrc", "a.npmrc"};
+        "hooks/pre-commit", "vscode/x", ".env", "Makefile", ".github/workflows/x.yml", "npmrc", "a.npmrc", "head", "HEAD/x", "docs/config", "HEADER"};
     struct stamp file = {.type = STAMP_FILE}, folder = {.type = STAMP_FOLDER}, absent = {.type = STAMP_ABSENT}, link = {.type = STAMP_LINK};
     for (size_t i = 0; i < sizeof yes / sizeof *yes; i++) {
         const char *words = landing_guarded(slice_of(yes[i]), &file);
@@ -399,7 +400,13 @@ static void test_guarded(void **state)
     folder_at(root, "sub", 0755);
     folder_at(root, "sub/.git", 0755);
     put_at(root, "sub/.git/HEAD", "ref", 0644);
+    folder_at(root, "bare", 0755);
+    put_at(root, "bare/HEAD", "ref", 0644);
+    put_at(root, "bare/config", "old", 0644);
+    put_at(root, "bare/packed-refs", "old", 0644);
     copy_tree(root, wanted);
+    put_at(wanted, "bare/config", "new", 0644);
+    remove_at(wanted, "bare/packed-refs");
     put_at(wanted, ".git/config", "new", 0644);
     put_at(wanted, ".git/HEAD", "ref2", 0644);
     put_at(wanted, "a", "a", 0644);
@@ -410,7 +417,8 @@ static void test_guarded(void **state)
     struct landing_set s = set_of(&manifest, &wanted, undo);
     struct landed l = land(s);
     assert_int_equal(l.result, LANDING_DONE);
-    assert_int_equal(l.nleft, 4); /* .crannog-…, config, sub/.git, sub/.git/HEAD */
+    assert_int_equal(l.nleft, 5); /* .crannog-…, config, that of bare, sub/.git, sub/.git/HEAD */
+    assert_true(text_is(root, "bare/config", "old"));
     assert_true(text_is(root, ".git/config", "old") && text_is(root, ".git/HEAD", "ref2") && text_is(root, "a", "a"));
     assert_true(text_is(root, "sub/.git/HEAD", "ref"));
     undo_all(&l);
