@@ -15,8 +15,7 @@
  *       of that run's chain for ever after; an answer that was taken is there; each blob that an event names is there
  *       and is what its name says.
  *   I2  No finished step is done again. A step that was finished is never started again, nothing is started whose
- *       intent is not in the journal (a landing of layers that failed is not finished: half of it may be there, and the
- *       same step goes on with it), a landing writes once, a piece lands again only after it was asked anew or a
+ *       intent is not in the journal, a landing writes once, a piece lands again only after it was asked anew or a
  *       person said so, and what a person wrote is never overwritten unless that person said so of these very bytes;
  *       then the bytes are in the journal's blobs. Two processes never work on one run.
  *   I3  The money adds up. For each account and unit: exact + assumed + held is the sum over its runs' events, is at
@@ -198,11 +197,6 @@ _Noreturn void play_fail(struct play *p, const char *name, const char *fmt, ...)
 void workload_make(struct play *p);
 /* A number from the seed and up to three others: the same whenever it is asked. */
 uint64_t play_draw(const struct play *p, const char *what, uint64_t a, uint64_t b, uint64_t c);
-/* Whether a step that finished so goes on as its next attempt (I2). */
-static inline bool play_goes_on(enum outcome o, enum stage s)
-{
-    return o == OUTCOME_LOST || o == OUTCOME_CANCELLED || (o == OUTCOME_FAILED && s == STAGE_APPLY);
-}
 uint64_t play_below(const struct play *p, uint64_t n, const char *what, uint64_t a, uint64_t b, uint64_t c);
 void plan_write(const struct play *p, unsigned plan, unsigned version, struct buf *out);
 /* "plan0.md"; what its run is found by. */

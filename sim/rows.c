@@ -397,7 +397,7 @@ static void check_start(struct play *p, const struct open_step *o)
         const struct start *s = &p->starts[i];
         if (s->run != o->key.run || s->step != o->key.step)
             continue;
-        bool again = play_goes_on(s->outcome, s->stage);
+        bool again = s->outcome == OUTCOME_LOST || s->outcome == OUTCOME_CANCELLED;
         CHECK(p, s->how != START_FOLDED || again, "I2", "r%u step %u (%s), finished as %s, is started again as attempt %u", s->run,
               s->step, stage_name(s->stage), outcome_name(s->outcome), o->key.attempt);
         CHECK(p, s->attempt < o->key.attempt, "I2", "r%u step %u attempt %u is started after attempt %u", s->run, s->step,

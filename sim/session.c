@@ -209,11 +209,9 @@ static void check_rest(struct stage_set *t)
         if (r->broken)
             continue;
         CHECK(p, r->state.nopen == 0, "I4", "r%llu rests with a step under way", (unsigned long long)r->state.id);
-        for (uint32_t k = 0; k < p->nanswers; k++) {
-            const struct line *l = p->answers[k].run == r->state.id ? run_question(&r->state, p->answers[k].question, NULL) : NULL;
-            bool anew = l && l->resume == STAGE_APPLY; /* its question has the number of its step, which may have asked again since */
-            CHECK(p, !l || anew, "I1", "the answer to question %u of r%u is lost", p->answers[k].question, p->answers[k].run);
-        }
+        for (uint32_t k = 0; k < p->nanswers; k++)
+            CHECK(p, p->answers[k].run != r->state.id || !run_question(&r->state, p->answers[k].question, NULL), "I1",
+                  "the answer to question %u of r%u is lost", p->answers[k].question, p->answers[k].run);
         CHECK(p, !done || r->state.nopen == 0, "I4", "r%llu is done with a step under way", (unsigned long long)r->state.id);
         p->over[p->plan_of[r->state.id] - 1] = done;
         p->seen.blocked += r->state.status == RUN_BLOCKED;

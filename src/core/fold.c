@@ -80,7 +80,7 @@ void line_stick(struct line *l, enum question q, enum stage resume, struct slice
 
 /*
  * The last item takes what the layers hold. Without layers it has nothing to do; with `ask` a person says the word first.
- * That needs no step of its own, so the question has the number that the step will have.
+ * That needs no step of its own; where the line has none yet, the question takes a number that no step will have.
  */
 static void settle_take(struct run_state *r)
 {
@@ -94,7 +94,7 @@ static void settle_take(struct run_state *r)
         l->stage = STAGE_DONE;
     } else {
         line_stick(l, QUESTION_APPLY, STAGE_APPLY, SLICE("what it changed is not in the folder yet"));
-        l->question_step = l->step ? l->step : r->next_step;
+        l->question_step = l->step ? l->step : r->next_step++;
     }
     line_in(it, l);
     settle_item(r, it);

@@ -471,13 +471,13 @@ static void test_a_landing_that_failed_is_ended_first(void **state)
     assert_int_equal(rig_apply(&world, EVENT_ANSWERED, NULL, "{\"v\":0,\"question\":1,\"answer\":\"apply\",\"only\":\"" RIG_HASH "\"}"), OK);
     rig_step(&world, 0, HEAD, STAGE_APPLY, OUTCOME_LOST, NULL);
     for (int i = 0; i < 3; i++) {
-        assert_true(l->landing == 1 && l->stage == STAGE_APPLY);
+        assert_true(l->landing == 2 && l->stage == STAGE_APPLY);
         rig_step(&world, 0, HEAD, STAGE_APPLY, OUTCOME_FAILED, NULL);
         world.now_ms += 60000;
     }
-    assert_true(l->question == QUESTION_FAILED && l->landing == 1);
+    assert_true(l->question == QUESTION_FAILED && l->landing == 2);
     rig_answer(&world, l->question_step, "retry");
-    assert_true(l->landing == 1 && l->allowed && !hash_is_zero(&l->only)); /* all of it, it says now: after this */
+    assert_true(l->landing == 2 && l->allowed && !hash_is_zero(&l->only)); /* all of it, it says now: after this */
     rig_step(&world, 0, HEAD, STAGE_APPLY, OUTCOME_OK, "{\"rest\":\"" RIG_HASH "\",\"why\":\"2 left\"}");
     assert_true(l->question == QUESTION_APPLY && l->landing == 0);
     rig_answer(&world, l->question_step, "apply");
