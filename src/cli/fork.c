@@ -68,9 +68,7 @@ static enum err load(struct cli *c, struct job *j, const char *named, struct err
     if ((uint64_t)j->exec.st.st_dev != j->of.work_dev || (uint64_t)j->exec.st.st_ino != j->of.work_ino)
         return error_set(e, ERR_CONFLICT, "%.200s is not the folder that r%llu worked in any more", j->exec.work, (unsigned long long)run);
     j->layers = layers_of(&j->of);
-    j->origin = json_object();
-    json_put_text(j->origin, "what", SLICE("fork"));
-    json_put_int(j->origin, "run", (int64_t)run);
+    j->origin = session_origin("fork", run);
     return OK;
 }
 
@@ -91,18 +89,7 @@ static enum err share(struct cli *c, const struct run_state *r, struct error *e)
 static struct slice waiting_payload(void *ctx, uint64_t run, struct buf *out)
 {
     struct job *j = ctx;
-    JSON_CLEANUP struct json *p = session_started(run, j->exec.work, &j->exec.st);
-    char goal[64];
-    snprintf(goal, sizeof goal, "fork of r%llu", (unsigned long long)j->of.id);
-    json_put(p, "origin", json_clone(j->origin));
-    json_put(p, "layers", json_clone(j->layers));
-    json_put_bool(p, "copies", j->of.copies);
-    json_put_bool(p, "take", true);
-    json_put_text(p, "land", SLICE("ask"));
-    json_put_text(p, "plan_path", SLICE(""));
-    json_put_text(p, "goal", slice_of(goal));
-    json_put_text(p, "model", SLICE(""));
-    json_put(p, "budget", json_object());
+    JSON_CLEANUP struct json *p = session_takes(run, j->exec.work, &j->exec.st, "fork", &j->of, "ask", json_clone(j->layers));
     json_print(p, out);
     return buf_slice(out);
 }

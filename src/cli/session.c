@@ -186,6 +186,32 @@ struct json *session_started(uint64_t run, const char *work, const struct stat *
     return p;
 }
 
+struct json *session_origin(const char *what, uint64_t run)
+{
+    struct json *o = json_object();
+    json_put_text(o, "what", slice_of(what));
+    json_put_int(o, "run", (int64_t)run);
+    return o;
+}
+
+struct json *session_takes(uint64_t run, const char *work, const struct stat *st, const char *what, const struct run_state *of,
+                           const char *land, struct json *layers)
+{
+    char goal[64];
+    struct json *p = session_started(run, work, st);
+    snprintf(goal, sizeof goal, "%s of r%llu", what, (unsigned long long)of->id);
+    json_put(p, "origin", session_origin(what, of->id));
+    json_put(p, "layers", layers);
+    json_put_bool(p, "copies", of->copies);
+    json_put_bool(p, "take", true);
+    json_put_text(p, "land", slice_of(land));
+    json_put_text(p, "plan_path", SLICE(""));
+    json_put_text(p, "goal", slice_of(goal));
+    json_put_text(p, "model", SLICE(""));
+    json_put(p, "budget", json_object());
+    return p;
+}
+
 static enum err count_changes(const struct session *s, const struct hash *manifest, struct manifest_count *ret)
 {
     ARENA_CLEANUP struct arena a = ARENA_INIT(256 << 20);

@@ -30,6 +30,11 @@ enum err MUST_USE session_open(struct session *s, struct cli *c, const char *mod
 enum err MUST_USE session_work(struct session *s, struct error *e);
 /* What run.started says of every run; the command adds what is to be done. */
 struct json *session_started(uint64_t run, const char *work, const struct stat *st);
+/* {"what": "undo", "run": 7}: what a run comes from. */
+struct json *session_origin(const char *what, uint64_t run);
+/* The run.started of a run that only takes layers (owned from here on) of another: an undo, a fork. */
+struct json *session_takes(uint64_t run, const char *work, const struct stat *st, const char *what, const struct run_state *of,
+                           const char *land, struct json *layers);
 /* Whether Ctrl-C or a polite kill asked for the end. */
 bool session_interrupted(void);
 void session_close(struct session *s);

@@ -36,9 +36,8 @@ struct job {
 static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
 {
     struct job *j = ctx;
-    struct json *layers = NULL, *origin;
+    struct json *layers = NULL;
     struct stat st = {.st_dev = (dev_t)j->of.work_dev, .st_ino = (ino_t)j->of.work_ino};
-    char goal[64];
     char *work = arena_str(&j->arena, j->of.work);
     j->err = work ? undo_layers(&j->s.engine, &j->of, j->to, run, &layers, &j->why) : ERR_MEMORY;
     j->nothing = !j->err && json_count(layers) == 0;
@@ -47,19 +46,7 @@ static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
         out->failed = true; /* nothing begins */
         return SLICE_NONE;
     }
-    JSON_CLEANUP struct json *p = session_started(run, work, &st);
-    snprintf(goal, sizeof goal, "undo of r%llu", (unsigned long long)j->of.id);
-    origin = json_object();
-    json_put_text(origin, "what", SLICE("undo"));
-    json_put_int(origin, "run", (int64_t)j->of.id);
-    json_put(p, "origin", origin);
-    json_put(p, "layers", layers);
-    json_put_bool(p, "take", true);
-    json_put_text(p, "land", SLICE("step"));
-    json_put_text(p, "plan_path", SLICE(""));
-    json_put_text(p, "goal", slice_of(goal));
-    json_put_text(p, "model", SLICE(""));
-    json_put(p, "budget", json_object());
+    JSON_CLEANUP struct json *p = session_takes(run, work, &st, "undo", &j->of, "step", layers);
     json_print(p, out);
     return buf_slice(out);
 }

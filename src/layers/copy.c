@@ -67,7 +67,7 @@ static enum err look_back(struct copying *w, int folder, const char *name, struc
     struct stat st;
     if (sys->fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return error_errno(w->e, errno, "cannot look at the copy of %s", name);
-    *ret = walk_stamp(&st);
+    *ret = stamp_of_stat(&st);
     return OK;
 }
 
@@ -121,7 +121,7 @@ static enum err copy_steady(struct copying *w, int root, int to, const char *nam
             return err;
         if (sys->fstatat(fd, "", &after, AT_EMPTY_PATH) < 0)
             return error_errno(w->e, errno, "cannot look at %s", name);
-        struct stamp a = walk_stamp(ret_st), b = walk_stamp(&after);
+        struct stamp a = stamp_of_stat(ret_st), b = stamp_of_stat(&after);
         if (a.ctime_ns == b.ctime_ns && a.size == b.size)
             return OK;
         w->bytes = bytes;
@@ -143,7 +143,7 @@ static enum err copy_sub(struct copying *w, int root, int to, const char *name, 
     FD_CLEANUP int sub = walk_open(to, name);
     if (sub < 0)
         return error_errno(w->e, errno, "cannot open the copy of the folder %s", name);
-    struct stamp before = walk_stamp(st), after;
+    struct stamp before = stamp_of_stat(st), after;
     enum err err = look_back(w, to, name, &after);
     after.mode = (c ? c->after.mode : before.mode) & MODE;
     after.mtime_ns = c ? c->after.mtime_ns : before.mtime_ns;
@@ -158,7 +158,7 @@ static enum err copy_thing(struct copying *w, int root, int to, const char *name
     enum err err = S_ISREG(st->st_mode) ? copy_steady(w, root, to, name, st, &there) : make_link(w, root, st, to, name);
     if (err || !there)
         return err;
-    struct stamp before = walk_stamp(st), after;
+    struct stamp before = stamp_of_stat(st), after;
     err = look_back(w, to, name, &after);
     return err ? err : note(w, walk_text(&w->path), &before, &after);
 }
@@ -202,7 +202,7 @@ static enum err find_source(struct copying *w, const struct change *c, int *ret_
     enum err err = chain_go_parent(&w->from, w->folders[c->layer], c->path, false, ret_folder, same, w->e);
     if (err)
         return err;
-    if (*ret_folder >= 0 && sys->fstatat(*ret_folder, name, ret, AT_SYMLINK_NOFOLLOW) == 0 && walk_stamp(ret).type == c->after.type)
+    if (*ret_folder >= 0 && sys->fstatat(*ret_folder, name, ret, AT_SYMLINK_NOFOLLOW) == 0 && stamp_of_stat(ret).type == c->after.type)
         return OK;
     return error_set(w->e, ERR_CORRUPT, "layer %u does not hold %s, which its list of changes names", c->layer, name);
 }
@@ -228,7 +228,7 @@ static struct stamp root_stat(const struct copying *w, struct slice path)
     struct stat st;
     if (place_open(w->root, path, O_PATH, &p, NULL) || p.folder < 0 || sys->fstatat(p.folder, p.name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return (struct stamp){.type = STAMP_ABSENT};
-    return walk_stamp(&st);
+    return stamp_of_stat(&st);
 }
 
 static enum err apply(struct copying *w, const struct change *c)

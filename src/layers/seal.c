@@ -70,7 +70,7 @@ static enum err root_stat(struct sealing *w, int root, const char *name, enum er
     struct stat st;
     if (sys->fstatat(root, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return error_errno(w->e, errno, "cannot look at %s", name);
-    *ret = walk_stamp(&st);
+    *ret = stamp_of_stat(&st);
     if (why == ERR_DENIED)
         ret->type = STAMP_OTHER;
     return OK;
@@ -150,7 +150,7 @@ static enum err upper_stat(struct sealing *w, int up, const char *name, enum upp
         return OK;
     if (sys->fstatat(up, name, ret_st, AT_SYMLINK_NOFOLLOW) < 0)
         return errno == ENOENT ? OK : error_errno(w->e, errno, "cannot look at %s", name);
-    struct stamp s = walk_stamp(ret_st);
+    struct stamp s = stamp_of_stat(ret_st);
     bool whiteout = S_ISCHR(ret_st->st_mode) && ret_st->st_rdev == makedev(0, 0) && !w->copy;
     *ret = whiteout ? UP_WHITEOUT : s.type == STAMP_OTHER ? UP_OTHER : UP_THING;
     return OK;
@@ -159,7 +159,7 @@ static enum err upper_stat(struct sealing *w, int up, const char *name, enum upp
 static enum err upper_node(struct sealing *w, int up, const char *name, enum upper kind, const struct stat *st,
                            struct stamp *ret)
 {
-    *ret = kind == UP_THING ? walk_stamp(st) : (struct stamp){.type = STAMP_ABSENT};
+    *ret = kind == UP_THING ? stamp_of_stat(st) : (struct stamp){.type = STAMP_ABSENT};
     if (ret->type == STAMP_FILE)
         return file_hash(w, up, name, st, ret);
     return ret->type == STAMP_LINK ? link_hash(w, up, name, ret) : OK;
@@ -316,7 +316,7 @@ static enum err seal_name(struct sealing *w, const struct level *lv, struct slic
     if (err)
         return err;
     const struct change *known = w->lower ? manifest_find(w->lower, walk_text(&w->path)) : NULL;
-    struct stamp now = walk_stamp(&st);
+    struct stamp now = stamp_of_stat(&st);
     if (!w->copy || !known || up != UP_THING || now.type == STAMP_FOLDER || !untouched(known, &now))
         err = compare(w, lv, name.p, up, &st, known);
     if (!err) /* otherwise it says where it happened */

@@ -11,6 +11,7 @@
 
 #include "base/sys.h"
 #include "layers/chain.h"
+#include "layers/internal.h"
 
 enum { NAMES_BYTES = 256 * 1024 * 1024 };
 
@@ -48,7 +49,7 @@ static enum err check_source(struct squashing *w, int folder, const char *name, 
             return error_set(w->e, ERR_CORRUPT, "layer %u does not hold %s, which its list of changes names", c->layer, name);
         return error_errno(w->e, errno, "cannot look at %s", name);
     }
-    struct stamp s = walk_stamp(ret);
+    struct stamp s = stamp_of_stat(ret);
     if (s.type == c->after.type && s.size == c->after.size && s.mtime_ns == c->after.mtime_ns && s.mode == c->after.mode)
         return OK;
     return error_set(w->e, ERR_CORRUPT, "%s in layer %u is not what its list of changes says", name, c->layer);

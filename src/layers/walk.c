@@ -63,24 +63,6 @@ enum err walk_names(int folder, struct arena *names, struct slice **ret, size_t 
     return err;
 }
 
-static int64_t time_ns(struct timespec t)
-{
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-struct stamp walk_stamp(const struct stat *st)
-{
-    return (struct stamp){
-        .type = S_ISREG(st->st_mode)   ? STAMP_FILE
-                : S_ISLNK(st->st_mode) ? STAMP_LINK
-                : S_ISDIR(st->st_mode) ? STAMP_FOLDER
-                                       : STAMP_OTHER,
-        .mode = st->st_mode & 07777, .uid = st->st_uid, .gid = st->st_gid,
-        .links = (uint32_t)st->st_nlink, .ino = st->st_ino, .size = (uint64_t)st->st_size,
-        .mtime_ns = time_ns(st->st_mtim), .ctime_ns = time_ns(st->st_ctim),
-    };
-}
-
 bool walk_same(const struct stamp *a, const struct stamp *b)
 {
     if (a->type != b->type || a->type == STAMP_OTHER)

@@ -14,8 +14,6 @@
 
 /* The names in a folder, sorted bytewise, each with a NUL behind it. `names` is a temporary arena: ERR_LIMIT past it. */
 enum err MUST_USE walk_names(int folder, struct arena *names, struct slice **ret, size_t *ret_n, struct error *e);
-/* A stat as a stamp, without hash. */
-struct stamp walk_stamp(const struct stat *st);
 /* The same thing for whoever sees it: type, mode, and for files and links content and mtime. */
 bool walk_same(const struct stamp *a, const struct stamp *b);
 /* The changes of `m` that lie below the folder `path`: [*ret_from, *ret_to). */
