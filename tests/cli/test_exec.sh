@@ -46,13 +46,13 @@ import json, sys
 rows = [a for a in json.load(sys.stdin)["accounts"] if a["account"] == "crannog" and a["unit"] == "cpu_ns"]
 print(sum(a["exact"] + a["assumed"] + a["held"] for a in rows) // 10**9)'; }
 check "it is booked at what its time allows" test "$(cpu_booked)" -lt 600
-crannog exec -- sleep 100 2>/dev/null &
+crannog exec -- sleep 100.$$ 2>/dev/null &
 pid=$!
 wait_for runs_now $pid
 check "stop from another terminal" sh -c 'crannog stop | grep -q "asked process '$pid' to stop"'
 wait $pid
 refuses "it has failed" 1 '' sh -c "echo; exit $?"
-crannog exec -- sleep 100 2>/dev/null &
+crannog exec -- sleep 100.$$ 2>/dev/null &
 pid=$!
 wait_for runs_now $pid
 sleep 0.3
@@ -60,4 +60,4 @@ kill -9 $pid
 wait $pid 2>/dev/null
 check "what a killed one held is settled by the next" sh -c 'crannog exec -- true && crannog spend --json | grep -q "\"account\":\"crannog\",\"unit\":\"cpu_ns\"[^}]*\"held\":0"'
 check "and not at the hour either" test "$(cpu_booked)" -lt 600
-check "nothing of it runs any more" sh -c '! pgrep -s 0 -x sleep'
+check "nothing of it runs any more" sh -c '! grep -lzx "100\.'$$'" /proc/[0-9]*/cmdline 2>/dev/null | grep -q .'

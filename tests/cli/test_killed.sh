@@ -22,7 +22,7 @@ whole() { test "$(ls -A w/new | wc -l)" = 120 && test "$(grep -l after w/f* | wc
 below() {
   p=$1 depth=$2
   while [ "$depth" -gt 0 ] && [ "$p" ]; do
-    p=$(pgrep -P "$p" | head -n 1)
+    p=$(cut -d ' ' -f 1 "/proc/$p/task/$p/children" 2>/dev/null)
     depth=$((depth - 1))
   done
   echo "$p"
