@@ -10,7 +10,7 @@
 
 #include "base/slice.h"
 
-/* Nano-dollars for a million tokens: 3 dollars are 3,000,000,000. At most PRICE_MAX (1,000 dollars a thousand tokens). */
+/* Nano-dollars for a million tokens: 3 dollars are 3,000,000,000. At most PRICE_MAX (a dollar a token). */
 struct rates {
     int64_t input, output, cache_read, cache_write_5m, cache_write_1h;
 };

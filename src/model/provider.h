@@ -37,6 +37,8 @@ enum quirk {
     QUIRK_ID_NINE = 1 << 22,              /* ids of calls are exactly nine letters and digits */
     QUIRK_ID_FORTY = 1 << 23,             /* … at most forty bytes */
     QUIRK_RANDOM_SEED = 1 << 24,          /* the seed is called random_seed */
+    QUIRK_ADAPTIVE_THINKING = 1 << 25,    /* Anthropic: thinking has no budget, effort stands in output_config */
+    QUIRK_NO_FORCED_CHOICE = 1 << 26,     /* a tool cannot be forced: "auto" is sent instead */
 };
 
 struct provider {

@@ -33,7 +33,8 @@ struct usage {
 
 #define USAGE_NONE ((struct usage){.reported_nusd = -1})
 
-/* Takes a "usage" object in; later ones replace earlier ones, field by field. Anything else than an object is ignored. */
+/* Takes a "usage" object in. OpenAI's replaces what was known; of Anthropic's each number that is there does, unless it is
+   smaller (some gateways repeat zeros). Anything else than an object is ignored. */
 void usage_add_openai(struct usage *u, const struct json *v);
 void usage_add_anthropic(struct usage *u, const struct json *v);
 int64_t usage_prompt(const struct usage *u); /* all input tokens (U1) */
