@@ -22,6 +22,7 @@ static const struct {
     int status;
     enum fault_kind kind;
 } statuses[] = {
+    {301, FAULT_NO_MODEL},   {302, FAULT_NO_MODEL}, {307, FAULT_NO_MODEL},   {308, FAULT_NO_MODEL},
     {400, FAULT_REQUEST},    {401, FAULT_AUTH},     {402, FAULT_BILLING},    {403, FAULT_AUTH},    {404, FAULT_NO_MODEL},
     {405, FAULT_NO_MODEL},   {408, FAULT_TIMEOUT},  {410, FAULT_NO_MODEL},   {413, FAULT_TOO_LARGE}, {425, FAULT_OVERLOADED},
     {429, FAULT_RATE_LIMIT}, {451, FAULT_REFUSED},  {498, FAULT_OVERLOADED}, {503, FAULT_OVERLOADED}, {504, FAULT_TIMEOUT},
@@ -85,7 +86,7 @@ bool fault_may_pass(enum fault_kind k)
     return (unsigned)k < FAULTS && kinds[k].may_pass;
 }
 
-/* One line: control characters become blanks, and a character that was cut at the end goes. */
+/* One line of UTF-8: control characters become blanks, a character that was cut at the end goes. */
 static void tidy(char *text)
 {
     size_t n = strlen(text);
@@ -95,8 +96,11 @@ static void tidy(char *text)
     for (size_t back = 1; back <= 4 && back <= n && !slice_is_utf8((struct slice){text, n}); back++)
         if (slice_is_utf8((struct slice){text, n - back})) {
             text[n - back] = '\0';
-            break;
+            return;
         }
+    for (size_t i = 0; i < n && !slice_is_utf8((struct slice){text, n}); i++)
+        if ((unsigned char)text[i] >= 0x80)
+            text[i] = '?';
 }
 
 void fault_set(struct fault *f, enum fault_kind kind, const char *fmt, ...)
@@ -183,7 +187,7 @@ void fault_from(struct fault *f, int status, const struct json *v, struct slice 
         message = SLICE("it said nothing about it");
     struct slice name = s.code.n ? s.code : s.type;
     char what[96] = "";
-    if (status >= 400)
+    if (status >= 300)
         snprintf(what, sizeof what, " (HTTP %d%s%.*s)", status, name.n ? ", " : "", (int)(name.n < 60 ? name.n : 60), name.p);
     else if (name.n)
         snprintf(what, sizeof what, " (%.*s)", (int)(name.n < 60 ? name.n : 60), name.p);
@@ -196,6 +200,6 @@ void fault_from(struct fault *f, int status, const struct json *v, struct slice 
 bool fault_is(const struct json *v)
 {
     const struct json *inner = json_get(v, "error");
-    return json_type(inner) == JSON_OBJECT || json_text(inner).n || slice_is(json_text(json_get(v, "type")), "error") ||
+    return (json_type(inner) == JSON_OBJECT && json_count(inner)) || json_text(inner).n || slice_is(json_text(json_get(v, "type")), "error") ||
            slice_is(json_text(json_get(v, "object")), "error");
 }

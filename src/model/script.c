@@ -15,10 +15,12 @@ static bool reasoning_is_sent(const struct script *s, const struct transcript_pa
     if (!slice_eq(p->name, s->provider->name))
         return false;
     switch (p->form) {
-    case REASONING_SIGNED:
-    case REASONING_REDACTED: return s->provider->format == FORMAT_ANTHROPIC;
-    case REASONING_DETAILS: return script_has(s, QUIRK_REASONING_DETAILS);
-    case REASONING_PLAIN: return script_has(s, QUIRK_REASONING | QUIRK_REASONING_CONTENT) && !is_blank(p->text);
+    case REASONING_SIGNED: /* without its signature it was cut */
+    case REASONING_REDACTED: return s->provider->format == FORMAT_ANTHROPIC && p->opaque.n;
+    case REASONING_DETAILS: return s->provider->format == FORMAT_OPENAI && script_has(s, QUIRK_REASONING_DETAILS) && p->opaque.n;
+    case REASONING_PLAIN:
+        return s->provider->format == FORMAT_OPENAI && script_has(s, QUIRK_REASONING | QUIRK_REASONING_CONTENT) &&
+               !is_blank(p->text);
     }
     return false;
 }

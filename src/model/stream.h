@@ -31,8 +31,8 @@
 enum {
     STREAM_BYTES_MAX = 256 * 1024 * 1024, /* of a whole stream */
     STREAM_EVENT_MAX = 8 * 1024 * 1024,   /* of a line, an event, or a whole JSON answer */
-    STREAM_ARGUMENTS_MAX = 2 * 1024 * 1024, /* of one call */
-    STREAM_ANSWER_MAX = 8 * 1024 * 1024,  /* of all parts together */
+    STREAM_ANSWER_MAX = 2 * 1024 * 1024,  /* of all parts together; so that turn_print() takes every answer */
+    STREAM_ARGUMENTS_MAX = 1024 * 1024,   /* of one call */
     STREAM_PARTS_MAX = TRANSCRIPT_PARTS_MAX,
     STREAM_ERROR_MAX = 64 * 1024,         /* of an answer with an error status; more is not looked at */
 };
@@ -66,7 +66,8 @@ struct stream_setup {
     struct slice provider;  /* whose name stands on its reasoning; copied */
     int status;             /* of the HTTP answer; 0: taken for 200 */
     int64_t retry_after_ms; /* from its Retry-After; -1: none */
-    void (*take)(void *ctx, const struct stream_delta *d); /* may be NULL; slices are borrowed for the call */
+    /* Called from stream_feed() and stream_finish(); may be NULL. Slices are borrowed for the call. */
+    void (*take)(void *ctx, const struct stream_delta *d);
     void *ctx;
 };
 
