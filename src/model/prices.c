@@ -86,11 +86,17 @@ static bool row_fits(const struct price *p, struct slice provider, struct slice 
     return p->model.n && slice_starts(model, p->model) && is_version(slice_sub(model, p->model.n, model.n));
 }
 
+/* The more of a name it says the better; to the letter or to its version is better than a '*'. */
+static size_t weight(const struct price *p)
+{
+    return slice_ends(p->model, SLICE("*")) ? 2 * (p->model.n - 1) : 2 * p->model.n + 1;
+}
+
 static const struct price *longest(const struct price *rows, size_t n, struct slice provider, struct slice model)
 {
     const struct price *best = NULL;
     for (size_t i = 0; i < n; i++)
-        if (row_fits(&rows[i], provider, model) && (!best || rows[i].model.n > best->model.n))
+        if (row_fits(&rows[i], provider, model) && (!best || weight(&rows[i]) > weight(best)))
             best = &rows[i];
     return best;
 }
