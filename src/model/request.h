@@ -2,7 +2,7 @@
  * Requests: a transcript as the body, path and headers of one HTTP POST, in a provider's format. Pure.
  *
  * Headers with secrets are not made here. The body is the same bytes for the same transcript and quirks, and a longer
- * transcript keeps the beginning of the shorter one's messages, so that providers' caches hit.
+ * transcript keeps the beginning of the shorter one's messages, so that providers' caches hit (cache marks do move).
  *
  *   Q1  Each call that is sent is followed at once by exactly one result. A call without one gets an error result that
  *       says so (REQUEST_NO_RESULT), counted in `filled`. A result without its call in the turn before, or a second one,
