@@ -213,6 +213,7 @@ static void test_ids(void **state)
         const char *at = strstr(m, want);
         assert_non_null(at);
         memcpy(id, at - 9, 9);
+        assert_int_equal(strspn(id, "0123456789abcdef"), 9);
         assert_int_equal(count(m, id), 2);
     }
 }

@@ -57,6 +57,8 @@ static const struct recording recordings[] = {
      "length none 0 - - | 0 0 0 0 0 0 -1 unknown | text a\n"},
     {"an event over several lines", O, 200, S("data: {\"choices\":[{\"delta\":\ndata: {\"content\":\"a\"},\ndata: \"finish_reason\":\"stop\"}]}\n\n" DONE),
      "end none 0 - - | 0 0 0 0 0 0 -1 unknown | text a\n"},
+    {"an event over several lines that end with CRLF", O, 200, S("data: {\"choices\":[{\"delta\":\r\ndata: {\"content\":\"a\"},\r\ndata: \"finish_reason\":\"stop\"}]}\r\n\r\n"),
+     "end none 0 - - | 0 0 0 0 0 0 -1 unknown | text a\n"},
     {"no empty lines between events", O, 200,
      S("data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\ndata: {\"choices\":[{\"delta\":{\"content\":\"b\"}}]}\ndata: [DONE]\n"),
      "end none 0 - - | 0 0 0 0 0 0 -1 unknown | text ab\n"},
