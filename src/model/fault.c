@@ -168,33 +168,37 @@ static struct said read_error(const struct json *v)
     return s;
 }
 
-void fault_from(struct fault *f, int status, const struct json *v, struct slice raw)
+/* The most telling of: a code, a type, words of the message, the status. */
+static enum fault_kind kind_of(const struct said *s, struct slice message, int status)
 {
-    struct said s = read_error(v);
-    struct slice message = s.message.n ? s.message : slice_trim(raw);
-    if (status < 400 && s.number >= 400 && s.number < 600)
-        status = (int)s.number;
-    enum fault_kind kind = kind_of_word(s.code), by_message = kind_of_message(message);
+    enum fault_kind kind = kind_of_word(s->code), by_message = kind_of_message(message);
     if (!kind)
-        kind = kind_of_word(s.type);
+        kind = kind_of_word(s->type);
     if (!by_message)
-        by_message = kind_of_message(s.more);
+        by_message = kind_of_message(s->more);
     if (kind != FAULT_AUTH && by_message)
         kind = by_message;
     if (!kind || (kind == FAULT_REQUEST && status >= 400)) /* the vaguest of types: the status knows better */
         kind = kind_of_status(status);
-    if (!message.n)
-        message = SLICE("it said nothing about it");
-    struct slice name = s.code.n ? s.code : s.type;
+    return kind;
+}
+
+void fault_from(struct fault *f, int status, const struct json *v, struct slice raw)
+{
+    struct said s = read_error(v);
+    struct slice message = s.message.n ? s.message : slice_trim(raw), more = slice_sub(s.more, 0, 160);
+    struct slice name = slice_sub(s.code.n ? s.code : s.type, 0, 60);
     char what[96] = "";
+    if (status < 400 && s.number >= 400 && s.number < 600)
+        status = (int)s.number;
+    enum fault_kind kind = kind_of(&s, message, status);
+    message = message.n ? slice_sub(message, 0, 300) : SLICE("it said nothing about it");
     if (status >= 300)
-        snprintf(what, sizeof what, " (HTTP %d%s%.*s)", status, name.n ? ", " : "", (int)(name.n < 60 ? name.n : 60), name.p);
+        snprintf(what, sizeof what, " (HTTP %d%s%.*s)", status, name.n ? ", " : "", SLICE_ARG(name));
     else if (name.n)
-        snprintf(what, sizeof what, " (%.*s)", (int)(name.n < 60 ? name.n : 60), name.p);
-    struct slice more = slice_sub(s.more, 0, 160);
-    message = slice_sub(message, 0, 300);
+        snprintf(what, sizeof what, " (%.*s)", SLICE_ARG(name));
     f->status = status;
-    fault_set(f, kind, "%.*s%s%.*s%s", SLICE_ARG(message), more.n ? ": " : "", (int)more.n, more.n ? more.p : "", what);
+    fault_set(f, kind, "%.*s%s%.*s%s", SLICE_ARG(message), more.n ? ": " : "", SLICE_ARG(more), what);
 }
 
 bool fault_is(const struct json *v)

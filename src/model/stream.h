@@ -12,7 +12,7 @@
  *       turn (but empty arguments, which become "{}").
  *   S4  An answer with a fault has what came until then, for people. Its unfinished calls are dropped and counted; none of its
  *       calls may be carried out.
- *   S5  What is unknown (events, blocks, fields) is skipped. What is known but has the wrong type is FAULT_BROKEN.
+ *   S5  What is unknown (events, blocks, fields) is skipped. Words, calls and blocks of the wrong type are FAULT_BROKEN.
  *   S6  An answer is whole when its stop reason was seen, or [DONE] or message_stop; usage may come after that until the
  *       bytes end. What follows [DONE] or message_stop is not looked at.
  *

@@ -165,7 +165,7 @@ static void read_calls(struct stream *s, const struct json *list)
 
 static void read_choice(struct stream *s, const struct json *choice)
 {
-    const struct json *o = json_get(choice, json_has(choice, "delta") ? "delta" : "message");
+    const struct json *o = json_get(choice, json_get(choice, "delta") ? "delta" : "message");
     if (json_int(json_get(choice, "index"), 0) != 0)
         return; /* we ask for one */
     struct slice refusal = json_text(json_get(o, "refusal"));

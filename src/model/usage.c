@@ -67,6 +67,7 @@ void usage_add_anthropic(struct usage *u, const struct json *v)
         return;
     const struct json *writes = json_get(v, "cache_creation");
     int64_t written = most(count(v, "cache_creation_input_tokens"), u->cache_write_5m + u->cache_write_1h);
+    written = most(written, count(writes, "ephemeral_5m_input_tokens") + count(writes, "ephemeral_1h_input_tokens"));
     raise(&u->input, v, "input_tokens");
     raise(&u->cache_read, v, "cache_read_input_tokens");
     raise(&u->output, v, "output_tokens");

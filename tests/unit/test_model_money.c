@@ -47,6 +47,9 @@ static const struct {
     /* without a split, writes are for five minutes: 188,086 at 6.25, 21 at 5, 393 at 25 */
     {"anthropic", "claude-opus-4-5", {"{\"input_tokens\":21,\"cache_creation_input_tokens\":188086,\"cache_read_input_tokens\":0,\"output_tokens\":393}"},
      {.input = 21, .cache_write_5m = 188086, .output = 393}, 105000 + 1175537500 + 9825000},
+    /* a split without its sum: 10 at $3.75, 20 at 6 */
+    {"anthropic", "claude-sonnet-4-5", {"{\"output_tokens\":0,\"cache_creation\":{\"ephemeral_5m_input_tokens\":10,\"ephemeral_1h_input_tokens\":20}}"},
+     {.cache_write_5m = 10, .cache_write_1h = 20}, 37500 + 120000},
     /* zeros that a gateway repeats lower nothing */
     {"anthropic", "claude-haiku-4-5", {"{\"input_tokens\":10,\"cache_read_input_tokens\":7,\"output_tokens\":1}", "{\"input_tokens\":0,\"cache_read_input_tokens\":0,\"output_tokens\":3}"},
      {.input = 10, .cache_read = 7, .output = 3}, 10000 + 700 + 15000},
