@@ -28,7 +28,7 @@ static void play(uint8_t how, struct slice s, size_t step, struct buf *out)
 {
     ARENA_CLEANUP struct arena a = ARENA_INIT(64 << 20);
     struct stream_setup setup = {.format = how & 1 ? FORMAT_ANTHROPIC : FORMAT_OPENAI, .provider = SLICE("p"),
-                                 .status = how & 2 ? 429 : 200, .retry_after_ms = -1, .take = note, .ctx = out};
+                                 .status = how & 2 ? 429 : 200, .quirks = how & 128 ? QUIRK_THINK_TAGS : 0, .retry_after_ms = -1, .take = note, .ctx = out};
     struct stream *st = stream_new(&setup);
     struct stream_answer r;
     ASSERT(st);

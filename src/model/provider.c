@@ -33,6 +33,7 @@ static const struct {
     {"random_seed", QUIRK_RANDOM_SEED},
     {"adaptive_thinking", QUIRK_ADAPTIVE_THINKING},
     {"no_forced_choice", QUIRK_NO_FORCED_CHOICE},
+    {"think_tags", QUIRK_THINK_TAGS},
 };
 enum { QUIRKS = sizeof quirks / sizeof *quirks };
 
@@ -72,10 +73,11 @@ static const struct provider providers[] = {
       QUIRK_ID_NINE | QUIRK_RANDOM_SEED | QUIRK_RESULT_NAME | QUIRK_NO_STREAM_OPTIONS | QUIRK_NO_EFFORT),
     P("groq", FORMAT_OPENAI, "https://api.groq.com/openai/v1", QUIRK_MAX_COMPLETION_TOKENS),
     P("xai", FORMAT_OPENAI, "https://api.x.ai/v1", QUIRK_NO_EFFORT),
-    P("ollama", FORMAT_OPENAI, "http://127.0.0.1:11434/v1", QUIRK_NO_PARALLEL_FIELD | QUIRK_NO_TOOL_CHOICE),
-    P("lmstudio", FORMAT_OPENAI, "http://127.0.0.1:1234/v1", QUIRK_NO_PARALLEL_FIELD | QUIRK_NO_EFFORT),
-    P("llama.cpp", FORMAT_OPENAI, "http://127.0.0.1:8080/v1", QUIRK_REASONING_CONTENT | QUIRK_NO_EFFORT | QUIRK_EMPTY_CONTENT),
-    P("vllm", FORMAT_OPENAI, "http://127.0.0.1:8000/v1", 0),
+    P("ollama", FORMAT_OPENAI, "http://127.0.0.1:11434/v1", QUIRK_NO_PARALLEL_FIELD | QUIRK_NO_TOOL_CHOICE | QUIRK_THINK_TAGS),
+    P("lmstudio", FORMAT_OPENAI, "http://127.0.0.1:1234/v1", QUIRK_NO_PARALLEL_FIELD | QUIRK_NO_EFFORT | QUIRK_THINK_TAGS),
+    P("llama.cpp", FORMAT_OPENAI, "http://127.0.0.1:8080/v1",
+      QUIRK_REASONING_CONTENT | QUIRK_NO_EFFORT | QUIRK_EMPTY_CONTENT | QUIRK_THINK_TAGS),
+    P("vllm", FORMAT_OPENAI, "http://127.0.0.1:8000/v1", QUIRK_THINK_TAGS),
     P("litellm", FORMAT_OPENAI, "http://127.0.0.1:4000/v1", QUIRK_TOOLS_WITH_HISTORY),
     P("openai-compatible", FORMAT_OPENAI, "", 0), /* any other; a person says where */
     P("anthropic-compatible", FORMAT_ANTHROPIC, "", 0),

@@ -39,6 +39,7 @@ enum quirk {
     QUIRK_RANDOM_SEED = 1 << 24,          /* the seed is called random_seed */
     QUIRK_ADAPTIVE_THINKING = 1 << 25,    /* Anthropic: thinking has no budget, effort stands in output_config */
     QUIRK_NO_FORCED_CHOICE = 1 << 26,     /* a tool cannot be forced: "auto" is sent instead */
+    QUIRK_THINK_TAGS = 1 << 27,           /* reasoning stands between <think> and </think> at the beginning of the text */
 };
 
 struct provider {

@@ -31,6 +31,7 @@ struct stream *stream_new(const struct stream_setup *setup)
         .strange = BUF_INIT(STRANGE_MAX),
         .usage = USAGE_NONE,
         .fault = {.status = setup->status, .retry_after_ms = setup->retry_after_ms},
+        .held = BUF_INIT(STREAM_EVENT_MAX),
         .id = BUF_INIT(TRANSCRIPT_NAME_MAX),
         .model = BUF_INIT(TRANSCRIPT_NAME_MAX),
     };
@@ -48,7 +49,7 @@ void stream_free(struct stream *s)
         for (size_t k = 0; k < sizeof all / sizeof *all; k++)
             buf_release(all[k]);
     }
-    struct buf *all[] = {&s->provider, &s->line, &s->data, &s->strange, &s->id, &s->model};
+    struct buf *all[] = {&s->provider, &s->line, &s->data, &s->strange, &s->held, &s->id, &s->model};
     for (size_t k = 0; k < sizeof all / sizeof *all; k++)
         buf_release(all[k]);
     sys->free(s->parts);
@@ -339,6 +340,8 @@ static void end(struct stream *s, const char *why)
         end_events(s);
     else if (!s->over && (s->mode == MODE_WHOLE || is_error_status(s)))
         end_whole(s, why);
+    if (!s->over)
+        think_flush(s);
     if (!s->fault.kind && !s->any)
         end_strange(s, why);
     else if (!s->fault.kind && !s->stop)

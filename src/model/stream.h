@@ -63,6 +63,7 @@ struct stream_delta {
 
 struct stream_setup {
     enum model_format format;
+    uint32_t quirks;        /* of which QUIRK_THINK_TAGS matters here */
     struct slice provider;  /* whose name stands on its reasoning; copied */
     int status;             /* of the HTTP answer; 0: taken for 200 */
     int64_t retry_after_ms; /* from its Retry-After; -1: none */

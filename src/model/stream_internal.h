@@ -29,6 +29,8 @@ struct stream {
     enum stop_reason stop;
     bool refused;        /* by the field, not by the stop reason */
     bool over;           /* nothing more is wanted */
+    enum { THINK_START = 0, THINK_INSIDE, THINK_BEHIND, THINK_OVER } think; /* where in <think>…</think> the text is */
+    struct buf held;     /* text that may yet turn out to be a tag */
     bool any;            /* an event of this format was seen */
     struct usage usage;
     struct fault fault;
@@ -53,6 +55,13 @@ struct stop_word {
 };
 /* STOP_END for a word that is not known, STOP_NONE for none. */
 enum stop_reason stop_of(const struct stop_word *words, size_t n, const struct json *v);
+
+/* Text of Chat Completions: to the part that it belongs to. */
+void add_text(struct stream *s, struct slice text);
+void add_reasoning(struct stream *s, struct slice text);
+/* The same for text that may have tags (QUIRK_THINK_TAGS); think_flush() says what was held back. */
+void think_text(struct stream *s, struct slice text);
+void think_flush(struct stream *s);
 
 /* One event, or a whole answer. */
 void read_openai(struct stream *s, const struct json *v);

@@ -18,7 +18,7 @@ static void wrong(struct stream *s, const char *field)
 
 /* ---- text and reasoning ---- */
 
-static void add_text(struct stream *s, struct slice text)
+void add_text(struct stream *s, struct slice text)
 {
     struct growing *p = part_last(s, PART_TEXT);
     if (text.n && (p || (p = part_add(s, PART_TEXT, -1))))
@@ -33,7 +33,7 @@ static struct growing *reasoning_part(struct stream *s)
     return p;
 }
 
-static void add_reasoning(struct stream *s, struct slice text)
+void add_reasoning(struct stream *s, struct slice text)
 {
     struct growing *p = text.n ? reasoning_part(s) : NULL;
     if (p)
@@ -57,7 +57,7 @@ static void read_content(struct stream *s, const struct json *v)
 {
     switch (json_type(v)) {
     case JSON_NULL: break;
-    case JSON_TEXT: add_text(s, json_text(v)); break;
+    case JSON_TEXT: think_text(s, json_text(v)); break;
     case JSON_ARRAY: add_content_list(s, v); break;
     default: wrong(s, "content");
     }
@@ -157,6 +157,8 @@ static void read_calls(struct stream *s, const struct json *list)
 {
     if (json_type(list) != JSON_ARRAY && json_type(list) != JSON_NULL)
         wrong(s, "tool_calls");
+    if (json_count(list))
+        think_flush(s);
     for (size_t i = 0; json_type(list) == JSON_ARRAY && i < json_count(list); i++)
         read_call(s, json_at(list, i));
 }

@@ -109,6 +109,7 @@ void stream_stop(struct stream *s, enum stop_reason stop)
     if (s->stop || s->fault.kind)
         return;
     s->over = false; /* what [DONE] ended still has this to tell */
+    think_flush(s);
     for (size_t i = 0; i < s->n; i++) {
         call_end(s, &s->parts[i]);
         calls |= s->parts[i].kind == PART_CALL;

@@ -400,11 +400,11 @@ static void test_quirks(void **state)
 static void test_quirk_names(void **state)
 {
     (void)state;
-    for (unsigned bit = 0; bit <= 26; bit++) {
+    for (unsigned bit = 0; bit <= 27; bit++) {
         assert_non_null(quirk_name(1u << bit));
         assert_int_equal(quirk_from(slice_of(quirk_name(1u << bit))), 1u << bit);
     }
-    assert_null(quirk_name(1u << 27));
+    assert_null(quirk_name(1u << 28));
     assert_int_equal(quirk_from(SLICE("")), 0);
     for (size_t i = 0; provider_at(i); i++)
         assert_ptr_equal(provider_find(provider_at(i)->name), provider_at(i));
