@@ -36,7 +36,7 @@ struct script {
     bool tools_mark, system_mark[TRANSCRIPT_SYSTEM_MAX];
     bool has_calls;
     size_t filled, images;
-    bool too_long; /* a writer met something past REQUEST_BYTES_MAX */
+    bool too_long, no_memory; /* what a writer met: something past REQUEST_BYTES_MAX; a buffer that was refused */
 };
 
 static inline bool script_has(const struct script *s, uint32_t quirk) { return (s->quirks & quirk) != 0; }
@@ -52,6 +52,8 @@ struct json *body_anthropic(struct script *s);
 struct json *json_of(struct slice text); /* parsed, or NULL */
 struct json *call_arguments(const struct transcript_part *call); /* an object; Q3 */
 struct json *cache_control(const struct transcript *t);
+/* What a buffer has come to; one that failed is noted, so that nothing that was cut is sent. */
+struct slice written(struct script *s, const struct buf *b);
 void put_base64(struct script *s, struct json *o, const char *key, struct slice prefix, struct slice bytes);
 struct json *json_milli(int64_t v); /* 700 as 0.700 */
 bool sends_tools(const struct script *s);

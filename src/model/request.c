@@ -41,13 +41,19 @@ struct json *cache_control(const struct transcript *t)
     return o;
 }
 
+struct slice written(struct script *s, const struct buf *b)
+{
+    s->too_long |= !buf_ok(b) && !b->refused;
+    s->no_memory |= b->refused;
+    return buf_slice(b);
+}
+
 void put_base64(struct script *s, struct json *o, const char *key, struct slice prefix, struct slice bytes)
 {
     BUF_CLEANUP struct buf b = BUF_INIT(REQUEST_BYTES_MAX);
     buf_add(&b, prefix);
     base64_add(&b, bytes);
-    s->too_long |= !buf_ok(&b);
-    json_put_text(o, key, buf_slice(&b));
+    json_put_text(o, key, written(s, &b));
 }
 
 bool is_forced(const struct script *s)
@@ -131,8 +137,10 @@ static enum err print(struct script *s, struct buf *to, struct error *e)
 {
     JSON_CLEANUP struct json *v = s->provider->format == FORMAT_ANTHROPIC ? body_anthropic(s) : body_openai(s);
     json_print(v, to);
+    if (s->no_memory)
+        return error_set(e, ERR_MEMORY, "no memory for a request");
     if (s->too_long)
-        to->failed = true;
+        return error_set(e, ERR_LIMIT, "a request of more than %d bytes", REQUEST_BYTES_MAX);
     return buf_check(to, "a request", e);
 }
 

@@ -24,7 +24,7 @@ static struct json *image_part(struct script *s, const struct transcript_part *p
     buf_addf(&b, "data:%.*s;base64,", (int)(p->name.n < TRANSCRIPT_NAME_MAX ? p->name.n : TRANSCRIPT_NAME_MAX), p->name.p);
     struct json *o = json_object(), *url = json_object();
     json_put_text(o, "type", SLICE("image_url"));
-    put_base64(s, url, "url", buf_slice(&b), p->text);
+    put_base64(s, url, "url", written(s, &b), p->text);
     json_put(o, "image_url", url);
     return o;
 }
@@ -41,7 +41,7 @@ static void content_to_parts(struct content *c)
     if (c->parts)
         return;
     c->parts = json_array();
-    if (c->text.n)
+    if (written(c->s, &c->text).n)
         json_push(c->parts, text_part(buf_slice(&c->text)));
     buf_reset(&c->text);
 }
@@ -77,17 +77,17 @@ static void content_add_image(struct content *c, const struct item *it)
 
 static bool content_is_empty(const struct content *c)
 {
-    return !c->parts && !c->text.n;
+    return !c->parts && !written(c->s, &c->text).n;
 }
 
 /* Puts it and lets go of it. */
 static void content_put(struct content *c, struct json *message)
 {
-    c->s->too_long |= !buf_ok(&c->text);
+    struct slice text = written(c->s, &c->text);
     if (c->parts)
         json_put(message, "content", c->parts);
     else
-        json_put_text(message, "content", buf_slice(&c->text));
+        json_put_text(message, "content", text);
     buf_release(&c->text);
     c->parts = NULL;
 }
@@ -109,8 +109,7 @@ static void add_result_text(struct content *c, const struct item *it)
     if (it->part->is_error)
         buf_add_text(&b, "error: ");
     buf_add(&b, it->part->text);
-    c->s->too_long |= !buf_ok(&b);
-    content_add(c, buf_slice(&b), it->mark);
+    content_add(c, written(c->s, &b), it->mark);
 }
 
 static void push_result(struct script *s, struct json *list, const struct item *it)
@@ -146,7 +145,7 @@ static void push_user(struct script *s, struct json *list, const struct message 
         }
     }
     if (content_is_empty(&c))
-        return;
+        return; /* or it was refused: noted, and nothing will be sent */
     if (results && script_has(s, QUIRK_ASSISTANT_AFTER_RESULT)) {
         struct json *m = message_of("assistant");
         json_put_text(m, "content", SLICE("OK."));
@@ -159,7 +158,7 @@ static void push_user(struct script *s, struct json *list, const struct message 
 
 /* ---- an assistant's turn ---- */
 
-static struct json *call_json(const struct item *it)
+static struct json *call_json(struct script *s, const struct item *it)
 {
     BUF_CLEANUP struct buf text = BUF_INIT(REQUEST_BYTES_MAX);
     struct json *o = json_object(), *f = json_object();
@@ -171,7 +170,7 @@ static struct json *call_json(const struct item *it)
     } else {
         JSON_CLEANUP struct json *v = call_arguments(it->part);
         json_print(v, &text);
-        json_put_text(f, "arguments", buf_slice(&text));
+        json_put_text(f, "arguments", written(s, &text));
     }
     json_put(o, "function", f);
     return o;
@@ -183,7 +182,7 @@ static void add_call_text(struct content *c, const struct item *it)
     buf_addf(&b, "[%.*s was called with ", SLICE_ARG(it->name));
     buf_add(&b, it->part->text);
     buf_add_char(&b, ']');
-    content_add(c, buf_slice(&b), it->mark);
+    content_add(c, written(c->s, &b), it->mark);
 }
 
 /* Reasoning that is here may be sent (script.c); it stands in the field that the server has for it. */
@@ -205,7 +204,7 @@ static void put_reasoning(struct script *s, struct json *m, const struct message
         json_put(m, "reasoning_details", details);
     else
         json_free(details);
-    if (text.n)
+    if (written(s, &text).n)
         json_put_text(m, script_has(s, QUIRK_REASONING_CONTENT) ? "reasoning_content" : "reasoning", buf_slice(&text));
 }
 
@@ -221,7 +220,7 @@ static void push_assistant(struct script *s, struct json *list, const struct mes
         else if (it->part->kind == PART_CALL && as_text)
             add_call_text(&c, it);
         else if (it->part->kind == PART_CALL)
-            json_push(calls, call_json(it));
+            json_push(calls, call_json(s, it));
     }
     if (content_is_empty(&c) && !script_has(s, QUIRK_EMPTY_CONTENT))
         json_put(m, "content", NULL);
@@ -253,7 +252,8 @@ static struct json *messages(struct script *s)
         memset(s->system_mark, 0, sizeof s->system_mark); /* so that it stays a string */
     add_system(s, &system);
     if (script_has(s, QUIRK_SYSTEM_AS_USER)) {
-        buf_add(&before, buf_slice(&system.text));
+        buf_add(&before, written(s, &system.text));
+        written(s, &before);
         buf_release(&system.text);
     } else if (!content_is_empty(&system)) {
         struct json *m = message_of(script_has(s, QUIRK_DEVELOPER_ROLE) ? "developer" : "system");

@@ -36,7 +36,10 @@ struct stream *stream_new(const struct stream_setup *setup)
         .model = BUF_INIT(TRANSCRIPT_NAME_MAX),
     };
     buf_add(&s->provider, slice_sub(setup->provider, 0, TRANSCRIPT_NAME_MAX));
-    return s;
+    if (buf_ok(&s->provider))
+        return s;
+    stream_free(s);
+    return NULL;
 }
 
 void stream_free(struct stream *s)

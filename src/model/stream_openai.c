@@ -78,6 +78,8 @@ static void read_details(struct stream *s, const struct json *list)
     for (size_t i = 0; i < json_count(list); i++) {
         BUF_CLEANUP struct buf b = BUF_INIT(STREAM_EVENT_MAX);
         json_print(json_at(list, i), &b);
+        if (!buf_ok(&b))
+            stream_fail(s, FAULT_LIMIT, "there is no memory for the answer");
         if (p->opaque.n)
             part_keep(s, &p->opaque, SLICE(","));
         part_keep(s, &p->opaque, buf_slice(&b));
@@ -126,6 +128,8 @@ static void read_arguments(struct stream *s, struct growing *p, const struct jso
     case JSON_TEXT: part_say(s, p, json_text(v)); break;
     case JSON_OBJECT: /* not what the format says, but what it means is clear */
         json_print(v, &b);
+        if (!buf_ok(&b))
+            stream_fail(s, FAULT_LIMIT, "there is no memory for the answer");
         part_say(s, p, buf_slice(&b));
         break;
     default: wrong(s, "arguments");

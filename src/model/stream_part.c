@@ -144,6 +144,8 @@ void stream_name(struct stream *s, const struct json *id, const struct json *mod
         buf_add(&s->id, slice_sub(json_text(id), 0, TRANSCRIPT_NAME_MAX));
     if (!s->model.n)
         buf_add(&s->model, slice_sub(json_text(model), 0, TRANSCRIPT_NAME_MAX));
+    if (!buf_ok(&s->id) || !buf_ok(&s->model))
+        stream_fail(s, FAULT_LIMIT, "there is no memory for the answer");
 }
 
 enum stop_reason stop_of(const struct stop_word *words, size_t n, const struct json *v)

@@ -76,6 +76,8 @@ void think_text(struct stream *s, struct slice text)
     while (think_step(s, &rest))
         continue;
     buf_add(&s->held, rest);
+    if (!buf_ok(&s->held))
+        stream_fail(s, FAULT_LIMIT, "there is no memory for the answer");
 }
 
 void think_flush(struct stream *s)

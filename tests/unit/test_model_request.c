@@ -4,8 +4,10 @@
  *
  * Planted once and caught: a missing result that is not filled; results after the words; a result used twice; ids that stand
  * twice sent as they are; reasoning sent to another provider; a thinking block without its signature; five cache marks;
- * malformed arguments sent as they are; a turn of blanks that keeps two user turns apart; the length checked before base64.
+ * malformed arguments sent as they are; a turn of blanks that keeps two user turns apart; an image cut by the limit of its base64;
+ * a system text left out because there was no memory for it.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "base/sys.h"
 #include "model/request.h"
 
 #define TEXT(s) {.kind = PART_TEXT, .text = SLICE_INIT(s)}
@@ -456,6 +459,37 @@ static void test_refused(void **state)
     free(big);
 }
 
+/* Memory that is refused anywhere gives no request, never one that lacks something. */
+static void test_no_memory(void **state)
+{
+    (void)state;
+    static const char *const who[] = {"vllm", "anthropic", "openrouter", "mistral"};
+    struct transcript_part look[] = {TEXT("See."), {.kind = PART_IMAGE, .name = SLICE_INIT("image/png"), .text = SLICE_INIT("\x89PNG")}, TEXT("Well?")},
+                           said[] = {THOUGHT("vllm", REASONING_PLAIN, "hm", ""), TEXT("So."), {.kind = PART_CALL, .id = SLICE_INIT("a"), .name = SLICE_INIT("f"), .text = SLICE_INIT("{"), .malformed = true}};
+    struct transcript_turn turns[] = {TURN(TURN_USER, look), TURN(TURN_ASSISTANT, said), TURN(TURN_USER, told)};
+    struct transcript t = talk(turns, 3);
+    for (size_t p = 0; p < 8; p++) {
+        uint32_t flags = p < 4 ? QUIRK_REASONING : QUIRK_SYSTEM_AS_USER | QUIRK_RESULTS_AS_USER | QUIRK_NO_IMAGES;
+        char want[16384];
+        snprintf(want, sizeof want, "%s", body(&t, who[p % 4], flags));
+        for (unsigned n = 1;; n++) {
+            struct model_request r = {0};
+            struct error e;
+            sys_fail_nth(n, ENOMEM, SYS_FAULT_MEMORY);
+            enum err err = model_request_make(&t, provider_find(slice_of(who[p % 4])), flags, &r, &e);
+            bool reached = sys_calls() >= n;
+            sys_fail_nth(0, 0, 0);
+            if (err)
+                assert_int_equal(err, ERR_MEMORY);
+            else
+                assert_string_equal(buf_str(&r.body), want);
+            model_request_release(&r);
+            if (!reached)
+                break;
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -463,7 +497,7 @@ int main(void)
         cmocka_unit_test(test_missing_stray_and_double_results), cmocka_unit_test(test_merging), cmocka_unit_test(test_prefixes_stay),
         cmocka_unit_test(test_ids), cmocka_unit_test(test_malformed_arguments), cmocka_unit_test(test_reasoning_goes_home),
         cmocka_unit_test(test_thinking_options), cmocka_unit_test(test_marks), cmocka_unit_test(test_images),
-        cmocka_unit_test(test_quirks), cmocka_unit_test(test_quirk_names), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_quirks), cmocka_unit_test(test_quirk_names), cmocka_unit_test(test_refused), cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

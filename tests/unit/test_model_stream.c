@@ -6,8 +6,10 @@
  * added instead of replacing; cached tokens counted beside prompt_tokens; an unfinished call kept in a cut answer; [DONE]
  * without a finish_reason taken for a cut; usage after the finish_reason not read; calls told apart by index alone; a
  * signature that is not kept; the last event lost where no empty line follows; another format skipped as unknown;
- * a closing </think> that was cut in two not seen, and what was held back for it lost.
+ * a closing </think> that was cut in two not seen, and what was held back for it lost; details of reasoning
+ * cut where memory was refused.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,6 +18,7 @@
 
 #include <cmocka.h>
 
+#include "base/sys.h"
 #include "model/stream.h"
 
 #define D(json) "data: " json "\n\n"
@@ -555,6 +558,42 @@ static void test_bounds(void **state)
     free(x);
 }
 
+/* Memory that is refused anywhere gives an answer that says so, or the same answer; never half of one that looks whole. */
+static void test_no_memory(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < RECORDINGS; i++) {
+        BUF_CLEANUP struct buf want = BUF_INIT(1 << 16), got = BUF_INIT(1 << 16), deltas = BUF_INIT(1 << 16);
+        const struct recording *r = &recordings[i];
+        if (!slice_is_utf8(r->bytes)) /* mending builds JSON, and that ends the process (text/json.h) */
+            continue;
+        play(r, NULL, 0, &deltas, &want);
+        buf_extend(&got, 1 << 15); /* so that writing down what came needs none */
+        for (unsigned n = 1;; n++) {
+            ARENA_CLEANUP struct arena a = ARENA_INIT(1 << 20);
+            struct stream_setup setup = {.format = r->format, .quirks = r->quirks, .provider = SLICE("prov"), .status = r->status, .retry_after_ms = -1};
+            struct stream_answer answer;
+            sys_fail_nth(n, ENOMEM, SYS_FAULT_MEMORY);
+            struct stream *s = stream_new(&setup);
+            enum err err = ERR_MEMORY;
+            if (s) {
+                stream_feed(s, r->bytes);
+                err = stream_finish(s, NULL, &a, &answer, NULL);
+            }
+            bool reached = sys_calls() >= n;
+            sys_fail_nth(0, 0, 0);
+            buf_reset(&got);
+            if (!err)
+                dump_answer(&got, &answer);
+            stream_free(s);
+            if (!err && answer.fault.kind == FAULT_NONE && !slice_eq(buf_slice(&got), buf_slice(&want)))
+                fail_msg("%s, call %u: %s", r->name, n, buf_str(&got));
+            if (!reached)
+                break;
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -566,6 +605,7 @@ int main(void)
         cmocka_unit_test(test_every_fault),
         cmocka_unit_test(test_why_the_connection_broke),
         cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
