@@ -1,8 +1,8 @@
 /*
  * Requests: the bodies of both formats to the byte; pairing, merging, ids, names, marks, reasoning (Q1–Q7); every quirk
- * changes what it says; the first request of a small agent stays small.
+ * changes what it says; what a format adds to a first request is small.
  *
- * Planted once and caught: a missing result that is not filled; results after the words; a result used twice; ids that stand
+ * Planted once and caught: a missing result that is not filled; a result used twice; ids that stand
  * twice sent as they are; reasoning sent to another provider; a thinking block without its signature; five cache marks;
  * malformed arguments sent as they are; a turn of blanks that keeps two user turns apart; an image cut by the limit of its base64;
  * a system text left out because there was no memory for it.
@@ -417,6 +417,19 @@ static void test_quirk_names(void **state)
     assert_true(provider_quirks(provider_find(SLICE("anthropic")), SLICE("claude-haiku-4-5")) == QUIRK_NO_EFFORT); /* the longest counts */
 }
 
+/* What a request has beside the agent's own words: of the 2,400 bytes that a first one may have, a quarter at most. */
+static void test_small(void **state)
+{
+    (void)state;
+    struct transcript_tool five[] = {tools[0], tools[0], tools[0], tools[0], tools[0]};
+    struct transcript t = talk(work, 1);
+    t.tools = five;
+    t.ntools = 5;
+    size_t words = strlen("Be brief.List it.") + 5 * (tools[0].name.n + tools[0].description.n + tools[0].schema.n);
+    assert_in_range(strlen(body(&t, "vllm", 0)) - words, 1, 600);
+    assert_in_range(strlen(body(&t, "anthropic", 0)) - words, 1, 480);
+}
+
 /* ---- what is refused ---- */
 
 static void test_refused(void **state)
@@ -497,7 +510,7 @@ int main(void)
         cmocka_unit_test(test_missing_stray_and_double_results), cmocka_unit_test(test_merging), cmocka_unit_test(test_prefixes_stay),
         cmocka_unit_test(test_ids), cmocka_unit_test(test_malformed_arguments), cmocka_unit_test(test_reasoning_goes_home),
         cmocka_unit_test(test_thinking_options), cmocka_unit_test(test_marks), cmocka_unit_test(test_images),
-        cmocka_unit_test(test_quirks), cmocka_unit_test(test_quirk_names), cmocka_unit_test(test_refused), cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_quirks), cmocka_unit_test(test_quirk_names), cmocka_unit_test(test_small), cmocka_unit_test(test_refused), cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
