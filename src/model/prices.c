@@ -1,6 +1,7 @@
 /*
  * The catalogue. A row stands here only where its maker's own page says all of it; models whose price goes by the hour
- * (DeepSeek's) or whose cache prices we have not seen there have none. Dates of a row: the day for which we know it.
+ * (DeepSeek's), or whose page we have not seen (OpenAI's among them), have none yet: a person gives such a row. A row's
+ * date is the day for which we know it.
  */
 #include "model/prices.h"
 
@@ -13,11 +14,6 @@
     {.provider = SLICE_INIT("anthropic"), .model = SLICE_INIT(name), \
      .rates = {MILLI(in), MILLI(out), MILLI(read), MILLI(five), MILLI(hour)}, .context = window, .max_output = most, \
      .day = SLICE_INIT("2026-11-25"), .source = SLICE_INIT("https://platform.claude.com/docs/en/about-claude/pricing")}
-/* OpenAI: what it writes to its cache costs as much as input. */
-#define GPT(name, in, out, read, window, most) \
-    {.provider = SLICE_INIT("openai"), .model = SLICE_INIT(name), \
-     .rates = {MILLI(in), MILLI(out), MILLI(read), MILLI(in), MILLI(in)}, .context = window, .max_output = most, \
-     .day = SLICE_INIT("2025-11-01"), .source = SLICE_INIT("https://platform.openai.com/docs/pricing")}
 #define FREE(server) \
     {.provider = SLICE_INIT(server), .model = SLICE_INIT("*"), .day = SLICE_INIT("2026-11-25"), \
      .source = SLICE_INIT("runs on a machine of your own")}
@@ -38,18 +34,6 @@ static const struct price catalogue[] = {
     CLAUDE("claude-haiku-4-5", 1000, 5000, 100, 1250, 2000, 200000, 64000),
     CLAUDE("claude-3-5-haiku", 800, 4000, 80, 1000, 1600, 200000, 8192),
     CLAUDE("claude-3-haiku", 250, 1250, 30, 300, 500, 200000, 4096),
-    GPT("gpt-5.1", 1250, 10000, 125, 400000, 128000),
-    GPT("gpt-5", 1250, 10000, 125, 400000, 128000),
-    GPT("gpt-5-mini", 250, 2000, 25, 400000, 128000),
-    GPT("gpt-5-nano", 50, 400, 5, 400000, 128000),
-    GPT("gpt-4.1", 2000, 8000, 500, 1047576, 32768),
-    GPT("gpt-4.1-mini", 400, 1600, 100, 1047576, 32768),
-    GPT("gpt-4.1-nano", 100, 400, 25, 1047576, 32768),
-    GPT("gpt-4o", 2500, 10000, 1250, 128000, 16384),
-    GPT("gpt-4o-2024-05-13", 5000, 15000, 5000, 128000, 4096), /* dearer than what came after it; nothing off for its cache */
-    GPT("gpt-4o-mini", 150, 600, 75, 128000, 16384),
-    GPT("o3", 2000, 8000, 500, 200000, 100000),
-    GPT("o4-mini", 1100, 4400, 275, 200000, 100000),
     FREE("ollama"),
     FREE("lmstudio"),
     FREE("llama.cpp"),

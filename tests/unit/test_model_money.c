@@ -29,6 +29,16 @@ static struct json *parse(const char *text)
     return v;
 }
 
+/* Rows as a person would give them: what GPT-like models cost here is made up for these sums. */
+#define GPT(name, in, out, read) \
+    {.provider = SLICE_INIT("openai"), .model = SLICE_INIT(name), \
+     .rates = {in * 1000000LL, out * 1000000LL, read * 1000000LL, in * 1000000LL, in * 1000000LL}}
+static const struct price rows[] = {
+    GPT("gpt-5", 1250, 10000, 125), GPT("gpt-5-nano", 50, 400, 5), GPT("gpt-4.1", 2000, 8000, 500), GPT("gpt-4o", 2500, 10000, 1250),
+    GPT("gpt-4o-2024-05-13", 5000, 15000, 5000), GPT("gpt-4o-mini", 150, 600, 75),
+};
+static const size_t row_count = sizeof rows / sizeof *rows;
+
 /* A sample: what an API said, one object after the other, and the bill that was worked out by hand. */
 static const struct {
     const char *provider, *model, *said[2];
@@ -91,7 +101,7 @@ static void test_samples(void **state)
             u.cache_write_1h != w->cache_write_1h || u.output != w->output || u.reasoning != w->reasoning || !u.known)
             fail_msg("sample %zu: %lld %lld %lld %lld %lld %lld", i, (long long)u.input, (long long)u.cache_read,
                      (long long)u.cache_write_5m, (long long)u.cache_write_1h, (long long)u.output, (long long)u.reasoning);
-        const struct price *p = price_find(NULL, 0, slice_of(samples[i].provider), slice_of(samples[i].model));
+        const struct price *p = price_find(rows, row_count, slice_of(samples[i].provider), slice_of(samples[i].model));
         assert_non_null(p);
         if (usage_cost(&u, p) != samples[i].nusd)
             fail_msg("sample %zu costs %lld, not %lld", i, (long long)usage_cost(&u, p), (long long)samples[i].nusd);
@@ -187,19 +197,19 @@ static const char *found(const struct price *own, size_t n, const char *provider
 static void test_price_of_a_name(void **state)
 {
     (void)state;
-    assert_string_equal(found(NULL, 0, "openai", "gpt-5"), "gpt-5");
-    assert_string_equal(found(NULL, 0, "openai", "gpt-5-2025-08-07"), "gpt-5");
-    assert_string_equal(found(NULL, 0, "openai", "gpt-4o-2024-08-06"), "gpt-4o");
-    assert_string_equal(found(NULL, 0, "openai", "gpt-4o-2024-05-13"), "gpt-4o-2024-05-13");
-    assert_string_equal(found(NULL, 0, "anthropic", "claude-3-5-haiku-latest"), "claude-3-5-haiku");
-    assert_string_equal(found(NULL, 0, "anthropic", "claude-opus-4-5@20251101"), "claude-opus-4-5");
-    assert_string_equal(found(NULL, 0, "anthropic", "claude-sonnet-5-5"), "claude-sonnet-5-5");
-    assert_string_equal(found(NULL, 0, "ollama", "qwen3:8b"), "*");
+    assert_string_equal(found(rows, row_count, "openai", "gpt-5"), "gpt-5");
+    assert_string_equal(found(rows, row_count, "openai", "gpt-5-2025-08-07"), "gpt-5");
+    assert_string_equal(found(rows, row_count, "openai", "gpt-4o-2024-08-06"), "gpt-4o");
+    assert_string_equal(found(rows, row_count, "openai", "gpt-4o-2024-05-13"), "gpt-4o-2024-05-13");
+    assert_string_equal(found(rows, row_count, "anthropic", "claude-3-5-haiku-latest"), "claude-3-5-haiku");
+    assert_string_equal(found(rows, row_count, "anthropic", "claude-opus-4-5@20251101"), "claude-opus-4-5");
+    assert_string_equal(found(rows, row_count, "anthropic", "claude-sonnet-5-5"), "claude-sonnet-5-5");
+    assert_string_equal(found(rows, row_count, "ollama", "qwen3:8b"), "*");
     static const char *const none[][2] = {{"openai", "gpt-5-pro"}, {"openai", "gpt-5.9"}, {"openai", "gpt-5-"}, {"openai", "gpt-5-2025-08"}, {"openai", ""},
                                           {"openai", "gpt-4o-audio-preview"}, {"anthropic", "claude-opus-4-9"}, {"anthropic", "gpt-5"}, {"nobody", "gpt-5"}};
     for (size_t i = 0; i < sizeof none / sizeof *none; i++)
-        if (found(NULL, 0, none[i][0], none[i][1]))
-            fail_msg("%s has the price of %s", none[i][1], found(NULL, 0, none[i][0], none[i][1]));
+        if (found(rows, row_count, none[i][0], none[i][1]))
+            fail_msg("%s has the price of %s", none[i][1], found(rows, row_count, none[i][0], none[i][1]));
 }
 
 static void test_own_prices_first(void **state)
@@ -214,7 +224,7 @@ static void test_own_prices_first(void **state)
     assert_ptr_equal(price_find(own, 3, SLICE("openai"), SLICE("gpt-5-pro")), &own[1]);
     assert_ptr_equal(price_find(own, 1, SLICE("openai"), SLICE("gpt-5")), &own[0]);
     assert_ptr_equal(price_find(own, 3, SLICE("any"), SLICE("house-7b")), &own[2]);
-    assert_string_equal(found(own, 3, "openai", "gpt-4.1"), "gpt-4.1");
+    assert_string_equal(found(own, 3, "anthropic", "claude-sonnet-5"), "claude-sonnet-5");
 }
 
 static void test_catalogue(void **state)
@@ -227,7 +237,7 @@ static void test_catalogue(void **state)
         if (!slice_is(p->model, "*")) /* every row is found by its own name */
             assert_ptr_equal(price_find(NULL, 0, p->provider, p->model), p);
     }
-    assert_true(n > 20);
+    assert_true(n > 15);
 }
 
 int main(void)
