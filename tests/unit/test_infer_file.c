@@ -126,7 +126,8 @@ static void test_absurd_numbers(void **state)
     poked(4, "token_embd.weight", UINT64_MAX, 8, ERR_CORRUPT, "impossible size");
     poked(4, "token_embd.weight", 1u << 30, 8, ERR_CORRUPT, "ends before the weights of 'token_embd.weight'");
     poked(4, "token_embd.weight", 64, 8, ERR_CORRUPT, "64 x 269; the model needs 32 x 269");
-    poked(20, "token_embd.weight", 12, 4, ERR_UNSUPPORTED, "Q4_K");
+    poked(20, "token_embd.weight", 10, 4, ERR_UNSUPPORTED, "Q2_K); this build reads " WEIGHT_FORMATS);
+    poked(20, "token_embd.weight", 12, 4, ERR_CORRUPT, "no multiple of 256 as Q4_K needs");
     poked(20, "token_embd.weight", 4711, 4, ERR_UNSUPPORTED, "type 4711");
     poked(24, "token_embd.weight", UINT64_MAX - 31, 8, ERR_CORRUPT, "ends before the weights");
     poked(24, "token_embd.weight", 8, 8, ERR_CORRUPT, "odd place");
