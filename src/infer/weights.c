@@ -164,6 +164,8 @@ void weights_unpack(enum weight_type type, const void *row, size_t block, struct
     }
 }
 
+/* ---- rows ---- */
+
 static void dequantise_blocks(enum weight_type type, const void *row, size_t n, float *out)
 {
     for (size_t b = 0; b < n / BLOCK; b++) {
@@ -174,26 +176,35 @@ static void dequantise_blocks(enum weight_type type, const void *row, size_t n, 
     }
 }
 
+static void dequantise_q8_0(const struct block_q8_0 *b, size_t n, float *out)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = half_to_float(b[i / BLOCK].d) * b[i / BLOCK].w[i % BLOCK];
+}
+
+static void dequantise_q4_1(const struct block_q4_1 *b, size_t n, float *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint8_t both = b[i / BLOCK].w[i % 16];
+        out[i] = half_to_float(b[i / BLOCK].d) * (i % BLOCK < 16 ? both & 15 : both >> 4) + half_to_float(b[i / BLOCK].m);
+    }
+}
+
 void dequantise(enum weight_type type, const void *row, size_t n, float *out)
 {
-    const struct block_q4_1 *q4 = row;
-    const struct block_q8_0 *q8 = row;
     const uint16_t *half = row;
-    if (type != WEIGHT_F32 && type != WEIGHT_F16 && type != WEIGHT_BF16 && type != WEIGHT_Q8_0 && type != WEIGHT_Q4_1) {
-        dequantise_blocks(type, row, n, out);
-        return;
-    }
-    for (size_t i = 0; i < n; i++) {
-        size_t b = i / BLOCK, j = i % BLOCK;
-        switch (type) {
-        case WEIGHT_F32: out[i] = ((const float *)row)[i]; break;
-        case WEIGHT_F16: out[i] = half_to_float(half[i]); break;
-        case WEIGHT_BF16: out[i] = bf16_to_float(half[i]); break;
-        case WEIGHT_Q8_0: out[i] = half_to_float(q8[b].d) * q8[b].w[j]; break;
-        case WEIGHT_Q4_1:
-            out[i] = half_to_float(q4[b].d) * (j < 16 ? q4[b].w[j] & 15 : q4[b].w[j - 16] >> 4) + half_to_float(q4[b].m);
-            break;
-        default: break;
-        }
+    switch (type) {
+    case WEIGHT_F32: memcpy(out, row, n * sizeof *out); break;
+    case WEIGHT_F16:
+        for (size_t i = 0; i < n; i++)
+            out[i] = half_to_float(half[i]);
+        break;
+    case WEIGHT_BF16:
+        for (size_t i = 0; i < n; i++)
+            out[i] = bf16_to_float(half[i]);
+        break;
+    case WEIGHT_Q8_0: dequantise_q8_0(row, n, out); break;
+    case WEIGHT_Q4_1: dequantise_q4_1(row, n, out); break;
+    default: dequantise_blocks(type, row, n, out); break;
     }
 }

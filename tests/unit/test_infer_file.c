@@ -107,7 +107,8 @@ static void test_lies_about_the_format(void **state)
 {
     (void)state;
     for (size_t i = 0; i < FORMATS; i++)
-        for (uint32_t says = 0; says < 40; says++) {
+        for (size_t lie = 0; lie < FORMATS + 3; lie++) {
+            const uint32_t unread[] = {4, 10, 39}, says = lie < FORMATS ? formats[lie] : unread[lie - FORMATS];
             struct tiny t = TINY_INIT;
             struct error e = {0};
             t.type = formats[i], t.layers = 1, t.own_output = true;

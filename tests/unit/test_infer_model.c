@@ -214,7 +214,7 @@ static struct tiny tiny_of(uint32_t type)
     bool grouped = weight_format(type).weights == GROUP;
     t.type = type, t.scale = 0.3f, t.heads = 6, t.kv_heads = 2, t.width = 96, t.hidden = 160;
     if (grouped)
-        t.heads = 4, t.width = 256, t.hidden = 512, t.scale = 0.2f;
+        t.heads = 4, t.width = t.hidden = GROUP, t.scale = 0.2f;
     return t;
 }
 
@@ -237,8 +237,8 @@ static void test_formats_against_floats(void **state)
         struct loaded own = load(&t, sets[i % 2], 2);
         t.floats = true;
         struct loaded floats = load(&t, sets[i % 2], 2);
-        feed(own.model, 40, MODEL_BATCH);
-        feed(floats.model, 40, MODEL_BATCH);
+        feed(own.model, 20, MODEL_BATCH);
+        feed(floats.model, 20, MODEL_BATCH);
         double want[TINY_VOCAB];
         for (size_t l = 0; l < TINY_VOCAB; l++)
             want[l] = (double)model_logits(floats.model)[l];
