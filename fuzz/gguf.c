@@ -1,6 +1,7 @@
 /*
  * Model files: any bytes are loaded or refused in one line; what loads can be fed. An input is a whole file where it
- * starts with 'G', else changes to a small good one: four bytes each, a place (24 bits) and a value, and a length first.
+ * starts with 'G', else changes to a small good one, in the format that its size picks: four bytes each, a place (24
+ * bits) and a value, and a length first.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,9 +10,22 @@
 #include "fuzz.h"
 #include "infer/session.h"
 
-static struct buf good;
+static const enum weight_type formats[] = {WEIGHT_Q8_0, WEIGHT_Q5_1, WEIGHT_BF16, WEIGHT_Q4_K, WEIGHT_Q6_K};
+enum { FORMATS = sizeof formats / sizeof *formats };
 
-static struct slice changed(const uint8_t *data, size_t size, char *copy)
+static struct buf made[FORMATS];
+
+static struct buf good_file(size_t format)
+{
+    uint32_t width = weight_format(formats[format]).weights == GROUP ? GROUP : 32;
+    const struct tiny t = {.type = formats[format], .width = width, .hidden = width, .heads = 2, .kv_heads = 1, .layers = 1,
+                           .context = 8};
+    if (!made[format].p)
+        made[format] = tiny_gguf(&t);
+    return made[format];
+}
+
+static struct slice changed(struct buf good, const uint8_t *data, size_t size, char *copy)
 {
     size_t n = good.n;
     memcpy(copy, good.p, good.n);
@@ -40,13 +54,11 @@ static void feed(struct model *m, uint8_t first)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const struct tiny t = {.type = WEIGHT_Q8_0, .width = 32, .hidden = 32, .heads = 2, .kv_heads = 1, .layers = 1, .context = 8};
-    if (!good.p)
-        good = tiny_gguf(&t);
+    struct buf good = good_file(size / 2 % FORMATS);
     bool whole = size && data[0] == 'G';
     char *copy = malloc(whole ? size : good.n); /* of its own, so that the first read behind its end is seen */
     ASSERT(copy);
-    struct slice file = whole ? (struct slice){memcpy(copy, data, size), size} : changed(data, size, copy);
+    struct slice file = whole ? (struct slice){memcpy(copy, data, size), size} : changed(good, data, size, copy);
     struct gguf g;
     struct vocab *v = NULL;
     struct model *m = NULL;

@@ -9,6 +9,7 @@
 
 #include "base/sys.h"
 #include "cli/cli.h"
+#include "infer/weights.h"
 
 static int model_run(struct cli *c, int argc, char **argv);
 
@@ -17,8 +18,8 @@ const struct command cmd_model = {
     .usage = "[get FILE.gguf]",
     .summary = "local models: what is there, take one in",
     .help =
-        "  get FILE.gguf  checks that crannog can run it (llama architecture; F32, F16, Q8_0, Q4_1) and copies it into the\n"
-        "                 crannog\n\n"
+        "  get FILE.gguf  checks that crannog can run it and copies it into the crannog: llama architecture,\n"
+        "                 weights in " WEIGHT_FORMATS "\n\n"
         "examples:\n  crannog model\n  crannog model get ~/Downloads/smollm2-135m-instruct-q4_1.gguf\n",
     .run = model_run,
 };

@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "infer/ops.h"
+#include "infer/weights.h"
 
 /* A cursor that never leaves the file: after a short read everything further is zero and `bad` stays set. */
 struct cursor {
@@ -66,20 +66,8 @@ static unsigned kind_bytes(uint32_t kind)
 
 uint64_t gguf_type_bytes(uint32_t type, uint64_t n)
 {
-    switch (type) {
-    case WEIGHT_F32: return n * 4;
-    case WEIGHT_F16: return n * 2;
-    case WEIGHT_Q4_1: return n % BLOCK ? 0 : n / BLOCK * sizeof(struct block_q4_1);
-    case WEIGHT_Q8_0: return n % BLOCK ? 0 : n / BLOCK * sizeof(struct block_q8_0);
-    default: return 0;
-    }
-}
-
-static const char *type_name(uint32_t type)
-{
-    static const char *const names[] = {"F32", "F16", "Q4_0", "Q4_1", "?", "?", "Q5_0", "Q5_1", "Q8_0", "Q8_1", "Q2_K",
-                                        "Q3_K", "Q4_K", "Q5_K", "Q6_K", "Q8_K"};
-    return type < sizeof names / sizeof *names ? names[type] : type == 30 ? "BF16" : "?";
+    struct weight_format f = weight_format(type);
+    return !f.weights || n % f.weights ? 0 : n / f.weights * f.bytes;
 }
 
 /* ---- keys ---- */
@@ -157,12 +145,13 @@ static enum err parse_tensor(struct cursor *c, struct gguf_tensor *t, struct err
     t->data.n = take_u64(c);
     if (c->bad || gguf_type_bytes(t->type, t->ne[0]))
         return OK;
-    if (gguf_type_bytes(t->type, BLOCK))
-        return error_set(e, ERR_CORRUPT, "tensor '%s' of the model file has rows of %llu weights, no multiple of %d",
-                         gguf_printable(t->name).text, (unsigned long long)t->ne[0], BLOCK);
+    struct weight_format f = weight_format(t->type);
+    if (f.weights)
+        return error_set(e, ERR_CORRUPT, "tensor '%s' of the model file has rows of %llu weights, no multiple of %zu as %s "
+                         "needs", gguf_printable(t->name).text, (unsigned long long)t->ne[0], f.weights, f.name);
     return error_set(e, ERR_UNSUPPORTED,
-                     "tensor '%s' of the model file has weights of type %u (%s); this build reads Q4_1, Q8_0, F16, F32",
-                     gguf_printable(t->name).text, t->type, type_name(t->type));
+                     "tensor '%s' of the model file has weights of type %u (%s); this build reads " WEIGHT_FORMATS,
+                     gguf_printable(t->name).text, t->type, f.name);
 }
 
 /* Turns offsets into slices of the file. */

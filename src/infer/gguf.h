@@ -10,7 +10,7 @@
  *   G2  every array is as long as its count says, so walking one cannot fail;
  *   G3  names are unique among keys and among tensors;
  *   G4  a tensor's size fits its shape and type, rows are whole blocks.
- * Weight types other than the four of infer/ops.h are refused by name.
+ * Weight types other than those of infer/weights.h are refused by name.
  */
 #ifndef CRANNOG_INFER_GGUF_H
 #define CRANNOG_INFER_GGUF_H

@@ -321,12 +321,7 @@ static void multiply_rows(const struct model *m, const struct matrix *w, size_t 
                           const struct input *in, size_t n, float *out)
 {
     const char *data = w->data + row * gguf_type_bytes(w->type, w->columns);
-    switch (w->type) {
-    case WEIGHT_Q4_1: m->ops->rows_q4_1(data, rows, in, n, out, w->rows); break;
-    case WEIGHT_Q8_0: m->ops->rows_q8_0(data, rows, in, n, out, w->rows); break;
-    case WEIGHT_F16: m->ops->rows_f16(data, rows, in, n, out, w->rows); break;
-    case WEIGHT_F32: m->ops->rows_f32(data, rows, in, n, out, w->rows); break;
-    }
+    m->ops->rows[w->type](data, rows, in, n, out, w->rows);
 }
 
 static void multiply_chunk(void *arg, size_t i, unsigned thread)

@@ -3,58 +3,6 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- half floats (IEEE 754 binary16) ---- */
-
-float half_to_float(uint16_t h)
-{
-    uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = (h >> 10) & 31, fraction = h & 0x3ff;
-    float f;
-    if (exponent == 0) { /* zero and subnormal: fraction * 2^-24 */
-        f = (float)fraction * 0x1p-24f;
-        return sign ? -f : f;
-    }
-    uint32_t bits = sign | (exponent == 31 ? 0x7f800000u : (exponent + 112) << 23) | fraction << 13;
-    memcpy(&f, &bits, sizeof f);
-    return f;
-}
-
-uint16_t float_to_half(float f)
-{
-    uint32_t bits;
-    memcpy(&bits, &f, sizeof bits);
-    uint16_t sign = (uint16_t)(bits >> 16 & 0x8000);
-    bits &= 0x7fffffff;
-    if (bits > 0x7f800000) /* NaN */
-        return sign | 0x7e00;
-    if (bits >= 0x477ff000) /* 65520 and more round to infinity */
-        return sign | 0x7c00;
-    if (bits < 0x38800000) { /* below 2^-14: adding 0.5 leaves the rounded fraction in the low bits */
-        float small = fabsf(f) + 0.5f;
-        memcpy(&bits, &small, sizeof bits);
-        return (uint16_t)(sign | (bits - 0x3f000000));
-    }
-    bits += 0xfff + (bits >> 13 & 1);
-    return (uint16_t)(sign | ((bits >> 13) - (112 << 10)));
-}
-
-void dequantise(enum weight_type type, const void *row, size_t n, float *out)
-{
-    const struct block_q4_1 *q4 = row;
-    const struct block_q8_0 *q8 = row;
-    const uint16_t *half = row;
-    for (size_t i = 0; i < n; i++) {
-        size_t b = i / BLOCK, j = i % BLOCK;
-        switch (type) {
-        case WEIGHT_F32: out[i] = ((const float *)row)[i]; break;
-        case WEIGHT_F16: out[i] = half_to_float(half[i]); break;
-        case WEIGHT_Q8_0: out[i] = half_to_float(q8[b].d) * q8[b].w[j]; break;
-        case WEIGHT_Q4_1:
-            out[i] = half_to_float(q4[b].d) * (j < 16 ? q4[b].w[j] & 15 : q4[b].w[j - 16] >> 4) + half_to_float(q4[b].m);
-            break;
-        }
-    }
-}
-
 /* ---- the reference ---- */
 
 static void quantise(const struct input *in, size_t token)
@@ -122,6 +70,42 @@ static void rows_q8_0(const void *weights, size_t rows, const struct input *in, 
     }
 }
 
+/* The other quantised formats: 32 weights at a time, unpacked as weights.h says. */
+static void rows_blocks(enum weight_type type, const void *weights, size_t rows, const struct input *in, size_t tokens,
+                        float *out, size_t stride)
+{
+    struct weight_format format = weight_format(type);
+    size_t n = in->width / BLOCK, row_bytes = in->width / format.weights * format.bytes;
+    for (size_t r = 0; r < rows; r++) {
+        for (size_t t = 0; t < tokens; t++)
+            out[t * stride + r] = 0;
+        for (size_t b = 0; b < n; b++) {
+            struct weights w;
+            weights_unpack(type, (const char *)weights + r * row_bytes, b, &w);
+            for (size_t t = 0; t < tokens; t++) {
+                const int8_t *q = in->q + t * in->width + b * BLOCK;
+                int dot = 0;
+                for (size_t i = 0; i < BLOCK; i++)
+                    dot += w.w[i] * q[i];
+                out[t * stride + r] += w.d * in->d[t * in->blocks + b] * (float)dot + w.m * in->s[t * in->blocks + b];
+            }
+        }
+    }
+}
+
+#define ROWS(name, type)                                                                                              \
+    static void rows_##name(const void *weights, size_t rows, const struct input *in, size_t tokens, float *out,      \
+                            size_t stride)                                                                            \
+    {                                                                                                                 \
+        rows_blocks(type, weights, rows, in, tokens, out, stride);                                                    \
+    }
+ROWS(q4_0, WEIGHT_Q4_0)
+ROWS(q5_0, WEIGHT_Q5_0)
+ROWS(q5_1, WEIGHT_Q5_1)
+ROWS(q4_k, WEIGHT_Q4_K)
+ROWS(q5_k, WEIGHT_Q5_K)
+ROWS(q6_k, WEIGHT_Q6_K)
+
 static void rows_f16(const void *weights, size_t rows, const struct input *in, size_t tokens, float *out, size_t stride)
 {
     const uint16_t *w = weights;
@@ -130,6 +114,19 @@ static void rows_f16(const void *weights, size_t rows, const struct input *in, s
             float sum = 0;
             for (size_t i = 0; i < in->width; i++)
                 sum += half_to_float(w[r * in->width + i]) * in->x[t * in->width + i];
+            out[t * stride + r] = sum;
+        }
+    }
+}
+
+static void rows_bf16(const void *weights, size_t rows, const struct input *in, size_t tokens, float *out, size_t stride)
+{
+    const uint16_t *w = weights;
+    for (size_t t = 0; t < tokens; t++) {
+        for (size_t r = 0; r < rows; r++) {
+            float sum = 0;
+            for (size_t i = 0; i < in->width; i++)
+                sum += bf16_to_float(w[r * in->width + i]) * in->x[t * in->width + i];
             out[t * stride + r] = sum;
         }
     }
@@ -197,8 +194,11 @@ static void to_half(uint16_t *out, const float *x, size_t n)
 }
 
 const struct ops ops_scalar = {
-    .name = "scalar", .quantise = quantise, .rows_q4_1 = rows_q4_1, .rows_q8_0 = rows_q8_0, .rows_f16 = rows_f16,
-    .rows_f32 = rows_f32, .attend = attend, .softmax = softmax, .swiglu = swiglu, .rmsnorm = rmsnorm, .to_half = to_half,
+    .name = "scalar", .quantise = quantise, .attend = attend, .softmax = softmax, .swiglu = swiglu, .rmsnorm = rmsnorm,
+    .to_half = to_half,
+    .rows = {[WEIGHT_F32] = rows_f32, [WEIGHT_F16] = rows_f16, [WEIGHT_BF16] = rows_bf16, [WEIGHT_Q8_0] = rows_q8_0,
+             [WEIGHT_Q4_0] = rows_q4_0, [WEIGHT_Q4_1] = rows_q4_1, [WEIGHT_Q5_0] = rows_q5_0, [WEIGHT_Q5_1] = rows_q5_1,
+             [WEIGHT_Q4_K] = rows_q4_k, [WEIGHT_Q5_K] = rows_q5_k, [WEIGHT_Q6_K] = rows_q6_k},
 };
 
 /* ---- the choice ---- */

@@ -7,8 +7,8 @@
  *
  *     row . x = sum over blocks of  dw * d * (sum of w * q)  +  mw * d * (sum of q)
  *
- * where a weight is dw * w + mw (mw is 0 for Q8_0). Integer parts are exact in every set, so sets differ only by the
- * order in which floats are added.
+ * where a weight is dw * w + mw (mw is 0 for Q8_0 and Q6_K; a w of Q6_K has its scale in it). Integer parts are exact in
+ * every set, so sets differ only by the order in which floats are added.
  *
  *   O1  The result for one token does not depend on how many tokens are worked on together.
  *   O2  No input trips an assertion or leaves an array, NaN and infinity included.
@@ -20,8 +20,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "infer/weights.h"
+
 enum {
-    BLOCK = 32,      /* weights that share a scale */
     ROW_MAX = 16384, /* longest row of a matrix */
     BLOCKS_MAX = ROW_MAX / BLOCK,
     ROWS_MAX = 16,   /* rows of a matrix worked on together */
@@ -30,22 +31,9 @@ enum {
     QUERIES_MAX = 4, /* rows of `attend` */
 };
 
-/* The numbers are those of GGUF. */
-enum weight_type { WEIGHT_F32 = 0, WEIGHT_F16 = 1, WEIGHT_Q4_1 = 3, WEIGHT_Q8_0 = 8 };
-
-struct block_q4_1 {
-    uint16_t d, m;          /* half floats: weight = d * w + m */
-    uint8_t w[BLOCK / 2]; /* low halves: weights 0-15; high halves: 16-31 */
-};
-
-struct block_q8_0 {
-    uint16_t d; /* half float: weight = d * w */
-    int8_t w[BLOCK];
-};
-
 /* What a matrix is multiplied with: `width` numbers a token. */
 struct input {
-    size_t width;  /* a multiple of BLOCK for quantised weights */
+    size_t width;  /* a multiple of BLOCK for quantised weights, of GROUP for the K formats */
     size_t blocks; /* width / BLOCK rounded up to LANES */
     float *x;      /* [token][width] */
     int8_t *q;     /* [token][width] */
@@ -58,10 +46,8 @@ struct ops {
     /* Fills q, d and s of one token from its x. */
     void (*quantise)(const struct input *in, size_t token);
     /* out[token * stride + row] = weights[row] . x[token], for rows <= ROWS_MAX rows that lie one behind the other. */
-    void (*rows_q4_1)(const void *weights, size_t rows, const struct input *in, size_t tokens, float *out, size_t stride);
-    void (*rows_q8_0)(const void *weights, size_t rows, const struct input *in, size_t tokens, float *out, size_t stride);
-    void (*rows_f16)(const void *weights, size_t rows, const struct input *in, size_t tokens, float *out, size_t stride);
-    void (*rows_f32)(const void *weights, size_t rows, const struct input *in, size_t tokens, float *out, size_t stride);
+    void (*rows[WEIGHT_TYPES])(const void *weights, size_t rows, const struct input *in, size_t tokens, float *out,
+                               size_t stride); /* NULL where this build does not read the type */
     /* c[i][j] = sum over k of a[i][k] * b[k][j]: i < m <= QUERIES_MAX, j < n (a multiple of KEYS), b in half floats.
        lda, ldb, ldc: numbers from one row to the next. */
     void (*attend)(size_t m, size_t n, size_t k, const float *a, size_t lda, const uint16_t *b, size_t ldb, float *c,
@@ -78,10 +64,5 @@ extern const struct ops ops_scalar;
 const struct ops *ops_avx2(void); /* NULL where this processor or build has none */
 /* The fastest set, or the one that `forced` names ("scalar", "avx2"); NULL where that is not to be had. */
 const struct ops *ops_best(const char *forced);
-
-float half_to_float(uint16_t h);
-uint16_t float_to_half(float f); /* to the nearest, ties to even; too large: infinity */
-/* One row of weights as floats. */
-void dequantise(enum weight_type type, const void *row, size_t n, float *out);
 
 #endif

@@ -1,38 +1,14 @@
 /*
- * The fast set: AVX2, FMA, F16C. This file alone is compiled for them, and nothing in it runs before ops_avx2() has
- * asked the processor.
- *
- * How a product with quantised weights works. vpmaddubsw takes 32 weights and 32 numbers of the input, all bytes, to
- * 16 sums of two products in 16 bits. Weights must be unsigned for it: those of Q4_1 are (0..15); for Q8_0 the sign of
- * a weight is moved to the input. 8 blocks, which have 8 scales, give 8 such registers; a tree of shuffles and adds
- * folds them into one with a lane for each block, and only then are they converted and multiplied by their scales.
- * (Converting each block by itself is simpler and took 2.5 times as long.)
- *
- * Nothing overflows: a sum of two is at most 2 * 15 * 127 = 3810 for Q4_1, and the tree adds 8 of those, 30480; for
- * Q8_0 it is 2 * 128 * 127 = 32512, so the tree works on 32 bits there.
+ * The fast set: AVX2, FMA, F16C. This file and ops_avx2_rows.c (products with quantised weights) alone are compiled for
+ * them, and nothing in them runs before ops_avx2() has asked the processor.
  */
 #include <cpuid.h>
-#include <immintrin.h>
 #include <math.h>
 #include <string.h>
 
-#include "infer/ops.h"
+#include "infer/ops_avx2.h"
 
-#define INLINE static inline __attribute__((always_inline))
-#ifdef __clang__
-#define UNROLL _Pragma("unroll")
-#else
-#define UNROLL _Pragma("GCC unroll 8")
-#endif
-
-/* ---- sums across lanes, always in this order (O1) ---- */
-
-INLINE float sum8(__m256 v)
-{
-    __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
-    return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
-}
+/* ---- across lanes, always in this order (O1) ---- */
 
 INLINE float max8(__m256 v)
 {
@@ -84,177 +60,6 @@ static void quantise(const struct input *in, size_t token)
         d[b] = s[b] = 0;
 }
 
-/* ---- quantised rows ---- */
-
-enum { TOKENS = 32 }; /* whose inputs stay in the first cache while rows go by */
-
-INLINE __m256i load_bytes(const void *p)
-{
-    return _mm256_loadu_si256((const __m256i *)p);
-}
-
-INLINE __m256i unpack(enum weight_type type, const void *row, size_t block)
-{
-    if (type == WEIGHT_Q8_0)
-        return load_bytes(((const struct block_q8_0 *)row)[block].w);
-    const uint8_t *halves = ((const struct block_q4_1 *)row)[block].w;
-    __m128i two = _mm_loadu_si128((const __m128i *)(const void *)halves);
-    __m256i w = _mm256_inserti128_si256(_mm256_castsi128_si256(two), _mm_srli_epi16(two, 4), 1);
-    return _mm256_and_si256(w, _mm256_set1_epi8(15));
-}
-
-/* Products of one block: 16 sums of two, or 8 sums of four. */
-INLINE __m256i products(enum weight_type type, __m256i w, const int8_t *q)
-{
-    __m256i x = load_bytes(q);
-    if (type == WEIGHT_Q4_1)
-        return _mm256_maddubs_epi16(w, x);
-    return _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w)), _mm256_set1_epi16(1));
-}
-
-INLINE __m256i add(enum weight_type type, __m256i a, __m256i b)
-{
-    return type == WEIGHT_Q4_1 ? _mm256_add_epi16(a, b) : _mm256_add_epi32(a, b);
-}
-
-/* Letters are blocks, in lanes of 32 bits: a, b -> abab abab */
-INLINE __m256i fold2(enum weight_type type, __m256i a, __m256i b)
-{
-    return add(type, _mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
-}
-
-/* abab abab, cdcd cdcd -> abcd abcd */
-INLINE __m256i fold4(enum weight_type type, __m256i ab, __m256i cd)
-{
-    return add(type, _mm256_unpacklo_epi64(ab, cd), _mm256_unpackhi_epi64(ab, cd));
-}
-
-/* abcd abcd, efgh efgh -> abcd efgh */
-INLINE __m256i fold8(enum weight_type type, __m256i abcd, __m256i efgh)
-{
-    return add(type, _mm256_permute2x128_si256(abcd, efgh, 0x20), _mm256_permute2x128_si256(abcd, efgh, 0x31));
-}
-
-/* Each lane's whole sum, as a float. */
-INLINE __m256 whole(enum weight_type type, __m256i sums)
-{
-    return _mm256_cvtepi32_ps(type == WEIGHT_Q4_1 ? _mm256_madd_epi16(sums, _mm256_set1_epi16(1)) : sums);
-}
-
-/* Scale and minimum of a block, as they lie in the file; 0 behind the last. */
-INLINE int scale_bits(enum weight_type type, const void *row, size_t block, size_t end)
-{
-    int both = 0;
-    if (block >= end)
-        return 0;
-    if (type == WEIGHT_Q8_0)
-        return ((const struct block_q8_0 *)row)[block].d;
-    memcpy(&both, (const struct block_q4_1 *)row + block, sizeof both);
-    return both;
-}
-
-/* Scales and minima of 8 blocks as floats; zero from block `end` on. */
-INLINE void scales(enum weight_type type, const void *row, size_t block, size_t end, __m256 *d, __m256 *m)
-{
-#define BITS(i) scale_bits(type, row, block + i, end)
-    __m256i v = _mm256_setr_epi32(BITS(0), BITS(1), BITS(2), BITS(3), BITS(4), BITS(5), BITS(6), BITS(7));
-    __m256i halves = _mm256_packus_epi32(_mm256_and_si256(v, _mm256_set1_epi32(0xffff)), _mm256_srli_epi32(v, 16));
-    halves = _mm256_permute4x64_epi64(halves, 0xd8); /* the pack has worked in each half by itself */
-    *d = _mm256_cvtph_ps(_mm256_castsi256_si128(halves));
-    *m = _mm256_cvtph_ps(_mm256_extracti128_si256(halves, 1));
-}
-
-/* sum[t] += 8 blocks of a row times those of each token. */
-INLINE void add_group(enum weight_type type, const void *row, const struct input *in, size_t t0, size_t tokens,
-                      size_t block, __m256 *sum)
-{
-    const size_t width = in->width, blocks = in->blocks;
-    const int8_t *q = in->q + t0 * width + block * BLOCK;
-    const float *din = in->d + t0 * blocks + block, *sin = in->s + t0 * blocks + block;
-    __m256i w[8], ab[4];
-    __m256 d, m;
-    scales(type, row, block, block + 8, &d, &m);
-    UNROLL for (size_t i = 0; i < 8; i++)
-        w[i] = unpack(type, row, block + i);
-    for (size_t t = 0; t < tokens; t++, q += width, din += blocks, sin += blocks) {
-        UNROLL for (size_t i = 0; i < 4; i++)
-            ab[i] = fold2(type, products(type, w[2 * i], q + 2 * i * BLOCK),
-                          products(type, w[2 * i + 1], q + (2 * i + 1) * BLOCK));
-        __m256i all = fold8(type, fold4(type, ab[0], ab[1]), fold4(type, ab[2], ab[3]));
-        sum[t] = _mm256_fmadd_ps(whole(type, all), _mm256_mul_ps(d, _mm256_loadu_ps(din)), sum[t]);
-        if (type == WEIGHT_Q4_1)
-            sum[t] = _mm256_fmadd_ps(m, _mm256_loadu_ps(sin), sum[t]);
-    }
-}
-
-INLINE __m256 broadcast_pair(const float *p)
-{
-    double two;
-    memcpy(&two, p, sizeof two);
-    return _mm256_castpd_ps(_mm256_set1_pd(two));
-}
-
-/* The same for the n < 8 blocks that are left at the end of a row, two at a time. */
-INLINE void add_rest(enum weight_type type, const void *row, const struct input *in, size_t t0, size_t tokens,
-                     size_t block, size_t n, __m256 *sum)
-{
-    const size_t width = in->width, blocks = in->blocks;
-    float d[8];
-    __m256 dw, m;
-    scales(type, row, block, block + n, &dw, &m);
-    _mm256_storeu_ps(d, dw);
-    for (size_t i = 0; i < n; i += 2) {
-        bool two = i + 1 < n;
-        __m256i a = unpack(type, row, block + i), b = two ? unpack(type, row, block + i + 1) : _mm256_setzero_si256();
-        __m256 scale = broadcast_pair(d + i);
-        const int8_t *q = in->q + t0 * width + (block + i) * BLOCK;
-        const float *din = in->d + t0 * blocks + block + i;
-        for (size_t t = 0; t < tokens; t++, q += width, din += blocks) {
-            __m256i ab = fold2(type, products(type, a, q), products(type, b, q + two * BLOCK));
-            sum[t] = _mm256_fmadd_ps(whole(type, ab), _mm256_mul_ps(scale, broadcast_pair(din)), sum[t]);
-        }
-    }
-    for (size_t t = 0; type == WEIGHT_Q4_1 && t < tokens; t++)
-        sum[t] = _mm256_fmadd_ps(m, _mm256_loadu_ps(in->s + (t0 + t) * blocks + block), sum[t]);
-}
-
-INLINE void rows_quantised(enum weight_type type, size_t block_bytes, const void *weights, size_t rows,
-                           const struct input *in, size_t tokens, float *out, size_t stride)
-{
-    size_t n = in->width / BLOCK, whole_groups = n / 8 * 8;
-    __m256 sum[TOKENS];
-    for (size_t t0 = 0; t0 < tokens; t0 += TOKENS) {
-        size_t count = tokens - t0 < TOKENS ? tokens - t0 : TOKENS;
-        for (size_t r = 0; r < rows; r++) {
-            const void *row = (const char *)weights + r * n * block_bytes;
-            for (size_t t = 0; t < count; t++)
-                sum[t] = _mm256_setzero_ps();
-            for (size_t b = 0; b < whole_groups; b += 8)
-                add_group(type, row, in, t0, count, b, sum);
-            if (whole_groups < n)
-                add_rest(type, row, in, t0, count, whole_groups, n - whole_groups, sum);
-            for (size_t t = 0; t < count; t++)
-                out[(t0 + t) * stride + r] = sum8(sum[t]);
-        }
-    }
-}
-
-static void rows_q4_1(const void *weights, size_t rows, const struct input *in, size_t tokens, float *out, size_t stride)
-{
-    if (tokens == 1) /* the constant lets the compiler keep the sum in a register */
-        rows_quantised(WEIGHT_Q4_1, sizeof(struct block_q4_1), weights, rows, in, 1, out, stride);
-    else
-        rows_quantised(WEIGHT_Q4_1, sizeof(struct block_q4_1), weights, rows, in, tokens, out, stride);
-}
-
-static void rows_q8_0(const void *weights, size_t rows, const struct input *in, size_t tokens, float *out, size_t stride)
-{
-    if (tokens == 1) /* the constant lets the compiler keep the sum in a register */
-        rows_quantised(WEIGHT_Q8_0, sizeof(struct block_q8_0), weights, rows, in, 1, out, stride);
-    else
-        rows_quantised(WEIGHT_Q8_0, sizeof(struct block_q8_0), weights, rows, in, tokens, out, stride);
-}
-
 /* ---- rows of floats ---- */
 
 INLINE __m256 load_half(const uint16_t *p)
@@ -275,6 +80,30 @@ static void rows_f16(const void *weights, size_t rows, const struct input *in, s
             float rest = 0;
             for (; i < in->width; i++)
                 rest += _cvtsh_ss(w[i]) * x[i];
+            out[t * stride + r] = sum8(sum) + rest;
+        }
+    }
+}
+
+INLINE __m256 load_bf16(const uint16_t *p)
+{
+    __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+}
+
+static void rows_bf16(const void *weights, size_t rows, const struct input *in, size_t tokens, float *out, size_t stride)
+{
+    for (size_t t = 0; t < tokens; t++) {
+        const float *x = in->x + t * in->width;
+        for (size_t r = 0; r < rows; r++) {
+            const uint16_t *w = (const uint16_t *)weights + r * in->width;
+            __m256 sum = _mm256_setzero_ps();
+            size_t i = 0;
+            for (; i + 8 <= in->width; i += 8)
+                sum = _mm256_fmadd_ps(load_bf16(w + i), _mm256_loadu_ps(x + i), sum);
+            float rest = 0;
+            for (; i < in->width; i++)
+                rest += bf16_to_float(w[i]) * x[i];
             out[t * stride + r] = sum8(sum) + rest;
         }
     }
@@ -429,8 +258,12 @@ static void to_half(uint16_t *out, const float *x, size_t n)
 }
 
 static const struct ops set = {
-    .name = "avx2", .quantise = quantise, .rows_q4_1 = rows_q4_1, .rows_q8_0 = rows_q8_0, .rows_f16 = rows_f16,
-    .rows_f32 = rows_f32, .attend = attend, .softmax = softmax, .swiglu = swiglu, .rmsnorm = rmsnorm, .to_half = to_half,
+    .name = "avx2", .quantise = quantise, .attend = attend, .softmax = softmax, .swiglu = swiglu, .rmsnorm = rmsnorm,
+    .to_half = to_half,
+    .rows = {[WEIGHT_F32] = rows_f32, [WEIGHT_F16] = rows_f16, [WEIGHT_BF16] = rows_bf16,
+             [WEIGHT_Q8_0] = ops_avx2_q8_0, [WEIGHT_Q4_0] = ops_avx2_q4_0, [WEIGHT_Q4_1] = ops_avx2_q4_1,
+             [WEIGHT_Q5_0] = ops_avx2_q5_0, [WEIGHT_Q5_1] = ops_avx2_q5_1, [WEIGHT_Q4_K] = ops_avx2_q4_k,
+             [WEIGHT_Q5_K] = ops_avx2_q5_k, [WEIGHT_Q6_K] = ops_avx2_q6_k},
 };
 
 const struct ops *ops_avx2(void)

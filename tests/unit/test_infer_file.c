@@ -50,15 +50,19 @@ static void spoiled(const struct tiny *t, enum err code, const char *words)
     buf_release(&file);
 }
 
+static const uint32_t formats[] = {WEIGHT_F32, WEIGHT_F16, WEIGHT_BF16, WEIGHT_Q8_0, WEIGHT_Q4_0, WEIGHT_Q4_1,
+                                   WEIGHT_Q5_0, WEIGHT_Q5_1, WEIGHT_Q4_K, WEIGHT_Q5_K, WEIGHT_Q6_K};
+enum { FORMATS = sizeof formats / sizeof *formats };
+
 static void test_good(void **state)
 {
     (void)state;
     struct tiny t = TINY_INIT;
-    const uint32_t types[] = {WEIGHT_F32, WEIGHT_F16, WEIGHT_Q4_1, WEIGHT_Q8_0};
-    for (size_t i = 0; i < 8; i++) {
+    for (size_t i = 0; i < 2 * FORMATS; i++) {
         struct error e;
-        t.type = types[i % 4];
-        t.own_output = i >= 4;
+        t.type = formats[i % FORMATS];
+        t.own_output = i >= FORMATS;
+        t.width = t.hidden = weight_format(t.type).weights == GROUP ? GROUP : 64;
         struct buf file = tiny_gguf(&t);
         if (load(buf_slice(&file), &e))
             fail_msg("%s", e.text);
@@ -79,6 +83,47 @@ static void test_cut_short(void **state)
     refused(slice_sub(buf_slice(&file), 0, 5000), ERR_CORRUPT, "it is cut short");
     refused(SLICE(""), ERR_CORRUPT, "not a GGUF");
     buf_release(&file);
+}
+
+/* Each format's last weight is looked for where that format ends: 32 bytes less are too few, as are all ends before. */
+static void test_cut_short_in_each_format(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < FORMATS; i++) {
+        struct tiny t = TINY_INIT;
+        t.type = formats[i], t.layers = 1, t.own_output = true;
+        t.width = t.hidden = weight_format(t.type).weights == GROUP ? GROUP : 64;
+        struct buf file = tiny_gguf(&t);
+        refused(slice_sub(buf_slice(&file), 0, file.n - 32), ERR_CORRUPT, "ends before the weights of 'output.weight'");
+        for (size_t n = file.n - 32; n > file.n / 2; n -= file.n / 32)
+            refused(slice_sub(buf_slice(&file), 0, n), ERR_CORRUPT, "it is cut short");
+        buf_release(&file);
+    }
+}
+
+/* A tensor that says it is of another format than its weights are: too few bytes for it, rows of no whole blocks, or
+   just other weights; never a read outside the file. */
+static void test_lies_about_the_format(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < FORMATS; i++)
+        for (size_t lie = 0; lie < FORMATS + 3; lie++) {
+            const uint32_t unread[] = {4, 10, 39}, says = lie < FORMATS ? formats[lie] : unread[lie - FORMATS];
+            struct tiny t = TINY_INIT;
+            struct error e = {0};
+            t.type = formats[i], t.layers = 1, t.own_output = true;
+            t.width = t.hidden = weight_format(t.type).weights == GROUP ? GROUP : 64;
+            struct buf file = tiny_gguf(&t);
+            size_t at = slice_find(buf_slice(&file), SLICE("output.weight"), 0);
+            while (file.p[at - 1] == '_') /* blk.0.attn_output.weight */
+                at = slice_find(buf_slice(&file), SLICE("output.weight"), at + 1);
+            file.p[at + strlen("output.weight") + 20] = (char)says;
+            enum err err = load(buf_slice(&file), &e);
+            uint64_t need = gguf_type_bytes(says, t.width), have = gguf_type_bytes(t.type, t.width);
+            assert_int_equal(err, !weight_format(says).weights ? ERR_UNSUPPORTED : !need || need > have ? ERR_CORRUPT : OK);
+            assert_true(!err || (e.text[0] && !strchr(e.text, '\n')));
+            buf_release(&file);
+        }
 }
 
 static void poke(struct buf *b, size_t at, uint64_t v, size_t n)
@@ -126,7 +171,8 @@ static void test_absurd_numbers(void **state)
     poked(4, "token_embd.weight", UINT64_MAX, 8, ERR_CORRUPT, "impossible size");
     poked(4, "token_embd.weight", 1u << 30, 8, ERR_CORRUPT, "ends before the weights of 'token_embd.weight'");
     poked(4, "token_embd.weight", 64, 8, ERR_CORRUPT, "64 x 269; the model needs 32 x 269");
-    poked(20, "token_embd.weight", 12, 4, ERR_UNSUPPORTED, "Q4_K");
+    poked(20, "token_embd.weight", 10, 4, ERR_UNSUPPORTED, "Q2_K); this build reads " WEIGHT_FORMATS);
+    poked(20, "token_embd.weight", 12, 4, ERR_CORRUPT, "no multiple of 256 as Q4_K needs");
     poked(20, "token_embd.weight", 4711, 4, ERR_UNSUPPORTED, "type 4711");
     poked(24, "token_embd.weight", UINT64_MAX - 31, 8, ERR_CORRUPT, "ends before the weights");
     poked(24, "token_embd.weight", 8, 8, ERR_CORRUPT, "odd place");
@@ -176,7 +222,7 @@ static void test_missing_and_doubled(void **state)
     t.without = NULL, t.short_by_a_row = "blk.0.attn_k.weight";
     spoiled(&t, ERR_CORRUPT, "32 x 15; the model needs 32 x 16");
     t.short_by_a_row = NULL, t.own_output = true, t.type = WEIGHT_Q4_1, t.width = 48, t.heads = 3;
-    spoiled(&t, ERR_CORRUPT, ""); /* rows of one and a half blocks */
+    spoiled(&t, ERR_CORRUPT, "no multiple of 32 as Q4_1 needs"); /* rows of one and a half blocks */
 }
 
 /* Each byte of the description set to each of some values: refused or loaded, never worse. */
@@ -268,6 +314,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),
         cmocka_unit_test(test_cut_short),
+        cmocka_unit_test(test_cut_short_in_each_format),
+        cmocka_unit_test(test_lies_about_the_format),
         cmocka_unit_test(test_absurd_numbers),
         cmocka_unit_test(test_missing_and_doubled),
         cmocka_unit_test(test_any_byte),

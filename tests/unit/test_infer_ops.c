@@ -90,16 +90,12 @@ static void fill_weights(struct bench *b, enum weight_type type)
 
 static void multiply(const struct ops *o, enum weight_type type, struct bench *b)
 {
-    void (*rows)(const void *, size_t, const struct input *, size_t, float *, size_t) =
-        type == WEIGHT_Q4_1 ? o->rows_q4_1 : type == WEIGHT_Q8_0 ? o->rows_q8_0 : type == WEIGHT_F16 ? o->rows_f16 : o->rows_f32;
-    rows(b->weights, b->rows, &b->in, b->tokens, b->out, b->rows);
+    o->rows[type](b->weights, b->rows, &b->in, b->tokens, b->out, b->rows);
 }
 
 static size_t row_bytes(enum weight_type type, size_t width)
 {
-    return type == WEIGHT_Q4_1   ? width / BLOCK * sizeof(struct block_q4_1)
-           : type == WEIGHT_Q8_0 ? width / BLOCK * sizeof(struct block_q8_0)
-                                 : width * (type == WEIGHT_F16 ? 2 : 4);
+    return width / weight_format(type).weights * weight_format(type).bytes;
 }
 
 /* out against the sum in doubles over what the input really is for this type: quantised, or float. */

@@ -10,7 +10,7 @@ enum { ALIGNMENT = 32, FILE_MAX = 64 << 20, TENSORS_MAX = 128 };
 
 struct tensor {
     char name[64];
-    uint32_t type;
+    uint32_t type, made_as; /* in the file; the format in which its weights are made up */
     uint64_t columns, rows, offset;
 };
 
@@ -156,7 +156,7 @@ static void tensor(struct writer *w, const char *name, uint32_t type, uint64_t c
     rows -= same(w->t->short_by_a_row, name);
     for (unsigned i = 0; i < times; i++) {
         struct tensor *n = &w->tensors[w->ntensors++];
-        *n = (struct tensor){.type = type, .columns = columns, .rows = rows};
+        *n = (struct tensor){.type = w->t->floats ? WEIGHT_F32 : type, .made_as = type, .columns = columns, .rows = rows};
         memcpy(n->name, name, strlen(name));
     }
 }
@@ -199,17 +199,74 @@ static void write_f32(struct buf *b, float v)
     buf_add_u32(b, bits);
 }
 
-/* One block of weights around zero. */
+static void write_bf16(struct buf *b, float v)
+{
+    uint32_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    buf_add_u16(b, (uint16_t)(bits >> 16));
+}
+
+/* The half floats that a block of random bits has, and where: weights are around zero and mostly below `scale`. The
+   scales of 6 bits are 31.5 on average, the small integers 7.5 and 15.5. */
+static void write_scales(struct buf *b, uint32_t type, float scale)
+{
+    float d = type == WEIGHT_Q4_K ? scale / 500 : scale / 1000;
+    switch (type) {
+    case WEIGHT_Q4_0: buf_add_u16(b, float_to_half(scale / 8)); break;
+    case WEIGHT_Q5_0: buf_add_u16(b, float_to_half(scale / 16)); break;
+    case WEIGHT_Q8_0: buf_add_u16(b, float_to_half(scale / 127)); break;
+    case WEIGHT_Q6_K: buf_add_u16(b, float_to_half(scale / 4000)); break; /* 32 * 128 */
+    case WEIGHT_Q4_1:
+    case WEIGHT_Q5_1:
+        buf_add_u16(b, float_to_half(scale / (type == WEIGHT_Q4_1 ? 8 : 16)));
+        buf_add_u16(b, float_to_half(-scale));
+        break;
+    default:
+        buf_add_u16(b, float_to_half(d));
+        buf_add_u16(b, float_to_half(d * (type == WEIGHT_Q4_K ? 7.5f : 15.5f)));
+    }
+}
+
 static void write_block(struct buf *b, uint32_t type, float scale, uint32_t *state)
 {
-    if (type == WEIGHT_Q4_1) {
-        buf_add_u16(b, float_to_half(scale / 8));
-        buf_add_u16(b, float_to_half(-scale));
-    } else {
-        buf_add_u16(b, float_to_half(scale / 127));
+    size_t start = b->n, all = weight_format(type).bytes;
+    if (type != WEIGHT_Q6_K)
+        write_scales(b, type, scale);
+    for (size_t n = all - (type == WEIGHT_Q6_K ? 2 : b->n - start); n; n--) {
+        float w = weight(state);
+        buf_add_char(b, type == WEIGHT_Q4_1 || type == WEIGHT_Q8_0 ? (char)(int)(w * 127) : (char)(*state >> 24));
     }
-    for (int i = 0; i < (type == WEIGHT_Q4_1 ? BLOCK / 2 : BLOCK); i++)
-        buf_add_char(b, (char)(int)(weight(state) * 127));
+    if (type == WEIGHT_Q6_K)
+        write_scales(b, type, scale);
+}
+
+/* The row that has just been written, as floats. */
+static void make_floats(struct buf *b, size_t start, uint32_t type, uint64_t columns)
+{
+    float *row = malloc(columns * sizeof *row), *aligned = malloc(b->n - start);
+    if (!row || !aligned || !buf_ok(b))
+        abort();
+    memcpy(aligned, b->p + start, b->n - start);
+    dequantise(type, aligned, columns, row);
+    b->n = start;
+    for (uint64_t i = 0; i < columns; i++)
+        write_f32(b, row[i]);
+    free(row), free(aligned);
+}
+
+static void write_row(struct buf *b, const struct tensor *n, float scale, uint32_t *state)
+{
+    bool norm = strstr(n->name, "norm") != NULL;
+    for (uint64_t i = 0; i < n->columns; i++) {
+        if (n->made_as == WEIGHT_F32)
+            write_f32(b, norm ? 1 + weight(state) / 4 : weight(state) * scale);
+        else if (n->made_as == WEIGHT_F16)
+            buf_add_u16(b, float_to_half(weight(state) * scale));
+        else if (n->made_as == WEIGHT_BF16)
+            write_bf16(b, weight(state) * scale);
+        else if (i % weight_format(n->made_as).weights == 0)
+            write_block(b, n->made_as, scale, state);
+    }
 }
 
 static void write_weights(struct buf *b, const struct tensor *n, float scale)
@@ -217,14 +274,11 @@ static void write_weights(struct buf *b, const struct tensor *n, float scale)
     uint32_t state = 7;
     for (const char *p = n->name; *p; p++)
         state = state * 31 + (unsigned char)*p;
-    bool norm = strstr(n->name, "norm") != NULL;
-    for (uint64_t i = 0; i < n->columns * n->rows; i++) {
-        if (n->type == WEIGHT_F32)
-            write_f32(b, norm ? 1 + weight(&state) / 4 : weight(&state) * scale);
-        else if (n->type == WEIGHT_F16)
-            buf_add_u16(b, float_to_half(weight(&state) * scale));
-        else if (i % BLOCK == 0)
-            write_block(b, n->type, scale, &state);
+    for (uint64_t r = 0; r < n->rows; r++) {
+        size_t start = b->n;
+        write_row(b, n, scale, &state);
+        if (n->type != n->made_as)
+            make_floats(b, start, n->made_as, n->columns);
     }
     while (b->n % ALIGNMENT)
         buf_add_char(b, 0);

@@ -11,10 +11,12 @@
 
 struct tiny {
     uint32_t type;       /* of the matrices: enum weight_type */
+    /* K formats need a width and a hidden of whole groups of 256. */
     uint32_t width, hidden, heads, kv_heads, layers, context;
     bool own_output;     /* an output matrix beside the embedding */
     bool no_template;    /* not a chat model */
     bool endless;        /* has no token that ends an answer */
+    bool floats;         /* the same weights, but written as F32 */
     float scale;         /* of the weights; 0: 1 */
     /* What to spoil, for those who test refusals: */
     const char *without; /* leaves the key or tensor of that name out */
