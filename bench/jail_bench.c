@@ -46,12 +46,13 @@ static struct jail_plan bench_plan(void)
 
 static char folder[200];
 
+/* The path lives as long as the bench. */
 static struct slice make_folder(const char *name, const char *sub)
 {
-    static char paths[1024][300];
-    static unsigned turn;
-    char *path = paths[turn++ % 1024];
-    snprintf(path, sizeof paths[0], "%s/%s%s", folder, name, sub);
+    char *path = malloc(300);
+    if (!path)
+        fail("no memory");
+    snprintf(path, 300, "%s/%s%s", folder, name, sub);
     if (mkdir(path, 0755) < 0 || (geteuid() == 0 && chown(path, 1000, 1000) < 0))
         fail(path);
     return slice_of(path);

@@ -1,6 +1,6 @@
 /*
- * How many durable commits a second, beside raw appends on the same disk: `bench-journal [DIR]` (DIR: where the scratch
- * folder is made; the current one unless told).
+ * How many durable commits a second, beside raw appends on the same disk: `bench-journal [DIR [MS]]` (DIR: where the
+ * scratch folder is made, the current one unless told; MS: how long a round is, 1000 unless told).
  *
  * A commit here is what an engine in steady work does in one turn: for each run, in a savepoint, the finish of its open
  * step (settled) and the intent of its next one (reserved); chained, folded, with all projections, synced. Raw is one
@@ -22,7 +22,9 @@
 
 #undef system /* base/banned.h: a fixed command of the bench is fine */
 
-enum { ROUNDS = 5, ROUND_MS = 1000, RUNS_MAX = 100 };
+enum { ROUNDS = 5, RUNS_MAX = 100 };
+
+static int64_t round_ms = 1000;
 
 struct bench {
     struct store *s;
@@ -56,10 +58,10 @@ static void intend(struct bench *b, size_t i)
     run_decide(&b->runs[i], INT64_MAX, &d);
     if (d.what != DECIDE_INTEND)
         fail(b, "nothing to do");
-    snprintf(text, sizeof text, "{\"v\":0,\"item\":0,\"piece\":-1,\"stage\":\"exec\",\"act\":\"tool\",\"class\":\"reads\","
+    snprintf(text, sizeof text, "{\"v\":0,\"item\":0,\"piece\":-1,\"stage\":\"%s\",\"act\":\"tool\",\"class\":\"reads\","
              "\"args\":{\"argv\":[\"make\",\"check\"],\"roots\":[\"work\",\"tmp\"],\"limits\":{\"seconds\":600}},"
              "\"amounts\":{\"tokens\":1200,\"calls\":1},\"account\":\"crannog/main/r%" PRIu64 "\",\"base_layers\":[],"
-             "\"grant\":{\"v\":0},\"labels\":{\"v\":0},\"rule\":null}", b->runs[i].id);
+             "\"grant\":{\"v\":0},\"labels\":{\"v\":0},\"rule\":null}", stage_name(d.wants[0].stage), b->runs[i].id);
     append(b, i, EVENT_STEP_INTENDED, &(struct step_key){.step = d.wants[0].step, .attempt = d.wants[0].attempt}, text);
 }
 
@@ -122,7 +124,7 @@ static double round_journal(struct bench *b, double *ret_cpu_us)
     do {
         turn(b);
         now = sys->boottime_ns();
-    } while (now - began < ROUND_MS * 1000000ll);
+    } while (now - began < round_ms * 1000000);
     *ret_cpu_us = (cpu_us() - cpu) / (double)(b->commits * b->nruns);
     return (double)b->commits * 1e9 / (double)(now - began);
 }
@@ -139,7 +141,7 @@ static double round_raw(int fd, size_t bytes)
             exit(1);
         }
         now = sys->boottime_ns();
-    } while (now - began < ROUND_MS * 1000000ll);
+    } while (now - began < round_ms * 1000000);
     free(p);
     return (double)n * 1e9 / (double)(now - began);
 }
@@ -195,6 +197,7 @@ int main(int argc, char **argv)
 {
     char scratch[400];
     snprintf(scratch, sizeof scratch, "%s/bench-journal-XXXXXX", argc > 1 ? argv[1] : ".");
+    round_ms = argc > 2 ? strtol(argv[2], NULL, 10) : round_ms;
     if (!mkdtemp(scratch)) {
         perror(scratch);
         return 1;

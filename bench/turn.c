@@ -15,6 +15,7 @@
 
 static char plan[] = "- [ ] note: for each `s/*` as SRC, say what it is\n"
                      "      writes: n/{SRC.stem}.md\n      verify: test -s n/{SRC.stem}.md\n";
+static const int text_bytes = 25; /* of each document and answer */
 static unsigned pieces = 100, steps;
 static struct completion ready;
 static bool any;
@@ -49,14 +50,14 @@ static enum err start(struct engine *g, struct run *r, const struct open_step *o
         json_put(ready.result, "paths", paths);
     }
     if (o->stage == STAGE_READ || o->stage == STAGE_ASK) {
-        buf_addf(&ready.blob, "the text of step %u", o->key.step);
+        buf_addf(&ready.blob, "the text of step %08u", o->key.step);
         ready.blob_key = "text";
         json_put_int(ready.result, "bytes", (int64_t)ready.blob.n);
         json_put_text(ready.result, "hash", SLICE("0000000000000000000000000000000000000000000000000000000000000002"));
     }
     if (o->stage == STAGE_MEASURE) {
         struct json *cuts = json_array();
-        json_push(cuts, json_new_int(10));
+        json_push(cuts, json_new_int(text_bytes));
         json_put(ready.result, "cuts", cuts);
     }
     if (o->stage == STAGE_LOOK)

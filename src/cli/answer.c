@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/sys.h"
-#include "cli/cli.h"
+#include "cli/session.h"
 
 static int answer_run(struct cli *c, int argc, char **argv);
 
@@ -19,7 +19,8 @@ const struct command cmd_answer = {
         "  keep     a file that you changed stays  replace  put the run's version there; what you had is kept in the\n"
         "                                                    journal, and `crannog show` says how to get it\n"
         "  apply    what it changed may be put into the folder (`crannog apply` says so and does it at once)\n\n"
-        "A run that is not running takes the answer at once; go on with the same `crannog run`.\n\n"
+        "A run of a plan that is not running takes the answer down; the same `crannog run` goes on with it. About the changes\n"
+        "of a command, a fork or an undo the answer is carried out at once.\n\n"
         "examples:\n  crannog answer r7.12 keep\n  crannog answer r7 retry\n",
     .run = answer_run,
 };
@@ -100,7 +101,8 @@ static enum err answer_one(struct store *s, struct run_state *r, uint32_t questi
     return answer_now(s, r->id, r, a, buf_slice(&text), e);
 }
 
-static enum err answer(struct store *s, uint64_t run, uint32_t question, const char *word, struct error *e)
+/* *ret_now: nobody else will come to carry it out, so the caller does. */
+static enum err answer(struct store *s, uint64_t run, uint32_t question, const char *word, bool *ret_now, struct error *e)
 {
     ARENA_CLEANUP struct arena a = ARENA_INIT(RUN_ARENA_BYTES);
     static uint32_t chosen[RUN_PIECES_MAX];
@@ -111,12 +113,13 @@ static enum err answer(struct store *s, uint64_t run, uint32_t question, const c
     if (!err)
         err = choose(&r, question, word, chosen, RUN_PIECES_MAX, &n, e);
     int64_t holder = err ? 0 : lease_holder(s, run);
-    for (size_t i = 0; !err && i < n; i++) {
+    *ret_now = !err && !holder && !r.plan_path.n && line_that_takes(&r);
+    for (size_t i = 0; !err && !*ret_now && i < n; i++) {
         err = answer_one(s, &r, chosen[i], word, &a, holder, e);
         if (!err)
             printf("r%llu.%u: %s\n", (unsigned long long)run, chosen[i], word);
     }
-    if (err)
+    if (err || *ret_now)
         return err;
     if (holder)
         printf("process %lld works on r%llu and takes it up\n", (long long)holder, (unsigned long long)run);
@@ -146,7 +149,12 @@ static int answer_run(struct cli *c, int argc, char **argv)
         return cli_usage(&cmd_answer, "'%.40s' is no answer", argv[optind + 1]);
     if (cli_open(c, false, false, &s, &e))
         return cli_fail(&e);
-    enum err err = answer(s, run, question, argv[optind + 1], &e);
+    bool now = false;
+    char name[32];
+    enum err err = answer(s, run, question, argv[optind + 1], &now, &e);
     store_close(s);
+    snprintf(name, sizeof name, "r%llu", (unsigned long long)run);
+    if (now)
+        return session_say(c, name, argv[optind + 1], SLICE_NONE);
     return err ? cli_fail(&e) : EXIT_DONE;
 }

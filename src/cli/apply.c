@@ -37,25 +37,6 @@ static enum err add_paths(char **argv, int n, struct buf *only, struct error *e)
     return buf_check(only, "the paths", e);
 }
 
-static int work(struct cli *c, const char *named, const char *word, struct slice only)
-{
-    struct session s;
-    struct error e = {0};
-    uint64_t run = 0;
-    enum err err = session_open(&s, c, NULL, &e);
-    if (err)
-        return cli_fail(&e);
-    s.quiet = true;
-    err = cli_pick_run(s.store, named, &run, &e);
-    if (!err)
-        err = session_answer(&s, run, word, only, &e);
-    int status = err ? cli_fail(&e) : session_exit(&s.run->state);
-    if (!err)
-        (void)session_tell_changes(&s);
-    session_close(&s);
-    return status;
-}
-
 static int apply_run(struct cli *c, int argc, char **argv)
 {
     static const struct option options[] = {CLI_COMMON_OPTIONS, {"replace", no_argument, NULL, 'r'}, {0}};
@@ -74,5 +55,5 @@ static int apply_run(struct cli *c, int argc, char **argv)
         run = argv[optind++];
     if (add_paths(argv + optind, argc - optind, &only, &e))
         return cli_fail(&e);
-    return work(c, run, word, buf_slice(&only));
+    return session_say(c, run, word, buf_slice(&only));
 }

@@ -27,7 +27,8 @@ const struct command cmd_run = {
         "  --json       print the run as JSON at the end\n\n"
         "The plan is never changed; `crannog show` tells how far it is. Killed at any moment, the same command goes on\n"
         "at the first unfinished item. A file that a person changed is never overwritten: you are asked.\n\n"
-        "A plan is a checklist, with front matter (goal, verify, budget) if wanted; other lines at the margin are for people:\n\n"
+        "A plan is a checklist, with front matter if wanted (goal, verify, budget, land: step\n"
+        "as files are written, end at the end, ask when you say so); other lines at the margin are for people:\n\n"
         "  - [ ] note: for each `papers/*.txt` as PAPER, say what was found\n"
         "        writes: notes/{PAPER.stem}.md           a file each; without a variable, one file for all the answers\n"
         "        verify: test -s notes/{PAPER.stem}.md   a command that passes when it is well done\n"
@@ -233,6 +234,14 @@ static enum err find_run(struct session *s, struct job *j, bool *ret_over, struc
                                  (unsigned long long)f.id);
 }
 
+static void print_over(const struct run_state *r)
+{
+    BUF_CLEANUP struct buf why = BUF_INIT(4096);
+    cli_print_safe(slice_of(r->why), &why);
+    fprintf(stderr, "r%llu has walked this plan already%s%s%s and the plan has not changed; --again walks it anew, also over new and changed "
+            "files\n", (unsigned long long)r->id, why.n ? " (" : "", buf_str(&why), why.n ? ")" : "");
+}
+
 static void print_summary(const struct session *s)
 {
     const struct run_state *r = &s->run->state;
@@ -281,8 +290,7 @@ static int work(struct cli *c, struct job *j, const char *model_file)
     if (!err && !over)
         err = model_warm(&s.engine, &e);
     if (!err && over)
-        fprintf(stderr, "r%llu has walked this plan already and the plan has not changed; --again walks it anew, also over new and changed files\n",
-                (unsigned long long)s.run->state.id);
+        print_over(&s.run->state);
     else if (!err)
         err = session_work(&s, &e);
     int status = err ? cli_fail(&e) : session_exit(&s.run->state);

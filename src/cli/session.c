@@ -12,16 +12,18 @@
 
 static volatile int interrupts;
 static volatile bool bar_drawn; /* there is a bar to take off the line */
+static volatile bool drops;     /* a command is at work, and what it has changed so far goes with it */
 
 /* Only what is safe in a handler: the second signal ends at once, and the journal makes that harmless. */
 static void on_signal(int sig)
 {
-    static const char note[] = "stopping; Ctrl-C again ends at once (nothing is lost)\n";
+    static const char note[] = "stopping; Ctrl-C again ends at once (nothing is lost)\n",
+                      command[] = "stopping the command; the folder stays as it was before it\n";
     if (++interrupts > 1)
         _exit(128 + sig);
     if (bar_drawn && write(STDERR_FILENO, "\r\033[K", 4) < 0)
         return;
-    if (write(STDERR_FILENO, note, sizeof note - 1) < 0)
+    if (write(STDERR_FILENO, drops ? command : note, (drops ? sizeof command : sizeof note) - 1) < 0)
         return;
 }
 
@@ -55,8 +57,7 @@ static void find_dead(void *ctx, const struct run_row *r)
         d->runs[d->n++] = r->id;
 }
 
-/* The line that takes a run's layers, where that is all it has left to do: it waits for a word, or stopped on the way. */
-static const struct line *line_that_takes(const struct run_state *r)
+const struct line *line_that_takes(const struct run_state *r)
 {
     const struct line *l = r->nitems && r->status != RUN_DONE && r->status != RUN_FAILED ? &r->items[r->nitems - 1].head : NULL;
     for (size_t i = 0; i + 1 < r->nitems; i++)
@@ -142,6 +143,7 @@ enum err session_work(struct session *s, struct error *e)
     if (!s->quiet)
         bar_begin(&s->bar, &s->run->state, &left);
     bar_drawn = !s->quiet && s->bar.live;
+    drops = s->machine.terminal;
     s->engine.watch = watch;
     s->engine.watch_ctx = s;
     s->engine.stop_wanted = &interrupts;
@@ -346,6 +348,25 @@ enum err session_answer(struct session *s, uint64_t run, const char *word, struc
         return err;
     err = say_word(s, l, word, only, e); /* the word was for this too: what it was first asked for was only "apply" */
     return err ? err : session_work(s, e);
+}
+
+int session_say(struct cli *c, const char *named, const char *word, struct slice only)
+{
+    struct session s;
+    struct error e = {0};
+    uint64_t run = 0;
+    enum err err = session_open(&s, c, NULL, &e);
+    if (err)
+        return cli_fail(&e);
+    s.quiet = true;
+    err = cli_pick_run(s.store, named, &run, &e);
+    if (!err)
+        err = session_answer(&s, run, word, only, &e);
+    int status = err ? cli_fail(&e) : session_exit(&s.run->state);
+    if (!err)
+        (void)session_tell_changes(&s);
+    session_close(&s);
+    return status;
 }
 
 int session_exit(const struct run_state *r)

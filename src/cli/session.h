@@ -45,6 +45,12 @@ bool session_tell_changes(const struct session *s);
    that was stopped or died while they were put into the folder goes on without it. ERR_MISSING where nothing waits.
    `only`: the paths chosen, a line each; empty: all. */
 enum err MUST_USE session_answer(struct session *s, uint64_t run, const char *word, struct slice only, struct error *e);
+/* The same as a whole command: opens the session, goes on with the run named (NULL: the latest), says what came of it.
+   Returns the exit code. */
+int session_say(struct cli *c, const char *named, const char *word, struct slice only);
+/* The line that takes a run's layers, where that is all it has left to do: it waits for a word, or stopped on the way. NULL
+   where there is other work, or none. */
+const struct line *line_that_takes(const struct run_state *r);
 /* The exit code that fits a run's state. */
 int session_exit(const struct run_state *r);
 

@@ -24,12 +24,26 @@ const struct command cmd_show = {
     .run = show_run,
 };
 
+/* What a line asks, why, and how it is answered. */
+static void add_question(const struct json *l, struct buf *out)
+{
+    struct slice name = json_text(json_get(l, "question"));
+    struct slice run = slice_sub(name, 0, slice_index(name, '.'));
+    buf_add_text(out, "\n      ");
+    cli_print_safe(json_text(json_get(l, "why")), out);
+    if (slice_is(json_text(json_get(l, "resume")), stage_name(STAGE_APPLY)))
+        buf_addf(out, "\n      crannog diff %.*s    crannog apply %.*s", SLICE_ARG(run), SLICE_ARG(run));
+    buf_addf(out, "\n      crannog answer %.*s %.*s", SLICE_ARG(name), SLICE_ARG(json_text(json_get(l, "answers"))));
+}
+
 static void add_line(const struct json *l, struct buf *out)
 {
     struct slice stage = json_text(json_get(l, "stage")), source = json_text(json_get(l, "source"));
     bool stuck = slice_is(stage, "stuck"), over = slice_is(stage, "done") || slice_is(stage, "skipped");
     buf_addf(out, "    %s ", stuck ? "!" : slice_is(stage, "done") ? "+" : slice_is(stage, "skipped") ? "-" : json_get(l, "open") ? ">" : ".");
-    cli_print_safe(source.n ? source : json_get(l, "writes") ? SLICE("(its answer)") : SLICE("(the check)"), out);
+    bool takes = slice_is(stage, stage_name(STAGE_APPLY)) || slice_is(json_text(json_get(l, "resume")), stage_name(STAGE_APPLY));
+    cli_print_safe(source.n ? source : takes ? SLICE("(its changes)") : json_get(l, "writes") ? SLICE("(its answer)") : SLICE("(the check)"),
+                   out);
     if (json_get(l, "writes")) {
         buf_add_text(out, " -> ");
         cli_print_safe(json_text(json_get(l, "writes")), out);
@@ -40,11 +54,8 @@ static void add_line(const struct json *l, struct buf *out)
         buf_addf(out, "  (%s)", cli_stage_words(stage));
     if (json_get(l, "replaced"))
         buf_addf(out, "\n      what lay there before: crannog show --blob %.*s", SLICE_ARG(json_text(json_get(l, "replaced"))));
-    if (stuck) {
-        buf_add_text(out, "\n      ");
-        cli_print_safe(json_text(json_get(l, "why")), out);
-        buf_addf(out, "\n      crannog answer %.*s %.*s", SLICE_ARG(json_text(json_get(l, "question"))), SLICE_ARG(json_text(json_get(l, "answers"))));
-    }
+    if (stuck)
+        add_question(l, out);
     buf_add_text(out, "\n");
 }
 
@@ -113,8 +124,13 @@ static void print_run(const struct json *v)
     add_amounts("budget", json_get(v, "budget"), &out);
     if (!is_exec)
         buf_add_text(&out, "\n");
-    for (size_t i = 0; i < json_count(items) && !is_exec; i++)
-        add_item(json_at(items, i), &out);
+    for (size_t i = 0; i < json_count(items); i++) {
+        const struct json *head = json_get(json_at(items, i), "head");
+        if (!is_exec)
+            add_item(json_at(items, i), &out);
+        else if (slice_is(json_text(json_get(head, "stage")), "stuck"))
+            add_line(head, &out);
+    }
     fwrite(buf_str(&out), 1, out.n, stdout);
 }
 

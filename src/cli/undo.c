@@ -16,7 +16,7 @@ const struct command cmd_undo = {
     .help =
         "Files, links, folders, modes and times are as they were before the run changed them. What somebody changed since is left\n"
         "alone, and said. RUN is a name from `crannog ls` (r7); without it, the latest run. An undo is a run too: undoing it\n"
-        "brings back what it took.\n\n"
+        "brings back what it took. A plan that was not at its end yet is ended by it; `crannog run PLAN.md --again` walks it anew.\n\n"
         "  --to STEP  only what came after this step (`crannog show RUN --history` has their numbers)\n\n"
         "Not taken back: tokens, CPU seconds and money that were spent.\n\n"
         "examples:\n  crannog undo\n  crannog undo r7\n  crannog undo r7 --to 12\n",
@@ -51,6 +51,25 @@ static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
     return buf_slice(out);
 }
 
+/* A plan that goes on after its undo would take the items that are gone for done, so it ends here. What a run only waits with
+   stays. */
+static enum err end_plan(struct job *j, struct error *e)
+{
+    const struct run_state *of = &j->of;
+    struct run *r;
+    char text[128];
+    if (!of->plan_path.n || of->status == RUN_DONE || of->status == RUN_FAILED || line_that_takes(of))
+        return OK;
+    snprintf(text, sizeof text, "{\"v\":0,\"status\":\"failed\",\"why\":\"r%llu took it back before its end\"}",
+             (unsigned long long)j->s.run->state.id);
+    enum err err = engine_resume_run(&j->s.engine, of->id, &r, e);
+    if (err)
+        return err;
+    err = engine_append(&j->s.engine, r, EVENT_RUN_ENDED, slice_of(text), e);
+    engine_let_go(&j->s.engine, r);
+    return err;
+}
+
 static enum err begin(struct job *j, const char *named, struct error *e)
 {
     uint64_t run;
@@ -77,6 +96,8 @@ static enum err begin(struct job *j, const char *named, struct error *e)
     if (j->nothing)
         return error_set(e, ERR_MISSING, "r%llu has put nothing into its folder%s%s", (unsigned long long)run, j->to ? " after that step" : "",
                          j->of.nlayers ? "; what it changed waits for `crannog apply`" : "");
+    if (!err)
+        err = end_plan(j, e);
     return err ? err : session_work(&j->s, e);
 }
 

@@ -126,6 +126,7 @@ static struct json *line_json(const struct run_state *r, const struct line *l)
         json_put_text(o, "kind", slice_of(kinds[l->question]));
         json_put_text(o, "answers", slice_of(question_words(l)));
         json_put_text(o, "why", slice_of(l->why));
+        json_put_text(o, "resume", slice_of(stage_name(l->resume)));
     }
     put_kept(o, l);
     return o;

@@ -69,3 +69,22 @@ check "an answer while it runs" sh -c "crannog answer $(question sources/cat.txt
 wait $!
 refuses "ends the run without calling it again" 0 'r6 done' sh -c "cat first; exit $?"
 check "it was replaced" grep -q 'sources/cat.txt' three/notes/cat.md
+
+# What a command changed waits for a word; nobody calls its run again, so the answer is carried out at once.
+mkdir w && echo v1 >w/f
+id() { crannog ls --json | python3 -c 'import json, sys; print(max(int(r["id"][1:]) for r in json.load(sys.stdin)["runs"]))'; }
+crannog exec --in w --ask -- sh -c 'echo v2 >f' 2>/dev/null
+check "show says what it asks" sh -c "crannog show | grep -q 'crannog answer r$(id).2 apply | skip'"
+check "an answer puts it there" sh -c "crannog answer r$(id) apply && grep -q v2 w/f"
+crannog exec --in w --ask -- sh -c 'echo v3 >f' 2>/dev/null
+check "or leaves it" sh -c "crannog answer r$(id) skip && grep -q v2 w/f"
+check "and the run is done" sh -c "crannog show | grep -q '^r$(id)  done'"
+
+# A plan that went on after its undo would take the notes that are gone for done.
+work half cat dog
+refuses "a plan is cut short" 3 'calls left' crannog run half/PLAN.md --budget 1calls
+check "and taken back" crannog undo
+check "all of it" test ! -e half/notes
+refuses "it is not gone on with" 1 'took it back before its end' crannog run half/PLAN.md --budget 9calls
+check "but walked anew" crannog run half/PLAN.md --budget 9calls --again
+check "whole" test -s half/notes/cat.md -a -s half/notes/dog.md
