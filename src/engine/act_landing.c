@@ -85,6 +85,11 @@ static enum err land_prepare(struct engine *g, struct run *r, const struct want 
 
 /* ---- what a person chose ---- */
 
+static bool at_or_below(struct slice path, struct slice folder)
+{
+    return slice_starts(path, folder) && (path.n == folder.n || path.p[folder.n] == '/');
+}
+
 /* Whether a path is one of the lines, or lies below one. */
 static bool is_chosen(struct slice path, struct slice lines)
 {
@@ -92,10 +97,24 @@ static bool is_chosen(struct slice path, struct slice lines)
     while (slice_line(&lines, &line)) {
         if (line.n && line.p[line.n - 1] == '/')
             line.n--;
-        if (slice_starts(path, line) && (path.n == line.n || path.p[line.n] == '/'))
+        if (at_or_below(path, line))
             return true;
     }
     return false;
+}
+
+/* Says of each change whether it is chosen. A new folder goes with what is chosen in it, else undo would not know that
+   it is to go again. What lies in a folder comes right after it, so from the end one look back is enough. */
+static void mark_chosen(const struct manifest *flat, struct slice lines, bool *ret)
+{
+    const struct change *last = NULL;
+    for (size_t i = flat->n; i; i--) {
+        const struct change *c = &flat->v[i - 1];
+        bool new_folder = c->before.type != STAMP_FOLDER && c->after.type == STAMP_FOLDER;
+        ret[i - 1] = is_chosen(c->path, lines) || (new_folder && last && at_or_below(last->path, c->path));
+        if (ret[i - 1])
+            last = c;
+    }
 }
 
 /* Parts `flat` by a person's choice; without one all of it is chosen. */
@@ -112,11 +131,13 @@ static enum err choose(struct engine *g, const struct line *l, const struct mani
         return err;
     ret->v = arena_array(a, flat->n, sizeof *ret->v);
     ret_rest->v = arena_array(a, flat->n, sizeof *ret->v);
-    if (!ret->v || !ret_rest->v)
+    bool *marks = arena_array(a, flat->n, sizeof *marks);
+    if (!ret->v || !ret_rest->v || !marks)
         return error_set(e, ERR_MEMORY, "the changes do not fit into memory");
+    mark_chosen(flat, buf_slice(&only), marks);
     ret->n = 0;
     for (size_t i = 0; i < flat->n; i++) {
-        struct manifest *to = is_chosen(flat->v[i].path, buf_slice(&only)) ? ret : ret_rest;
+        struct manifest *to = marks[i] ? ret : ret_rest;
         to->v[to->n++] = flat->v[i];
     }
     return ret->n ? OK : error_set(e, ERR_MISSING, "none of the changes is at or below the paths that were named");

@@ -94,6 +94,31 @@ for how in overlay copy; do
   snapshot >after
   check "$how: and has changed nothing" cmp before after
 
+  # a part takes the folders that it needs, and only those
+  crannog exec --in $p --ask -- sh -c 'mkdir -p d/e d/other; echo 1 >d/e/f; echo 2 >d/g; rm link
+    mkdir link; echo 3 >link/x; echo 4 >link/y' >/dev/null 2>&1
+  run=$(latest)
+  refuses "$how: a part in new folders" 4 '+2 ' crannog apply $run d/e/f link/x
+  check "$how: is there with its folders" sh -c "test -f $p/d/e/f && test -f $p/link/x && ! test -e $p/d/g &&
+    ! test -e $p/d/other && ! test -e $p/link/y"
+  check "$how: a part in new folders is taken back" crannog undo $run
+  snapshot >after
+  check "$how: with the folders" cmp before after
+  crannog exec --in $p --ask -- sh -c 'mkdir -p d/e; echo 1 >d/e/f; echo 2 >d/g' >/dev/null 2>&1
+  run=$(latest)
+  refuses "$how: a part in new folders once more" 4 '+1 ' crannog apply $run d/e/f
+  check "$how: then the rest of the folder" crannog apply $run
+  check "$how: which is whole" sh -c "test -f $p/d/e/f && test -f $p/d/g"
+  check "$how: both parts are taken back" crannog undo $run
+  snapshot >after
+  check "$how: and no folder stays" cmp before after
+  crannog exec --in $p --ask -- sh -c 'mkdir d; echo 1 >d/f; echo 2 >d/g' >/dev/null 2>&1
+  run=$(latest)
+  check "$how: all files one by one are all of it" crannog apply $run d/f d/g
+  check "$how: and are taken back" crannog undo $run
+  snapshot >after
+  check "$how: to the same tree" cmp before after
+
   # many layers become one, and nothing of what they show changes
   crannog exec --in $p --ask -- sh -c 'rm src/f1.c; echo 0 >n0' >/dev/null 2>&1
   run=$(latest)
