@@ -57,6 +57,11 @@ size_t slice_last_part(struct slice path)
     return at;
 }
 
+bool slice_below(struct slice path, struct slice folder)
+{
+    return folder.n && path.n > folder.n && path.p[folder.n] == '/' && slice_starts(path, folder);
+}
+
 size_t slice_find(struct slice s, struct slice needle, size_t from)
 {
     if (from > s.n || needle.n > s.n - from)

@@ -31,6 +31,8 @@ bool slice_ends(struct slice s, struct slice suffix);
 size_t slice_index(struct slice s, char c);
 /* Where the last part of a path begins: behind its last '/', 0 where it has none. */
 size_t slice_last_part(struct slice path);
+/* Whether a relative path lies below the folder: "a/b" below "a", but neither "a" nor "ab". */
+bool slice_below(struct slice path, struct slice folder);
 /* The index of the first `needle` at or after `from`, or s.n. An empty needle is found at `from`. */
 size_t slice_find(struct slice s, struct slice needle, size_t from);
 /* Without blanks, tabs, CR and LF at both ends. */

@@ -87,7 +87,7 @@ static enum err choose(struct job *j, char **paths, int n, struct error *e)
             while (path.n > 1 && path.p[path.n - 1] == '/')
                 path.n--;
             struct slice is = j->manifest.v[i].path;
-            wanted |= slice_starts(is, path) && (is.n == path.n || is.p[path.n] == '/');
+            wanted |= slice_eq(is, path) || slice_below(is, path);
         }
         if (wanted)
             j->manifest.v[kept++] = j->manifest.v[i];

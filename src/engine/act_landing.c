@@ -87,7 +87,7 @@ static enum err land_prepare(struct engine *g, struct run *r, const struct want 
 
 static bool at_or_below(struct slice path, struct slice folder)
 {
-    return slice_starts(path, folder) && (path.n == folder.n || path.p[folder.n] == '/');
+    return slice_eq(path, folder) || slice_below(path, folder);
 }
 
 /* Whether a path is one of the lines, or lies below one. */

@@ -27,7 +27,7 @@ static int top(const struct chain *c)
 static bool leads_to(const struct chain *c, struct slice folder)
 {
     struct slice path = walk_text(&c->path);
-    return path.n == 0 || (slice_starts(folder, path) && (folder.n == path.n || folder.p[path.n] == '/'));
+    return path.n == 0 || slice_eq(folder, path) || slice_below(folder, path);
 }
 
 /* One part further; *ret is false where there is no folder of that name. */

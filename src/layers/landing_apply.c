@@ -357,7 +357,7 @@ static enum err drop(struct apply *ap)
 static bool changes_within(const struct apply *ap, size_t i)
 {
     struct slice folder = ap->v[i].c->path;
-    for (size_t k = i + 1; k < ap->n && lies_below(ap->v[k].c->path, folder); k++) {
+    for (size_t k = i + 1; k < ap->n && slice_below(ap->v[k].c->path, folder); k++) {
         const struct change *c = ap->v[k].c;
         bool direct = slice_last_part(c->path) == folder.n + 1;
         if (direct && !(c->before.type == STAMP_FOLDER && c->after.type == STAMP_FOLDER) && ap->v[k].fate != FATE_LEFT)

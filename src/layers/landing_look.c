@@ -10,11 +10,6 @@
 #include "base/sys.h"
 #include "layers/landing_set.h"
 
-bool lies_below(struct slice path, struct slice folder)
-{
-    return folder.n && path.n > folder.n && path.p[folder.n] == '/' && slice_starts(path, folder);
-}
-
 static bool is_leaf(const struct stamp *s)
 {
     return s->type == STAMP_FILE || s->type == STAMP_LINK;
@@ -287,7 +282,7 @@ static enum err check_emptied(struct apply *ap, size_t i)
         return out_of_memory(ap->e);
     it->fate = c && c->after.type == STAMP_ABSENT ? FATE_LEFT : FATE_CONFLICT;
     it->why = why;
-    for (size_t k = i + 1; it->fate == FATE_LEFT && k < ap->n && lies_below(ap->v[k].c->path, it->c->path); k++) {
+    for (size_t k = i + 1; it->fate == FATE_LEFT && k < ap->n && slice_below(ap->v[k].c->path, it->c->path); k++) {
         ap->v[k].fate = FATE_LEFT; /* they go together with it or not at all */
         ap->v[k].why = why;
     }
@@ -353,12 +348,12 @@ static enum err look_at_item(struct apply *ap, struct item *it, struct above *ab
     if (err)
         return err;
     it->base = c->before;
-    const char *why = lies_below(c->path, above->left) ? above->why : refused(ap, c);
+    const char *why = slice_below(c->path, above->left) ? above->why : refused(ap, c);
     if (why) {
         it->fate = FATE_LEFT;
         it->why = why;
         bool turns = (c->before.type == STAMP_FOLDER) != (c->after.type == STAMP_FOLDER);
-        if (turns && !lies_below(c->path, above->left)) {
+        if (turns && !slice_below(c->path, above->left)) {
             above->left = c->path;
             above->why = "belongs to a folder that is guarded";
         }
@@ -366,13 +361,13 @@ static enum err look_at_item(struct apply *ap, struct item *it, struct above *ab
             it->now = (struct stamp){.type = STAMP_OTHER};
         return OK;
     }
-    it->early = lies_below(c->path, above->turned);
-    err = look_one(ap, it, lies_below(c->path, above->fresh));
+    it->early = slice_below(c->path, above->turned);
+    err = look_one(ap, it, slice_below(c->path, above->fresh));
     if (err)
         return ap->e ? error_wrap(ap->e, "%.*s", SLICE_ARG(slice_sub(c->path, 0, 200))) : err;
     if (it->fate == FATE_OPEN && it->todo == TODO_LEAF && c->after.type == STAMP_FOLDER)
         above->fresh = c->path;
-    if (c->before.type == STAMP_FOLDER && is_leaf(&c->after) && !lies_below(c->path, above->turned))
+    if (c->before.type == STAMP_FOLDER && is_leaf(&c->after) && !slice_below(c->path, above->turned))
         above->turned = c->path;
     return OK;
 }

@@ -58,8 +58,6 @@ struct apply {
     bool each;  /* few enough to be synced one by one */
 };
 
-/* `path` lies below `folder`. */
-bool lies_below(struct slice path, struct slice folder);
 /* A landing of this item; l->folder is that of `p`. */
 void landing_of(struct apply *ap, struct item *it, struct place *p, struct landing *ret);
 enum err MUST_USE out_of_memory(struct error *e);

@@ -70,7 +70,7 @@ static enum err list_folders(struct apply *ap)
         struct slice path = it->c->path;
         for (size_t cut = 0; !err && cut < path.n; cut++) {
             struct slice folder = slice_sub(path, 0, cut);
-            if (path.p[cut] == '/' && !slice_eq(folder, last) && !lies_below(last, folder))
+            if (path.p[cut] == '/' && !slice_eq(folder, last) && !slice_below(last, folder))
                 err = add_folder(ap, folder, NULL);
         }
         if (!err && (it->base.type == STAMP_FOLDER || it->c->before.type == STAMP_FOLDER))

@@ -42,12 +42,6 @@ const struct change *manifest_find(const struct manifest *m, struct slice path)
     return NULL;
 }
 
-/* `path` lies below the folder `folder`. */
-static bool path_below(struct slice path, struct slice folder)
-{
-    return path.n > folder.n && path.p[folder.n] == '/' && slice_starts(path, folder);
-}
-
 /* ---- as bytes ---- */
 
 static bool has_hash(const struct stamp *s)
@@ -221,7 +215,7 @@ static size_t lay_over(const struct change *below, size_t nbelow, const struct m
     while (i < nbelow || k < above->n) {
         int order = i == nbelow ? 1 : k == above->n ? -1 : manifest_path_cmp(below[i].path, above->v[k].path);
         struct change c = order < 0 ? below[i] : above->v[k];
-        if (order < 0 && gone && path_below(c.path, gone->path))
+        if (order < 0 && gone && slice_below(c.path, gone->path))
             c.after = (struct stamp){.type = STAMP_ABSENT};
         if (order == 0) {
             c.before = below[i].before;
@@ -229,7 +223,7 @@ static size_t lay_over(const struct change *below, size_t nbelow, const struct m
         }
         if (order >= 0) {
             c.layer = layer;
-            bool within = gone && path_below(c.path, gone->path);
+            bool within = gone && slice_below(c.path, gone->path);
             gone = within ? gone : c.after.type != STAMP_FOLDER ? &above->v[k] : NULL;
         }
         i += order <= 0;

@@ -102,17 +102,12 @@ static enum err place(struct squashing *w, const struct change *c, int base)
     return c->after.type == STAMP_ABSENT ? whiteout(w, to, name) : link_in(w, c, to, name);
 }
 
-static bool lies_below(struct slice path, struct slice folder)
-{
-    return path.n > folder.n && path.p[folder.n] == '/' && slice_starts(path, folder);
-}
-
 static enum err place_all(struct squashing *w, int base, bool whiteouts)
 {
     const struct change *apart = NULL; /* the topmost folder above that does not merge with one of the root */
     for (size_t i = 0; i < w->flat->n; i++) {
         const struct change *c = &w->flat->v[i];
-        bool hidden = apart && lies_below(c->path, apart->path);
+        bool hidden = apart && slice_below(c->path, apart->path);
         bool absent = c->after.type == STAMP_ABSENT;
         if (!hidden)
             apart = c->after.type != STAMP_FOLDER || c->before.type != STAMP_FOLDER ? c : NULL;

@@ -83,8 +83,7 @@ void walk_range(const struct manifest *m, struct slice path, size_t *ret_from, s
             high = middle;
     }
     *ret_from = low;
-    while (low < m->n && m->v[low].path.n > path.n && m->v[low].path.p[path.n] == '/' &&
-           slice_starts(m->v[low].path, path))
+    while (low < m->n && slice_below(m->v[low].path, path))
         low++;
     *ret_to = low;
 }

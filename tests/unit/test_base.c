@@ -21,6 +21,9 @@ static void test_last_part(void **state)
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         assert_int_equal(slice_last_part(slice_of(table[i].path)), table[i].at);
     assert_int_equal(slice_last_part(SLICE_NONE), 0);
+    assert_true(slice_below(SLICE("a/b"), SLICE("a")) && slice_below(SLICE("a/b/c"), SLICE("a/b")));
+    assert_false(slice_below(SLICE("a"), SLICE("a")) || slice_below(SLICE("ab"), SLICE("a")) || slice_below(SLICE("b/a"), SLICE("a")) ||
+                 slice_below(SLICE("a"), SLICE("a/b")) || slice_below(SLICE("a"), SLICE_NONE) || slice_below(SLICE_NONE, SLICE("a")));
 }
 
 static void test_slice_int(void **state)
