@@ -1,12 +1,11 @@
 #include "tools/inside.h"
 
-#include <errno.h>
-#include <fcntl.h>
 
 #include "base/sys.h"
 #include "layers/landing.h"
 #include "tools/diff.h"
 #include "tools/inside_apply.h"
+#include "tools/inside_args.h"
 #include "tools/inside_layers.h"
 #include "tools/pdf.h"
 #include "tools/plaintext.h"
@@ -36,21 +35,14 @@ static enum err begin(struct slice args, enum inside_tag tag, const char *what, 
                       struct error *e)
 {
     struct slice root;
-    char path[4096];
     if (!message_ok(args))
-        return error_set(e, ERR_CORRUPT, "a file tool was called with bytes that are no message");
+        return inside_bad("bytes that are no message", e);
     enum err err = get(args, INSIDE_ROOT, "folder", &root, e);
     if (!err)
         err = get(args, tag, what, ret, e);
     if (err)
         return err;
-    if (root.n == 0 || root.n >= sizeof path || root.p[0] != '/' || slice_index(root, '\0') < root.n)
-        return error_set(e, ERR_CORRUPT, "a file tool was called with a folder that is no absolute path");
-    for (size_t i = 0; i < root.n; i++)
-        path[i] = root.p[i];
-    path[root.n] = '\0';
-    *ret_root = sys->openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
-    return *ret_root < 0 ? error_errno(e, errno, "cannot open the folder %s", path) : OK;
+    return inside_open(root, ret_root, e);
 }
 
 /* ---- the applets ---- */
@@ -169,7 +161,7 @@ static enum err run_land(struct slice args, struct buf *reply, struct error *e)
     if (!err)
         err = get(args, INSIDE_NAME, "name", &name, e);
     if (!err && !stamp_decode(stamp, &base))
-        err = error_set(e, ERR_CORRUPT, "a file tool was called with a stamp that is none");
+        err = inside_bad("a stamp that is none", e);
     if (!err)
         err = landing_lock(root, INSIDE_LOCK_MS, e);
     if (err)

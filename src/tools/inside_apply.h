@@ -18,7 +18,7 @@ enum inside_apply_tag {
 };
 
 enum apply_flags { APPLY_GUARDED = 1, APPLY_REPLACE = 2, APPLY_REWIND = 4, APPLY_FLAGS_ALL = 7 };
-enum { APPLY_LEFT_MAX = 100, APPLY_FOLDERS_MAX = 64 };
+enum { APPLY_LEFT_MAX = 100 };
 
 enum err MUST_USE inside_apply(struct slice args, struct buf *reply, struct error *e);
 

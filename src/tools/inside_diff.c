@@ -10,29 +10,18 @@
 #include "base/sys.h"
 #include "tools/diff.h"
 #include "tools/diff_tags.h"
+#include "tools/inside_args.h"
 #include "wire/message.h"
 
-enum { FOLDERS_MAX = 64, ARENA_BYTES = 256 * 1024 * 1024 };
+enum { ARENA_BYTES = 256 * 1024 * 1024 };
 
 struct diffing {
-    int root, folders[FOLDERS_MAX];
-    size_t nfolders;
+    int root;
+    struct inside_folders folders;
     int a, b; /* scratch folders: before and after */
     uint64_t bytes; /* copied so far */
     uint64_t flags;
 };
-
-static int open_folder(struct slice path)
-{
-    char text[4096];
-    if (path.n == 0 || path.n >= sizeof text || path.p[0] != '/' || slice_index(path, '\0') < path.n) {
-        errno = EINVAL;
-        return -1;
-    }
-    memcpy(text, path.p, path.n);
-    text[path.n] = '\0';
-    return sys->openat(AT_FDCWD, text, O_RDONLY | O_DIRECTORY, 0);
-}
 
 /* Makes the folders on the way to a path below a scratch folder; paths were checked when the manifest was decoded. */
 static enum err make_way(int to, char *path, struct error *e)
@@ -97,11 +86,9 @@ static enum err put(struct diffing *d, int from, int to, struct slice path, cons
 
 static enum err put_change(struct diffing *d, const struct change *c, struct error *e)
 {
-    if (c->layer >= d->nfolders)
-        return error_set(e, ERR_CORRUPT, "a change of a layer that is not there");
     bool back = d->flags & DIFF_TAKEN_BACK;
     enum err err = put(d, d->root, back ? d->b : d->a, c->path, &c->before, e);
-    return err ? err : put(d, d->folders[c->layer], back ? d->a : d->b, c->path, &c->after, e);
+    return err ? err : put(d, d->folders.fd[c->layer], back ? d->a : d->b, c->path, &c->after, e);
 }
 
 static enum err compare(const struct diffing *d, uint64_t columns, struct error *e)
@@ -129,22 +116,16 @@ static enum err compare(const struct diffing *d, uint64_t columns, struct error 
     return WIFEXITED(status) && WEXITSTATUS(status) <= 1 ? OK : error_set(e, ERR_IO, "%s could not compare the files", has_git ? "git" : "diff");
 }
 
-static enum err open_all(struct diffing *d, struct slice args, struct error *e)
+static enum err open_all(struct diffing *d, struct slice args, const struct manifest *m, struct error *e)
 {
-    struct message_reader r = message_read(args);
-    struct field f;
-    d->root = open_folder(message_get(args, DIFF_ROOT));
-    bool ok = d->root >= 0;
-    while (ok && message_next(&r, &f) == 1)
-        if (f.tag == DIFF_FOLDER) {
-            ok = d->nfolders < FOLDERS_MAX && (d->folders[d->nfolders] = open_folder(f.bytes)) >= 0;
-            d->nfolders += ok;
-        }
-    if (ok && chdir("/tmp") == 0 && sys->mkdirat(AT_FDCWD, "a", 0700) == 0 && sys->mkdirat(AT_FDCWD, "b", 0700) == 0) {
+    enum err err = inside_open(message_get(args, DIFF_ROOT), &d->root, e);
+    if (!err)
+        err = inside_open_folders(args, DIFF_FOLDER, m, &d->folders, e);
+    if (!err && chdir("/tmp") == 0 && sys->mkdirat(AT_FDCWD, "a", 0700) == 0 && sys->mkdirat(AT_FDCWD, "b", 0700) == 0) {
         d->a = sys->openat(AT_FDCWD, "a", O_RDONLY | O_DIRECTORY, 0);
         d->b = sys->openat(AT_FDCWD, "b", O_RDONLY | O_DIRECTORY, 0);
     }
-    return ok && d->a >= 0 && d->b >= 0 ? OK : error_errno(e, errno, "cannot open the folders to compare");
+    return err || (d->a >= 0 && d->b >= 0) ? err : error_errno(e, errno, "cannot open the folders to compare");
 }
 
 enum err inside_diff(struct slice args, struct buf *reply, struct error *e)
@@ -154,11 +135,11 @@ enum err inside_diff(struct slice args, struct buf *reply, struct error *e)
     struct manifest m;
     (void)reply;
     if (!message_ok(args))
-        return error_set(e, ERR_CORRUPT, "a file tool was called with bytes that are no message");
+        return inside_bad("bytes that are no message", e);
     d.flags = message_get_u64(args, DIFF_FLAGS, 0);
     enum err err = manifest_decode(message_get(args, DIFF_MANIFEST), &a, &m, e);
     if (!err)
-        err = open_all(&d, args, e);
+        err = open_all(&d, args, &m, e);
     for (size_t i = 0; !err && i < m.n; i++)
         err = put_change(&d, &m.v[i], e);
     return err ? err : compare(&d, message_get_u64(args, DIFF_COLUMNS, 80), e);

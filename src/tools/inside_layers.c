@@ -9,41 +9,28 @@
 #include "layers/seal.h"
 #include "layers/squash.h"
 #include "layers/survey.h"
+#include "tools/inside_args.h"
 #include "wire/message.h"
 
-enum { ARENA_BYTES = 1024 * 1024 * 1024, PATH_BYTES = 4096 }; /* of address space; what is used is what there is */
+enum { ARENA_BYTES = 1024 * 1024 * 1024 }; /* of address space; what is used is what there is */
 
 /* ---- arguments ---- */
 
-static enum err bad(const char *what, struct error *e)
+/* The layer's own folder, which the step may have shut. Its mode is in no manifest, so it is simply opened. */
+static enum err open_own(struct slice path, int *ret, struct error *e)
 {
-    return error_set(e, ERR_CORRUPT, "a layer tool was called with %s", what);
-}
-
-/* `own`: the layer's own folder, which the step may have shut. Its mode is in no manifest, so it is simply opened. */
-static enum err open_path_as(struct slice path, bool own, int *ret, struct error *e)
-{
-    char text[PATH_BYTES];
-    if (path.n == 0 || path.n >= sizeof text || path.p[0] != '/' || slice_index(path, '\0') < path.n)
-        return bad("a folder that is no absolute path", e);
-    memcpy(text, path.p, path.n);
-    text[path.n] = '\0';
+    char text[INSIDE_PATH_BYTES];
     struct stat st;
-    if (own && sys->fstatat(AT_FDCWD, text, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) && (st.st_mode & 0700) != 0700 &&
+    enum err err = inside_path(path, text, e);
+    if (!err && sys->fstatat(AT_FDCWD, text, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) && (st.st_mode & 0700) != 0700 &&
         sys->fchmodat(AT_FDCWD, text, (st.st_mode & 0777) | 0700) < 0)
-        return error_errno(e, errno, "cannot open the folder %s", text);
-    *ret = sys->openat(AT_FDCWD, text, O_RDONLY | O_DIRECTORY, 0);
-    return *ret < 0 ? error_errno(e, errno, "cannot open the folder %s", text) : OK;
-}
-
-static enum err open_path(struct slice path, int *ret, struct error *e)
-{
-    return open_path_as(path, false, ret, e);
+        err = error_errno(e, errno, "cannot open the folder %s", text);
+    return err ? err : inside_open(path, ret, e);
 }
 
 static enum err open_tag(struct slice args, enum inside_layer_tag tag, int *ret, struct error *e)
 {
-    return message_ok(args) ? open_path(message_get(args, (uint16_t)tag), ret, e) : bad("bytes that are no message", e);
+    return message_ok(args) ? inside_open(message_get(args, (uint16_t)tag), ret, e) : inside_bad("bytes that are no message", e);
 }
 
 /* The name of the covered folder, or NULL in *ret_cover where there is none. */
@@ -54,7 +41,7 @@ static enum err get_cover(struct slice args, char name[STAMP_NAME_MAX + 1], cons
     if (cover.n == 0)
         return OK;
     if (stamp_check_path(cover, NULL) || slice_index(cover, '/') < cover.n)
-        return bad("a covered folder that is no name", e);
+        return inside_bad("a covered folder that is no name", e);
     memcpy(name, cover.p, cover.n);
     name[cover.n] = '\0';
     *ret_cover = name;
@@ -68,50 +55,13 @@ static enum err get_manifest(struct slice args, struct arena *a, struct manifest
     return bytes.n ? manifest_decode(bytes, a, ret, e) : OK;
 }
 
-/* The folders of layers, each open. */
-struct folders {
-    int fd[LAYER_FOLDERS_MAX];
-    size_t n;
-};
-
-static void folders_close(struct folders *f)
-{
-    while (f->n)
-        sys_close_fd(&f->fd[--f->n]);
-}
-
-#define FOLDERS_CLEANUP __attribute__((cleanup(folders_close)))
-
-static enum err get_folders(struct slice args, const struct manifest *m, struct folders *ret, struct error *e)
-{
-    struct message_reader r = message_read(args);
-    struct field f;
-    while (message_next(&r, &f) == 1) {
-        if (f.tag != LAYER_FOLDER)
-            continue;
-        if (ret->n == LAYER_FOLDERS_MAX)
-            return error_set(e, ERR_LIMIT, "there are more than %d layers", LAYER_FOLDERS_MAX);
-        enum err err = open_path(f.bytes, &ret->fd[ret->n], e);
-        if (err)
-            return err;
-        ret->n++;
-    }
-    for (size_t i = 0; i < m->n; i++)
-        if (m->v[i].layer >= ret->n)
-            return bad("a list of changes that names a layer that is not there", e);
-    return OK;
-}
-
 /* ---- the applets ---- */
 
 static enum err reply_sealed(const struct sealed *s, struct buf *reply, struct error *e)
 {
-    BUF_CLEANUP struct buf bytes = BUF_INIT(MANIFEST_BYTES_MAX);
-    manifest_encode(&s->manifest, &bytes);
-    enum err err = buf_check(&bytes, "a layer's list of changes", e);
+    enum err err = inside_put_manifest(reply, LAYER_MANIFEST, &s->manifest, e);
     if (err)
         return err;
-    message_put(reply, LAYER_MANIFEST, buf_slice(&bytes));
     message_put_u64(reply, LAYER_LEFT_OUT, s->left_out);
     message_put(reply, LAYER_EXAMPLE, s->left_example);
     return buf_check(reply, "the answer to a seal", e);
@@ -127,7 +77,7 @@ enum err inside_seal(struct slice args, struct buf *reply, struct error *e)
     struct sealed sealed;
     enum err err = open_tag(args, LAYER_ROOT, &root, e);
     if (!err)
-        err = open_path_as(message_get(args, LAYER_LAYER), true, &layer, e);
+        err = open_own(message_get(args, LAYER_LAYER), &layer, e);
     if (!err)
         err = get_cover(args, cover, &s.cover, e);
     if (!err)
@@ -147,7 +97,7 @@ enum err inside_seal(struct slice args, struct buf *reply, struct error *e)
 enum err inside_copy(struct slice args, struct buf *reply, struct error *e)
 {
     FD_CLEANUP int root = -1, to = -1;
-    FOLDERS_CLEANUP struct folders folders = {.n = 0};
+    INSIDE_FOLDERS_CLEANUP struct inside_folders folders = {.n = 0};
     ARENA_CLEANUP struct arena a = ARENA_INIT(ARENA_BYTES);
     BUF_CLEANUP struct buf index = BUF_INIT(COPY_INDEX_MAX);
     char name[STAMP_NAME_MAX + 1];
@@ -161,7 +111,7 @@ enum err inside_copy(struct slice args, struct buf *reply, struct error *e)
     if (!err)
         err = get_manifest(args, &a, &m, e);
     if (!err)
-        err = get_folders(args, &m, &folders, e);
+        err = inside_open_folders(args, LAYER_FOLDER, &m, &folders, e);
     if (!err)
         err = copy_root(root, to, cover, &m, folders.fd, message_get_u64(args, LAYER_BYTES_MAX, UINT64_MAX), &index, e);
     if (err)
@@ -173,7 +123,7 @@ enum err inside_copy(struct slice args, struct buf *reply, struct error *e)
 enum err inside_squash(struct slice args, struct buf *reply, struct error *e)
 {
     FD_CLEANUP int to = -1;
-    FOLDERS_CLEANUP struct folders folders = {.n = 0};
+    INSIDE_FOLDERS_CLEANUP struct inside_folders folders = {.n = 0};
     ARENA_CLEANUP struct arena a = ARENA_INIT(ARENA_BYTES);
     struct manifest m;
     (void)reply;
@@ -181,7 +131,7 @@ enum err inside_squash(struct slice args, struct buf *reply, struct error *e)
     if (!err)
         err = get_manifest(args, &a, &m, e);
     if (!err)
-        err = get_folders(args, &m, &folders, e);
+        err = inside_open_folders(args, LAYER_FOLDER, &m, &folders, e);
     return err ? err : squash(&m, folders.fd, to, message_get_u64(args, LAYER_WHITEOUTS, 0) != 0, e);
 }
 

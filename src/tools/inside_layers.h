@@ -24,7 +24,6 @@ enum inside_layer_tag {
 };
 
 enum layer_backend { LAYER_OVERLAY = 0, LAYER_COPY = 1 };
-enum { LAYER_FOLDERS_MAX = 64 };
 
 enum err MUST_USE inside_seal(struct slice args, struct buf *reply, struct error *e);
 enum err MUST_USE inside_copy(struct slice args, struct buf *reply, struct error *e);
