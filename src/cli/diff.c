@@ -52,16 +52,12 @@ static enum err find_landed(struct job *j, struct error *e)
     j->wish.taken_back = true;
     for (size_t i = 0; !err && i < json_count(list); i++) {
         const struct json *one = json_at(list, i);
-        BUF_CLEANUP struct buf bytes = BUF_INIT(MANIFEST_BYTES_MAX);
         struct hash h;
         j->names[j->nnames++] = arena_copy(&j->arena, json_text(json_get(one, "name")));
         if (slice_ends(json_text(json_get(one, "name")), SLICE("-documents")))
             snprintf(j->made, sizeof j->made, "%.*s", SLICE_ARG(json_text(json_get(one, "name"))));
-        err = hash_from_hex(json_text(json_get(one, "manifest")), &h) ? blob_get(j->s.store, &h, &bytes, e)
+        err = hash_from_hex(json_text(json_get(one, "manifest")), &h) ? layer_get_manifest(j->s.store, &h, &j->arena, &m[i], e)
                                                                       : error_set(e, ERR_CORRUPT, "a layer without manifest");
-        struct slice kept = err ? SLICE_NONE : arena_copy(&j->arena, buf_slice(&bytes));
-        if (!err)
-            err = kept.p ? manifest_decode(kept, &j->arena, &m[i], e) : error_set(e, ERR_MEMORY, "the changes do not fit into memory");
     }
     json_free(list);
     return err ? err : manifest_flatten(m, j->nnames, &j->arena, &j->manifest, e);
@@ -108,14 +104,10 @@ static enum err start(struct job *j, struct peer *ret, struct error *e)
     if (err)
         return err;
     place_plan(&place, false, &plan);
-    for (size_t i = 0; i < j->nnames; i++) {
-        char *from = arena_printf(&j->arena, "%s/layers/%.*s/up", j->s.state, SLICE_ARG(j->names[i]));
-        inside[i] = slice_of(arena_printf(&j->arena, "/layers/%zu", i));
-        if (!from || !inside[i].n || !jail_plan_add(&plan, (struct jail_mount){.kind = JAIL_READ, .source = slice_of(from), .target = inside[i]}))
-            return error_set(e, ERR_LIMIT, "too many layers for one view");
-    }
+    err = layer_show(&j->s.machine, j->names, j->nnames, &j->arena, &plan, inside, e);
     manifest_encode(&j->manifest, &manifest);
-    err = buf_check(&manifest, "the changes", e);
+    if (!err)
+        err = buf_check(&manifest, "the changes", e);
     if (err)
         return err;
     diff_args(&message, slice_of(place.work), buf_slice(&manifest), inside, j->nnames, &j->wish);

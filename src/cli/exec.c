@@ -114,8 +114,8 @@ static void watch_survey(void *ctx, struct engine *g)
 /* Its changes wait, or it could not be run: the last line says which. */
 static bool only_waits(const struct run_state *r)
 {
-    const struct line *l = run_line_const(r, 0, HEAD);
-    return r->status == RUN_WAITING && l && l->stage == STAGE_STUCK && l->resume == STAGE_APPLY;
+    const struct line *l = line_that_takes(r);
+    return r->status == RUN_WAITING && l && l->stage == STAGE_STUCK;
 }
 
 int exec_work(struct cli *c, struct exec_job *j)

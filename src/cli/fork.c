@@ -31,13 +31,8 @@ struct job {
 static struct json *layers_of(const struct run_state *r)
 {
     struct json *list = json_array();
-    for (size_t i = 0; i < r->nlayers; i++) {
-        struct json *one = json_object();
-        json_put_text(one, "name", r->layers[i].name);
-        json_put_int(one, "changes", (int64_t)r->layers[i].changes);
-        json_put_hash(one, "manifest", &r->layers[i].manifest);
-        json_push(list, one);
-    }
+    for (size_t i = 0; i < r->nlayers; i++)
+        json_push(list, layer_ref_print(&r->layers[i]));
     return list;
 }
 

@@ -43,7 +43,7 @@ static void catch_signals(void)
 }
 
 /* Runs of a command whose crannog died: nobody calls them again, so what they hold is settled by whoever comes next. */
-enum { DEAD_MAX = 8, TOLD_MAX = 8 };
+enum { DEAD_MAX = 8, TOLD_MAX = 8, MANIFEST_ARENA = 256 << 20 };
 
 struct dead {
     uint64_t runs[DEAD_MAX];
@@ -214,29 +214,20 @@ struct json *session_takes(uint64_t run, const char *work, const struct stat *st
     return p;
 }
 
-static enum err count_changes(const struct session *s, const struct hash *manifest, struct manifest_count *ret)
-{
-    ARENA_CLEANUP struct arena a = ARENA_INIT(256 << 20);
-    BUF_CLEANUP struct buf bytes = BUF_INIT(MANIFEST_BYTES_MAX);
-    struct manifest m;
-    enum err err = blob_get(s->store, manifest, &bytes, NULL);
-    if (!err)
-        err = manifest_decode(buf_slice(&bytes), &a, &m, NULL);
-    if (!err)
-        *ret = manifest_count(&m);
-    return err;
-}
-
 /* Files that a list of layers adds, changes and removes; an undo layer tells of the landing that it takes back. */
 static struct manifest_count count_layers(const struct session *s, const struct layer_ref *v, size_t n, bool undo)
 {
-    struct manifest_count all = {0}, one;
-    for (size_t i = 0; i < n; i++)
-        if (count_changes(s, &v[i].manifest, &one) == OK) {
-            all.added += undo ? one.removed : one.added;
-            all.changed += one.changed;
-            all.removed += undo ? one.added : one.removed;
-        }
+    struct manifest_count all = {0};
+    for (size_t i = 0; i < n; i++) {
+        ARENA_CLEANUP struct arena a = ARENA_INIT(MANIFEST_ARENA);
+        struct manifest m;
+        if (layer_get_manifest(s->store, &v[i].manifest, &a, &m, NULL))
+            continue;
+        struct manifest_count one = manifest_count(&m);
+        all.added += undo ? one.removed : one.added;
+        all.changed += one.changed;
+        all.removed += undo ? one.added : one.removed;
+    }
     return all;
 }
 
@@ -245,10 +236,9 @@ static void tell_guarded(const struct session *s, const struct layer_ref *v, siz
 {
     size_t found = 0;
     for (size_t i = 0; i < n; i++) {
-        ARENA_CLEANUP struct arena a = ARENA_INIT(256 << 20);
-        BUF_CLEANUP struct buf bytes = BUF_INIT(MANIFEST_BYTES_MAX);
+        ARENA_CLEANUP struct arena a = ARENA_INIT(MANIFEST_ARENA);
         struct manifest m;
-        if (blob_get(s->store, &v[i].manifest, &bytes, NULL) || manifest_decode(buf_slice(&bytes), &a, &m, NULL))
+        if (layer_get_manifest(s->store, &v[i].manifest, &a, &m, NULL))
             continue;
         for (size_t k = 0; k < m.n; k++) {
             const char *why = landing_guarded(m.v[k].path, &m.v[k].after);

@@ -143,6 +143,15 @@ void run_progress(const struct run_state *r, size_t *ret_done, size_t *ret_total
     }
 }
 
+struct json *layer_ref_print(const struct layer_ref *l)
+{
+    struct json *o = json_object();
+    json_put_text(o, "name", l->name);
+    json_put_int(o, "changes", (int64_t)l->changes);
+    json_put_hash(o, "manifest", &l->manifest);
+    return o;
+}
+
 /* ---- the plan ---- */
 
 /* Whether its layers are partly in the folder: what another item would add to them could not be told from that. */

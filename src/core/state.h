@@ -133,6 +133,8 @@ struct layer_ref {
     uint64_t changes;
     uint32_t step;        /* that made it; 0: came with the run */
 };
+/* As events name it (all but the step, which the event says); the caller frees it. */
+struct json *layer_ref_print(const struct layer_ref *l);
 
 struct run_state {
     uint64_t id, seq;

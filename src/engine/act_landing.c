@@ -149,11 +149,8 @@ static enum err apply_prepare(struct engine *g, struct run *r, const struct want
     const struct line *l = run_line(&r->state, w->item, w->piece);
     ARENA_CLEANUP struct arena a = ARENA_INIT(LAYERS_ARENA);
     struct manifest flat, chosen, rest;
-    struct json *names = json_array();
     char undo[RUN_LAYER_NAME_MAX + 1];
-    for (size_t i = 0; i < s->nlayers; i++)
-        json_push(names, json_new_text(s->layers[i].name));
-    json_put(ret->args, "layers", names);
+    layer_put_names(s, ret->args);
     snprintf(undo, sizeof undo, "r%llu-%u-%u-undo", (unsigned long long)s->id, s->branch, l->landing ? l->landing : w->step);
     json_put_text(ret->args, "undo", slice_of(undo));
     json_put_bool(ret->args, "guarded", l->allowed || s->is_take); /* a person has said so */
@@ -273,13 +270,10 @@ static enum err put_rest(struct engine *g, const struct json *args, const struct
                          struct arena *a, struct completion *c, struct error *e)
 {
     struct manifest rest = {0}, all;
-    BUF_CLEANUP struct buf bytes = BUF_INIT(MANIFEST_BYTES_MAX);
     struct hash h;
     enum err err = OK;
     if (hash_from_hex(json_text(json_get(args, "rest")), &h))
-        err = blob_get(g->store, &h, &bytes, e);
-    if (!err && bytes.n)
-        err = manifest_decode(buf_slice(&bytes), a, &rest, e);
+        err = layer_get_manifest(g->store, &h, a, &rest, e);
     all.v = err ? NULL : arena_array(a, rest.n + chosen->n + 1, sizeof *all.v);
     if (err || !all.v)
         return err ? err : error_set(e, ERR_MEMORY, "the changes do not fit into memory");
@@ -309,7 +303,6 @@ static enum err take_answer(struct engine *g, const struct open_step *o, struct 
 {
     ARENA_CLEANUP struct arena a = ARENA_INIT(LAYERS_ARENA);
     JSON_CLEANUP struct json *args = NULL;
-    BUF_CLEANUP struct buf bytes = BUF_INIT(MANIFEST_BYTES_MAX);
     struct apply_landed answer;
     struct manifest chosen;
     struct hash h;
@@ -320,9 +313,7 @@ static enum err take_answer(struct engine *g, const struct open_step *o, struct 
     if (!err && !hash_from_hex(json_text(json_get(args, "manifest")), &h))
         err = error_set(e, ERR_CORRUPT, "a landing without its manifest");
     if (!err)
-        err = blob_get(g->store, &h, &bytes, e);
-    if (!err)
-        err = manifest_decode(buf_slice(&bytes), &a, &chosen, e);
+        err = layer_get_manifest(g->store, &h, &a, &chosen, e);
     if (err)
         return err;
     tell_left(&answer, c);
@@ -381,7 +372,6 @@ static enum err write_layer(struct engine *g, struct run *r, const struct open_s
     struct place place;
     struct stamp before, after;
     struct hash content;
-    char up[RUN_LAYER_NAME_MAX + 8];
     int folder = -1;
     FD_CLEANUP int dir = -1;
     char *work = arena_str(&a, r->state.work);
@@ -394,14 +384,9 @@ static enum err write_layer(struct engine *g, struct run *r, const struct open_s
         err = place_look(work, m->state, &place, e);
     if (!err)
         err = blob_get(g->store, &content, &bytes, e);
-    if (!err)
-        err = layer_folder(m, &folder, e);
     layer_name_of(&o->key, c->layer);
-    snprintf(up, sizeof up, "%s/up", c->layer);
     if (!err)
-        err = layer_make(folder, c->layer, "up", place.uid, place.gid, 0755, e);
-    if (!err && (dir = sys->openat(folder, up, O_RDONLY | O_DIRECTORY, 0)) < 0)
-        err = error_errno(e, errno, "cannot open the layer %s", c->layer);
+        err = layer_new(m, c->layer, &place, &folder, &dir, e);
     if (!err)
         err = layer_put_file(dir, path, buf_slice(&bytes), &place, 0644, 0, &after, e);
     if (!err)

@@ -69,23 +69,37 @@ static enum err path_of(const struct machine *m, struct arena *a, struct slice n
     return path ? OK : error_set(e, ERR_MEMORY, "no memory for the path of a layer");
 }
 
-/* The folders of the layers that the arguments name, oldest first. */
-static enum err paths_of(const struct machine *m, const struct json *args, struct arena *a, struct slice **ret, size_t *ret_n,
+static enum err paths_of(const struct machine *m, const struct slice *names, size_t n, struct arena *a, struct slice **ret,
                          struct error *e)
+{
+    struct slice *paths = arena_array(a, n ? n : 1, sizeof *paths);
+    enum err err = paths ? OK : error_set(e, ERR_MEMORY, "no memory for the paths of layers");
+    for (size_t i = 0; !err && i < n; i++)
+        err = path_of(m, a, names[i], "/up", &paths[i], e);
+    if (!err)
+        *ret = paths;
+    return err;
+}
+
+void layer_put_names(const struct run_state *r, struct json *args)
+{
+    struct json *names = json_array();
+    for (size_t i = 0; i < r->nlayers; i++)
+        json_push(names, json_new_text(r->layers[i].name));
+    json_put(args, "layers", names);
+}
+
+/* Those names again, oldest first; slices of the arguments. */
+static enum err names_of(const struct json *args, struct slice ret[RUN_LAYERS_MAX], size_t *ret_n, struct error *e)
 {
     const struct json *names = json_get(args, "layers");
     size_t n = json_type(names) == JSON_ARRAY ? json_count(names) : 0;
     if (n > RUN_LAYERS_MAX)
         return error_set(e, ERR_CORRUPT, "a step of %zu layers", n);
-    struct slice *paths = arena_array(a, n ? n : 1, sizeof *paths);
-    enum err err = paths ? OK : error_set(e, ERR_MEMORY, "no memory for the paths of layers");
-    for (size_t i = 0; !err && i < n; i++)
-        err = path_of(m, a, json_text(json_at(names, i)), "/up", &paths[i], e);
-    if (!err) {
-        *ret = paths;
-        *ret_n = n;
-    }
-    return err;
+    for (size_t i = 0; i < n; i++)
+        ret[i] = json_text(json_at(names, i));
+    *ret_n = n;
+    return OK;
 }
 
 /* Makes the folder of this attempt, `sub` in it or what an overlay wants, and remembers it in the job. */
@@ -171,7 +185,10 @@ enum err layer_see(struct machine *m, const struct json *args, struct jail_job *
         return OK;
     if (job->copies)
         return path_of(m, a, slice_of(job->layer), "/copy", &p->copy, e);
-    enum err err = paths_of(m, args, a, &p->layers, &p->nlayers, e);
+    struct slice names[RUN_LAYERS_MAX];
+    enum err err = names_of(args, names, &p->nlayers, e);
+    if (!err)
+        err = paths_of(m, names, p->nlayers, a, &p->layers, e);
     if (err || !layer_is_written(job->stage))
         return err;
     err = make(m, job, p, NULL, e);
@@ -180,15 +197,18 @@ enum err layer_see(struct machine *m, const struct json *args, struct jail_job *
 
 /* ---- the other jails ---- */
 
-static bool add_layers(struct jail_plan *plan, struct arena *a, const struct slice *paths, size_t n, struct slice *ret_inside)
+enum err layer_show(const struct machine *m, const struct slice *names, size_t n, struct arena *a, struct jail_plan *plan,
+                    struct slice *ret_inside, struct error *e)
 {
-    for (size_t i = 0; i < n; i++) {
+    struct slice *paths;
+    enum err err = paths_of(m, names, n, a, &paths, e);
+    for (size_t i = 0; !err && i < n; i++) {
         char *inside = arena_printf(a, "/layers/%zu", i);
         ret_inside[i] = slice_of(inside);
         if (!inside || !jail_plan_add(plan, (struct jail_mount){.kind = JAIL_READ, .source = paths[i], .target = ret_inside[i]}))
-            return false;
+            err = error_set(e, ERR_LIMIT, "more layers than one jail can show");
     }
-    return true;
+    return err;
 }
 
 /* What looks through whole folders may take long. */
@@ -199,19 +219,15 @@ static void allow_time(struct jail_plan *plan, uint64_t cpu_ms)
     plan->limits.file_size = 0;
 }
 
-enum err layer_add_stack(struct machine *m, const struct json *args, struct arena *a, struct jail_plan *plan, struct slice **ret_inside,
-                         size_t *ret_n, struct error *e)
+enum err layer_add_stack(const struct machine *m, const struct json *args, struct arena *a, struct jail_plan *plan,
+                         struct slice **ret_inside, size_t *ret_n, struct error *e)
 {
-    struct slice *paths;
-    size_t n;
-    enum err err = paths_of(m, args, a, &paths, &n, e);
+    struct slice names[RUN_LAYERS_MAX];
+    enum err err = names_of(args, names, ret_n, e);
     if (err)
         return err;
-    *ret_inside = arena_array(a, n ? n : 1, sizeof **ret_inside);
-    if (!*ret_inside || !add_layers(plan, a, paths, n, *ret_inside))
-        return error_set(e, ERR_LIMIT, "more layers than one jail can show");
-    *ret_n = n;
-    return OK;
+    *ret_inside = arena_array(a, *ret_n ? *ret_n : 1, sizeof **ret_inside);
+    return *ret_inside ? layer_show(m, names, *ret_n, a, plan, *ret_inside, e) : error_set(e, ERR_MEMORY, "no memory for the paths of layers");
 }
 
 static enum err manifest_arg(struct engine *g, const struct json *args, const char *key, struct buf *ret, struct error *e)
@@ -276,17 +292,18 @@ enum err layer_squash_plan(struct engine *g, const struct json *args, struct jai
 {
     struct machine *m = g->acts.ctx;
     BUF_CLEANUP struct buf manifest = BUF_INIT(MANIFEST_BYTES_MAX);
-    const struct json *names = json_get(args, "layers");
-    struct slice inside[RUN_LAYERS_MAX], all;
-    size_t n = json_count(names) < RUN_LAYERS_MAX ? json_count(names) : RUN_LAYERS_MAX;
+    struct slice names[RUN_LAYERS_MAX], inside[RUN_LAYERS_MAX], all;
+    size_t n = 0;
     char *to = NULL;
-    enum err err = make(m, job, p, "up", e);
+    enum err err = names_of(args, names, &n, e);
+    if (!err)
+        err = make(m, job, p, "up", e);
     if (!err)
         err = manifest_arg(g, args, "manifest", &manifest, e);
     if (!err)
         err = path_of(m, a, SLICE(""), "", &all, e);
     for (size_t i = 0; !err && i < n; i++) {
-        inside[i] = slice_of(arena_printf(a, "/layers/%.*s/up", SLICE_ARG(json_text(json_at(names, i)))));
+        inside[i] = slice_of(arena_printf(a, "/layers/%.*s/up", SLICE_ARG(names[i])));
         err = inside[i].n ? OK : ERR_MEMORY;
     }
     if (!err && !(to = arena_printf(a, "/layers/%s/up", job->layer)))
@@ -375,26 +392,25 @@ enum err layer_flat_as_one(struct slice flat, struct completion *c, struct error
 
 /* ---- manifests of a run ---- */
 
+enum err layer_get_manifest(struct store *s, const struct hash *h, struct arena *a, struct manifest *ret, struct error *e)
+{
+    BUF_CLEANUP struct buf bytes = BUF_INIT(MANIFEST_BYTES_MAX);
+    enum err err = blob_get(s, h, &bytes, e);
+    struct slice kept = err ? SLICE_NONE : arena_copy(a, buf_slice(&bytes));
+    if (err)
+        return err;
+    return kept.p ? manifest_decode(kept, a, ret, e) : error_set(e, ERR_MEMORY, "the changes do not fit into memory");
+}
+
 enum err layer_flatten(struct engine *g, const struct run_state *r, struct arena *a, struct manifest *ret, struct error *e)
 {
     struct manifest m[RUN_LAYERS_MAX];
     enum err err = OK;
-    size_t n = hash_is_zero(&r->rest) ? r->nlayers : 1;
-    for (size_t i = 0; !err && i < n; i++) {
-        BUF_CLEANUP struct buf bytes = BUF_INIT(MANIFEST_BYTES_MAX);
-        err = blob_get(g->store, hash_is_zero(&r->rest) ? &r->layers[i].manifest : &r->rest, &bytes, e);
-        struct slice kept = err ? SLICE_NONE : arena_copy(a, buf_slice(&bytes));
-        if (!err && !kept.p)
-            err = error_set(e, ERR_MEMORY, "the manifests of this run do not fit into memory");
-        if (!err)
-            err = manifest_decode(kept, a, &m[i], e);
-    }
-    if (err)
-        return err;
-    if (hash_is_zero(&r->rest))
-        return manifest_flatten(m, n, a, ret, e);
-    *ret = m[0];
-    return OK;
+    if (!hash_is_zero(&r->rest))
+        return layer_get_manifest(g->store, &r->rest, a, ret, e);
+    for (size_t i = 0; !err && i < r->nlayers; i++)
+        err = layer_get_manifest(g->store, &r->layers[i].manifest, a, &m[i], e);
+    return err ? err : manifest_flatten(m, r->nlayers, a, ret, e);
 }
 
 enum err layer_put_manifest(struct engine *g, const struct manifest *m, struct json *args, const char *key, struct error *e)
@@ -411,6 +427,18 @@ enum err layer_put_manifest(struct engine *g, const struct manifest *m, struct j
 }
 
 /* ---- files that we put into a layer ourselves ---- */
+
+enum err layer_new(struct machine *m, const char *name, const struct place *p, int *ret_folder, int *ret_up, struct error *e)
+{
+    char up[RUN_LAYER_NAME_MAX + 8];
+    snprintf(up, sizeof up, "%s/up", name);
+    enum err err = layer_folder(m, ret_folder, e);
+    if (!err)
+        err = layer_make(*ret_folder, name, "up", p->uid, p->gid, 0755, e);
+    if (!err && (*ret_up = sys->openat(*ret_folder, up, O_RDONLY | O_DIRECTORY, 0)) < 0)
+        err = error_errno(e, errno, "cannot open the layer %s", name);
+    return err;
+}
 
 /* Makes the folders on the way to a path below a fresh folder of ours; owners as inside. */
 static enum err make_way(int up, char *name, const struct place *p, struct error *e)

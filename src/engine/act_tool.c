@@ -29,15 +29,6 @@ void tool_clamp(struct json *args, const struct amounts *granted, const struct a
     json_put_int(args, "cpu_ms", granted->n[UNIT_CPU_NS] / 1000000);
 }
 
-/* The layers over the folder that a step sees. */
-static void put_layers(const struct run_state *r, struct json *args)
-{
-    struct json *names = json_array();
-    for (size_t i = 0; i < r->nlayers; i++)
-        json_push(names, json_new_text(r->layers[i].name));
-    json_put(args, "layers", names);
-}
-
 static enum err put_flat(struct engine *g, const struct run_state *r, struct json *args, struct error *e)
 {
     ARENA_CLEANUP struct arena a = ARENA_INIT(LAYERS_ARENA);
@@ -67,7 +58,7 @@ static enum err tool_prepare(struct engine *g, struct run *r, const struct want 
     ret->args = json_object();
     json_put_text(ret->args, "root", SLICE("work")); /* every path is (root, path); version 0 knows one root */
     if (w->stage != STAGE_LOOK) /* what lies in the folder itself is the question there */
-        put_layers(&r->state, ret->args);
+        layer_put_names(&r->state, ret->args);
     switch (w->stage) {
     case STAGE_LIST:
         json_put_text(ret->args, "pattern", it->plan->glob);

@@ -80,8 +80,13 @@ void layer_tidy(struct machine *m, const struct run_state *r);
 /* Puts what a step sees into the place: the layers that its arguments name, its own upper (made anew), or its copy. */
 enum err MUST_USE layer_see(struct machine *m, const struct json *args, struct jail_job *job, struct arena *a, struct place *p,
                             struct error *e);
-/* Shows the layers that the arguments name to a jail, one by one; their places inside. */
-enum err MUST_USE layer_add_stack(struct machine *m, const struct json *args, struct arena *a, struct jail_plan *plan,
+/* Puts the names of the run's layers into a step's arguments, oldest first. */
+void layer_put_names(const struct run_state *r, struct json *args);
+/* Shows layers to a jail, one by one, to be read; ret_inside[n]: their places inside. */
+enum err MUST_USE layer_show(const struct machine *m, const struct slice *names, size_t n, struct arena *a, struct jail_plan *plan,
+                             struct slice *ret_inside, struct error *e);
+/* The same for the layers that a step's arguments name. */
+enum err MUST_USE layer_add_stack(const struct machine *m, const struct json *args, struct arena *a, struct jail_plan *plan,
                                   struct slice **ret_inside, size_t *ret_n, struct error *e);
 /* The plans of the jails around a step's own; `message` takes the applet's arguments. */
 enum err MUST_USE layer_copy_plan(struct engine *g, const struct json *args, struct jail_job *job, struct arena *a,
@@ -98,8 +103,13 @@ enum err MUST_USE layer_squashed(struct engine *g, const struct open_step *o, st
 enum err MUST_USE layer_flat_as_one(struct slice flat, struct completion *c, struct error *e);
 /* What the run's layers come to; `layer` of a change is an index into r->layers. */
 enum err MUST_USE layer_flatten(struct engine *g, const struct run_state *r, struct arena *a, struct manifest *ret, struct error *e);
+/* The manifest that the store has under a hash; all of it lies in the arena. */
+enum err MUST_USE layer_get_manifest(struct store *s, const struct hash *h, struct arena *a, struct manifest *ret, struct error *e);
 /* Stores a manifest and puts its hash into args[key]. */
 enum err MUST_USE layer_put_manifest(struct engine *g, const struct manifest *m, struct json *args, const char *key, struct error *e);
+/* Makes the folder of a layer that no step wrote, and opens it: *ret_folder, that of all layers, is borrowed, *ret_up is the
+   caller's to close. After an error the folder may be there: layer_drop(). */
+enum err MUST_USE layer_new(struct machine *m, const char *name, const struct place *p, int *ret_folder, int *ret_up, struct error *e);
 /* Writes a file, and the folders on its way, below the fresh folder `up` of a layer, durable; the path was checked
    (stamp_check_path). mtime_ns 0: now. */
 enum err MUST_USE layer_put_file(int up, struct slice path, struct slice bytes, const struct place *p, uint32_t mode, int64_t mtime_ns,

@@ -1,7 +1,5 @@
 #include "engine/undo.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -171,22 +169,17 @@ static enum err documents_layer(struct engine *g, const struct run_state *r, str
     for (size_t i = 0; i < k->n; i++)
         parts += STAMP_DEPTH_MAX < k->v[i].path.n ? STAMP_DEPTH_MAX : k->v[i].path.n;
     struct change *v = arena_array(k->a, k->n + parts, sizeof *v);
-    char name[RUN_LAYER_NAME_MAX + 1], up[RUN_LAYER_NAME_MAX + 8], *work = arena_str(k->a, r->work);
+    char name[RUN_LAYER_NAME_MAX + 1], *work = arena_str(k->a, r->work);
     struct place place;
     struct manifest m = {v, 0};
-    int folder;
+    int folder = -1;
     FD_CLEANUP int dir = -1;
     if (!v || !work)
         return error_set(e, ERR_MEMORY, "the run is too large to be taken back");
     snprintf(name, sizeof name, "r%llu-documents", (unsigned long long)undo_run);
-    snprintf(up, sizeof up, "%s/up", name);
     enum err err = place_look(work, mc->state, &place, e);
     if (!err)
-        err = layer_folder(mc, &folder, e);
-    if (!err)
-        err = layer_make(folder, name, "up", place.uid, place.gid, 0755, e);
-    if (!err && (dir = sys->openat(folder, up, O_RDONLY | O_DIRECTORY, 0)) < 0)
-        err = error_errno(e, errno, "cannot open the layer %s", name);
+        err = layer_new(mc, name, &place, &folder, &dir, e);
     if (!err)
         err = write_back(g, k, dir, &place, v, &m.n, e);
     if (!err)
@@ -206,13 +199,8 @@ enum err undo_layers(struct engine *g, const struct run_state *r, uint32_t after
     struct json *list = json_array();
     for (size_t i = r->nundos; i > 0; i--) { /* the last landing is taken back first */
         const struct layer_ref *u = &r->undos[i - 1];
-        if (u->step <= after)
-            continue;
-        struct json *one = json_object();
-        json_put_text(one, "name", u->name);
-        json_put_int(one, "changes", (int64_t)u->changes);
-        json_put_hash(one, "manifest", &u->manifest);
-        json_push(list, one);
+        if (u->step > after)
+            json_push(list, layer_ref_print(u));
     }
     enum err err = json_count(list) > RUN_LAYERS_MAX ? error_set(e, ERR_LIMIT, "r%llu has more than %d landings; take the last ones "
                                                                  "back first, with --to STEP", (unsigned long long)r->id, RUN_LAYERS_MAX) : OK;

@@ -1,6 +1,6 @@
 /*
  * Undo: what a run has put into its folder, as layers that take it back. The undo is a run of its own that lands them
- * (core/state.h, "take"), so it has a journal and an undo, and the run that is taken back stays as it was.
+ * (core/state.h, "take"), so it has a journal and an undo of its own; the run that is taken back keeps its journal.
  */
 #ifndef CRANNOG_ENGINE_UNDO_H
 #define CRANNOG_ENGINE_UNDO_H

@@ -1,6 +1,5 @@
 #include "tools/inside.h"
 
-
 #include "base/sys.h"
 #include "layers/landing.h"
 #include "tools/diff.h"
