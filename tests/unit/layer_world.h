@@ -87,6 +87,15 @@ static inline void world_empty(int folder)
     closedir(d);
 }
 
+/* A file of this text, new or not. */
+static inline void put(int at, const char *path, const char *text)
+{
+    int fd = openat(at, path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+}
+
 static inline int world_make(void **state)
 {
     (void)state;

@@ -8,28 +8,7 @@
 
 #include <cmocka.h>
 
-#include "infer/ops.h"
-
-static uint32_t random_state = 1;
-
-static uint32_t random_u32(void)
-{
-    random_state = random_state * 1664525u + 1013904223u;
-    return random_state >> 8 ^ random_state << 11;
-}
-
-static float random_float(void) /* in [-1, 1] */
-{
-    return (float)(int32_t)random_u32() * 0x1p-31f;
-}
-
-/* All sets of this machine; the scalar one too: it must agree with the formula in doubles. */
-static size_t all_sets(const struct ops *sets[2])
-{
-    sets[0] = &ops_scalar;
-    sets[1] = ops_avx2();
-    return sets[1] ? 2 : 1;
-}
+#include "infer_rig.h"
 
 struct bench {
     struct input in;
@@ -37,13 +16,6 @@ struct bench {
     void *weights;
     size_t rows, tokens;
 };
-
-static void *array(size_t n, size_t size)
-{
-    void *p = calloc(n ? n : 1, size); /* exact, so that a sanitizer sees the first byte behind it */
-    assert_non_null(p);
-    return p;
-}
 
 static struct bench bench_new(size_t width, size_t rows, size_t tokens)
 {

@@ -17,38 +17,11 @@
 #include <cmocka.h>
 
 #include "infer/gguf.h"
-#include "infer/ops.h"
+#include "infer_rig.h"
 
 static const enum weight_type formats[] = {WEIGHT_BF16, WEIGHT_Q4_0, WEIGHT_Q5_0, WEIGHT_Q5_1, WEIGHT_Q4_K, WEIGHT_Q5_K,
                                            WEIGHT_Q6_K, WEIGHT_Q4_1, WEIGHT_Q8_0};
 enum { FORMATS = sizeof formats / sizeof *formats };
-
-static uint32_t random_state = 1;
-
-static uint32_t random_u32(void)
-{
-    random_state = random_state * 1664525u + 1013904223u;
-    return random_state >> 8 ^ random_state << 11;
-}
-
-static float random_float(void) /* in [-1, 1] */
-{
-    return (float)(int32_t)random_u32() * 0x1p-31f;
-}
-
-static size_t all_sets(const struct ops *sets[2])
-{
-    sets[0] = &ops_scalar;
-    sets[1] = ops_avx2();
-    return sets[1] ? 2 : 1;
-}
-
-static void *array(size_t n, size_t size)
-{
-    void *p = calloc(n ? n : 1, size); /* exact, so that a sanitizer sees the first byte behind it */
-    assert_non_null(p);
-    return p;
-}
 
 /* ---- the descriptions again, from one weight's number to bytes and bits, without the code under test ---- */
 

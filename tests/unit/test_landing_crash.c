@@ -19,35 +19,22 @@
  *   the slot is dropped when target is neither new nor base             sweep_kill, random
  */
 #include "landing_world.h"
-
-#include <time.h>
+#include "landing_script.h"
 
 /* ---- texts: such as are the beginning of one another, empty, or the same as ours ---- */
 
 static const char *const TEXTS[] = {"", "one\n", "one\ntwo\n", "one\ntwo\nthree\n", "other\n", "onE\n"};
 enum { NTEXTS = sizeof TEXTS / sizeof *TEXTS, ABSENT = -1 };
 
-/* ---- the script ---- */
-
-enum kind { KILL = 1, FAIL, SAVE, REPLACE, DELETE, HOLD, WRITE_HELD };
-
-struct event {
-    unsigned at; /* the number of the system call before which it happens */
-    enum kind kind;
-    int value; /* index into TEXTS, or errno */
-};
+/* ---- the person ---- */
 
 struct person { /* shared with the children that are killed */
     int last;   /* what they saved last, index into TEXTS; ABSENT: they deleted it */
     bool acted, deleted, wrote[NTEXTS];
 };
 static struct person *person;
-static int held = -1;
 
-static struct event script[8];
-static size_t nscript;
-static unsigned calls;
-
+/* `text`: an index into TEXTS. */
 static void person_does(enum kind kind, int text)
 {
     struct slice s = slice_of(TEXTS[text]);
@@ -86,55 +73,14 @@ static void person_does(enum kind kind, int text)
     person->last = text;
 }
 
-/* True if this call must fail. */
-static bool at_call(void)
-{
-    calls++;
-    for (size_t i = 0; i < nscript; i++) {
-        if (script[i].at != calls)
-            continue;
-        if (script[i].kind == KILL)
-            kill(getpid(), SIGKILL);
-        if (script[i].kind == FAIL) {
-            errno = script[i].value;
-            return true;
-        }
-        person_does(script[i].kind, script[i].value);
-    }
-    return false;
-}
+/* ---- what was synced, renamed and removed, in order: f a file, F a folder, r, u ---- */
 
-#define HOOK(ret, name, params, args)                   \
-    static ret hook_##name params                       \
-    {                                                   \
-        return at_call() ? -1 : sys_real.name args;     \
-    }
-HOOK(int, openat, (int d, const char *p, int f, mode_t m), (d, p, f, m))
-HOOK(int, openat2, (int d, const char *p, int f, mode_t m, uint64_t r), (d, p, f, m, r))
-HOOK(ssize_t, read, (int fd, void *p, size_t n), (fd, p, n))
-HOOK(ssize_t, write, (int fd, const void *p, size_t n), (fd, p, n))
-/* Counted, not done: a killed process takes nothing from the page cache with it, and a disk would need minutes. */
-static int no_fsync(int fd)
-{
-    return fcntl(fd, F_GETFD) < 0 ? -1 : 0;
-}
-static char order[64]; /* what was synced, renamed and removed, in order: f a file, F a folder, r, u */
-static void note(char what)
-{
-    size_t n = strlen(order);
-    if (n + 1 < sizeof order)
-        order[n] = what;
-}
 static int hook_fsync(int fd)
 {
     struct stat st;
     note(fstat(fd, &st) == 0 && S_ISDIR(st.st_mode) ? 'F' : 'f');
-    return at_call() ? -1 : no_fsync(fd);
+    return at_call() ? -1 : no_sync(fd);
 }
-HOOK(int, fchmod, (int fd, mode_t m), (fd, m))
-HOOK(int, fchown, (int fd, uid_t u, gid_t g), (fd, u, g))
-HOOK(int, fstatat, (int d, const char *p, struct stat *s, int f), (d, p, s, f))
-HOOK(int, mkdirat, (int d, const char *p, mode_t m), (d, p, m))
 static int hook_unlinkat(int d, const char *p, int f)
 {
     note('u');
@@ -145,8 +91,6 @@ static int hook_renameat2(int a, const char *o, int b, const char *n, unsigned f
     note('r');
     return at_call() ? -1 : renameat2(a, o, b, n, f);
 }
-
-static struct sys hooked, quick;
 
 /* ---- one landing: base and new text, played as often as it takes ---- */
 
@@ -174,34 +118,11 @@ static void begin(int old, int new)
     nscript = 0;
 }
 
-static void add(unsigned at, enum kind kind, int value)
+/* Plays the script once. False if it was killed. */
+static bool land(void)
 {
-    assert_true(nscript < sizeof script / sizeof *script);
-    script[nscript++] = (struct event){at, kind, value};
-}
-
-/* Plays the script once, in a child if it ends there. False if it was killed. */
-static bool attempt(void)
-{
-    bool kills = false;
-    for (size_t i = 0; i < nscript; i++)
-        kills |= script[i].kind == KILL;
-    calls = 0;
-    pid_t pid = kills ? fork() : 0;
-    if (pid == 0) {
-        sys = &hooked;
-        enum err err = land_once();
-        sys = &quick;
-        if (held >= 0)
-            close(held);
-        held = -1;
-        if (kills)
-            _exit(err ? 1 : 0);
-        return true;
-    }
-    int status;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    return WIFEXITED(status);
+    enum err err;
+    return attempt(land_once, &err);
 }
 
 static void check_r4(void)
@@ -269,7 +190,7 @@ static unsigned coarse(void)
 static unsigned length(int old, int new)
 {
     begin(old, new);
-    assert_true(attempt());
+    assert_true(land());
     assert_int_equal(result, LANDING_DONE);
     return calls;
 }
@@ -334,11 +255,11 @@ static void test_sweep_kill(void **state)
             for (unsigned again = 1 + at % stride(8); again < n; again += stride(8)) {
                 begin(PAIRS[p][0], PAIRS[p][1]);
                 add(at, KILL, 0);
-                assert_false(attempt());
+                assert_false(land());
                 check_r4();
                 nscript = 0;
                 add(again, KILL, 0);
-                (void)attempt();
+                (void)land();
                 finish();
             }
     }
@@ -355,7 +276,7 @@ static void test_sweep_kill_then_person(void **state)
                 for (int text = 0; text < (kind == DELETE ? 1 : NTEXTS); text++) {
                     begin(PAIRS[p][0], PAIRS[p][1]);
                     add(at, KILL, 0);
-                    assert_false(attempt());
+                    assert_false(land());
                     person_does((enum kind)kind, text);
                     finish();
                 }
@@ -373,7 +294,7 @@ static void test_sweep_person(void **state)
                 for (int text = 0; text < (kind == DELETE ? 1 : NTEXTS); text++) {
                     begin(PAIRS[p][0], PAIRS[p][1]);
                     add(at, (enum kind)kind, text);
-                    assert_true(attempt());
+                    assert_true(land());
                     finish();
                 }
     }
@@ -390,7 +311,7 @@ static void test_sweep_person_and_kill(void **state)
                 begin(1, 3);
                 add(at, (enum kind)kind, (at + die) / 3 % 2 ? 2 : 4); /* 2: a beginning of the new text */
                 add(die, KILL, 0);
-                (void)attempt();
+                (void)land();
                 if ((at + die / 3) % 3 == 0) /* and once more before it is taken up */
                     person_does(REPLACE, 5);
                 finish();
@@ -405,7 +326,7 @@ static void test_the_base_is_kept_in_a_conflict(void **state)
     for (unsigned at = 1; at <= n; at++) {
         begin(1, 4);
         add(at, KILL, 0);
-        assert_false(attempt());
+        assert_false(land());
         bool exchanged = holds("a.md", slice_of(TEXTS[4])) && count(".crannog-") == 1;
         person_does(SAVE, 5);
         finish();
@@ -434,19 +355,9 @@ static void test_held_open(void **state)
             begin(1, 2);
             add(at, HOLD, 0);
             add(later, WRITE_HELD, later % 2 ? 4 : 1);
-            assert_true(attempt());
+            assert_true(land());
             finish();
         }
-}
-
-static uint64_t seed, playing; /* playing: the round that failed, if one did */
-
-static unsigned roll(unsigned n)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return (unsigned)((seed >> 16) % n);
 }
 
 /* Half of the events near the exchange, which is the 34th call of a landing over a file. */
@@ -487,7 +398,7 @@ static void random_round(void)
             add_random(FAIL, roll(2) ? EIO : ENOSPC);
         if (roll(2))
             add_random(KILL, 0);
-        (void)attempt();
+        (void)land();
         check_r4();
         if (!holds_open && roll(3) == 0) {
             enum kind kind = random_act();
@@ -500,16 +411,7 @@ static void random_round(void)
 static void test_random(void **state)
 {
     (void)state;
-    const char *asked = getenv("CRANNOG_SEED"), *many = getenv("CRANNOG_ROUNDS");
-    uint64_t first = asked ? strtoull(asked, NULL, 10) : (uint64_t)time(NULL) * 1000003;
-    int rounds = many ? atoi(many) : 1000;
-    print_message("seed %llu, %d rounds\n", (unsigned long long)first, rounds);
-    for (int i = 0; i < rounds; i++) {
-        playing = first + (uint64_t)i;
-        seed = playing * 0x9e3779b97f4a7c15u + 1;
-        random_round();
-    }
-    playing = 0;
+    play_rounds(1000, random_round);
 }
 
 /* A real process that saves at a random moment, once a round, while we land: what it saved is never lost. */
@@ -560,25 +462,15 @@ static void test_concurrent(void **state)
 
 static int teardown(void **state)
 {
-    if (playing)
-        print_message("play it again: CRANNOG_SEED=%llu CRANNOG_ROUNDS=1\n", (unsigned long long)playing);
+    tell_playing();
     return world_remove(state);
 }
 
 static int setup(void **state)
 {
     person = mmap(NULL, sizeof *person, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    hooked = quick = sys_real;
-    quick.fsync = no_fsync;
-    hooked.openat = hook_openat;
-    hooked.openat2 = hook_openat2;
-    hooked.read = hook_read;
-    hooked.write = hook_write;
+    hook_common();
     hooked.fsync = hook_fsync;
-    hooked.fchmod = hook_fchmod;
-    hooked.fchown = hook_fchown;
-    hooked.fstatat = hook_fstatat;
-    hooked.mkdirat = hook_mkdirat;
     hooked.unlinkat = hook_unlinkat;
     hooked.renameat2 = hook_renameat2;
     sys = &quick;

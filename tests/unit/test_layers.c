@@ -46,14 +46,6 @@ static int teardown(void **state)
     return world_remove(state);
 }
 
-static void put(int at, const char *path, const char *text)
-{
-    int fd = openat(at, path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
-    close(fd);
-}
-
 static bool has(int at, const char *path)
 {
     struct stat st;

@@ -41,14 +41,6 @@ static int teardown(void **state)
 
 /* ---- things ---- */
 
-static void put(int at, const char *path, const char *text)
-{
-    int fd = openat(at, path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
-    close(fd);
-}
-
 static void set_time(int at, const char *path, time_t s)
 {
     struct timespec t[2] = {{.tv_sec = s}, {.tv_sec = s, .tv_nsec = 5}};
