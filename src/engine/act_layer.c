@@ -474,8 +474,7 @@ static enum err sync_way(int up, char *name, struct error *e)
 static enum err finish_file(int fd, const char *name, const struct place *p, uint32_t mode, int64_t mtime_ns, struct stat *ret, struct error *e)
 {
     char self[40];
-    int64_t s = mtime_ns / 1000000000, ns = mtime_ns % 1000000000; /* before 1970 too */
-    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = s - (ns < 0), .tv_nsec = ns + (ns < 0 ? 1000000000 : 0)}};
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, stamp_time(mtime_ns)};
     snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
     if ((geteuid() == 0 && sys->fchown(fd, p->uid, p->gid) < 0) || sys->fchmod(fd, mode & 0777) < 0 ||
         (mtime_ns && sys->utimensat(AT_FDCWD, self, times, 0) < 0) || sys->fsync(fd) < 0 || sys->fstatat(fd, "", ret, AT_EMPTY_PATH) < 0)
@@ -501,9 +500,11 @@ enum err layer_put_file(int up, struct slice path, struct slice bytes, const str
         err = finish_file(fd, name, p, mode, mtime_ns, &st, e);
     if (!err)
         err = sync_way(up, name, e);
-    if (!err)
-        *ret = (struct stamp){.type = STAMP_FILE, .mode = mode & 0777, .uid = p->uid, .gid = p->gid, .links = 1, .ino = st.st_ino,
-                              .size = bytes.n, .mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec,
-                              .ctime_ns = (int64_t)st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec, .hash = hash_of(bytes)};
-    return err;
+    if (err)
+        return err;
+    *ret = stamp_of_stat(&st);
+    ret->uid = p->uid;
+    ret->gid = p->gid;
+    ret->hash = hash_of(bytes);
+    return OK;
 }

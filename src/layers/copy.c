@@ -81,7 +81,7 @@ static enum err make_file(struct copying *w, int from, const struct stat *st, in
     FD_CLEANUP int fd = sys->openat(to, name, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return error_errno(w->e, errno, "cannot make the copy of %s", name);
-    enum err err = walk_copy(from, fd, size, w->e);
+    enum err err = walk_copy(from, fd, size, name, w->e);
     if (!err && sys->fchmod(fd, st->st_mode & MODE) < 0)
         err = error_errno(w->e, errno, "cannot give the copy of %s its mode", name);
     return err ? err : set_time(w, to, name, &st->st_mtim);
@@ -281,8 +281,7 @@ static enum err finish_folder(struct copying *w, const struct change *c)
     char name[STAMP_NAME_MAX + 1];
     int parent;
     enum err err = chain_go_parent(&w->parents, w->to, c->path, false, &parent, name, w->e);
-    int64_t s = c->after.mtime_ns / 1000000000, ns = c->after.mtime_ns % 1000000000;
-    struct timespec mtime = {.tv_sec = s - (ns < 0), .tv_nsec = ns + (ns < 0 ? 1000000000 : 0)};
+    struct timespec mtime = stamp_time(c->after.mtime_ns);
     if (!err)
         err = set_time(w, parent, name, &mtime);
     if (!err && sys->fchmodat(parent, name, c->after.mode) < 0)

@@ -2,8 +2,6 @@
 #ifndef CRANNOG_LAYERS_INTERNAL_H
 #define CRANNOG_LAYERS_INTERNAL_H
 
-#include <sys/stat.h>
-
 #include "layers/stamp.h"
 
 struct place {
@@ -23,8 +21,6 @@ void place_close(struct place *p);
 
 /* Opens a regular file of a folder for reading, without waiting and without following. -1 and errno. */
 int look_open(int folder, const char *name);
-/* What stat tells; the hash is missing. */
-struct stamp stamp_of_stat(const struct stat *st);
 /* stamp_look() of one name in an open folder. */
 enum err MUST_USE look_at(int folder, const char *name, struct buf *content, struct stamp *ret, struct error *e);
 

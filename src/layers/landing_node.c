@@ -8,8 +8,9 @@
 #include "base/sys.h"
 #include "layers/internal.h"
 #include "layers/landing_path.h"
+#include "layers/walk.h"
 
-enum { CHUNK = 64 * 1024, SMALL = 1024 * 1024, COPY_STEP = 1 << 30 };
+enum { CHUNK = 64 * 1024, SMALL = 1024 * 1024 };
 
 enum lease lease_take(int fd)
 {
@@ -73,52 +74,6 @@ static enum err copy_small(int from, int to, const char *what, struct hash *ret,
 
 /* ---- large files: extents by copy_file_range (shared where the file system can), then the copy is read ---- */
 
-/* The bytes [at, end) by hand, where copy_file_range will not. */
-static enum err copy_by_hand(int from, int to, off_t at, off_t end, const char *what, struct error *e)
-{
-    enum err err = lseek(to, at, SEEK_SET) < 0 ? error_errno(e, errno, "cannot write %s", what) : OK;
-    while (!err && at < end) {
-        char chunk[CHUNK];
-        ssize_t n = sys->pread(from, chunk, end - at < CHUNK ? (size_t)(end - at) : CHUNK, at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return error_errno(e, errno, "cannot read %s", what);
-        if (n == 0)
-            break; /* it became shorter: the comparison says so */
-        err = sys_write_all(to, (struct slice){chunk, (size_t)n}, what, e);
-        at += n;
-    }
-    return err;
-}
-
-static enum err copy_extent(int from, int to, off_t at, off_t end, const char *what, struct error *e)
-{
-    while (at < end) {
-        off_t in = at, out = at;
-        ssize_t n = sys->copy_file_range(from, &in, to, &out, end - at < COPY_STEP ? (size_t)(end - at) : COPY_STEP);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && (errno == ENOSPC || errno == EDQUOT || errno == EIO || errno == EFBIG))
-            return error_errno(e, errno, "cannot write %s", what);
-        if (n <= 0)
-            return copy_by_hand(from, to, at, end, what, e);
-        at += n;
-    }
-    return OK;
-}
-
-/* The next data at or after `at`: [*ret_from, *ret_to), empty at `size` when there is none. Without holes: all. */
-static void next_extent(int fd, off_t at, off_t size, off_t *ret_from, off_t *ret_to)
-{
-    off_t from = lseek(fd, at, SEEK_DATA);
-    if (from < 0)
-        from = errno == ENXIO ? size : at;
-    off_t to = from < size ? lseek(fd, from, SEEK_HOLE) : size;
-    *ret_from = from < size ? from : size;
-    *ret_to = to > from && to < size ? to : size;
-}
-
 static void hash_zeros(struct hasher *h, off_t n)
 {
     static const char zeros[CHUNK];
@@ -133,7 +88,7 @@ static enum err hash_sparse(int fd, off_t size, const char *what, struct hash *r
     enum err err = OK;
     off_t at = 0, from, to;
     while (!err && at < size) {
-        next_extent(fd, at, size, &from, &to);
+        walk_extent(fd, at, size, &from, &to);
         hash_zeros(h, from - at);
         for (at = from; !err && at < to;) {
             char chunk[CHUNK];
@@ -151,18 +106,6 @@ static enum err hash_sparse(int fd, off_t size, const char *what, struct hash *r
     return err;
 }
 
-static enum err copy_large(int from, int to, off_t size, const char *what, struct hash *ret, struct error *e)
-{
-    enum err err = OK;
-    for (off_t at = 0, data, end; !err && at < size; at = end) {
-        next_extent(from, at, size, &data, &end);
-        err = copy_extent(from, to, data, end, what, e);
-    }
-    if (!err && sys->ftruncate(to, size) < 0)
-        err = error_errno(e, errno, "cannot write %s", what);
-    return err ? err : hash_sparse(to, size, what, ret, e);
-}
-
 enum err node_copy(int from, int to, const struct stamp *is, const char *what, bool *ret_same, struct error *e)
 {
     struct stat st;
@@ -178,7 +121,9 @@ enum err node_copy(int from, int to, const struct stamp *is, const char *what, b
         err = copy_small(from, to, what, &hash, &size, e);
     } else {
         size = is->size;
-        err = copy_large(from, to, (off_t)size, what, &hash, e);
+        err = walk_copy(from, to, size, what, e);
+        if (!err)
+            err = hash_sparse(to, (off_t)size, what, &hash, e);
     }
     *ret_same = !err && size == is->size && hash_eq(&hash, &is->hash);
     return err;
@@ -204,12 +149,7 @@ enum err node_link(int from_folder, const char *from_name, int folder, const cha
 
 enum err node_mtime(int folder, const char *name, int64_t mtime_ns, struct error *e)
 {
-    int64_t s = mtime_ns / 1000000000, ns = mtime_ns % 1000000000;
-    if (ns < 0) {
-        s--;
-        ns += 1000000000;
-    }
-    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = s, .tv_nsec = ns}};
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, stamp_time(mtime_ns)};
     if (sys->utimensat(folder, name, times, AT_SYMLINK_NOFOLLOW) == 0)
         return OK;
     return error_errno(e, errno, "cannot set the time of %s", name);

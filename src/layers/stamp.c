@@ -110,6 +110,12 @@ static int64_t time_ns(struct timespec t)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+struct timespec stamp_time(int64_t ns)
+{
+    int64_t s = ns / 1000000000, rest = ns % 1000000000;
+    return (struct timespec){.tv_sec = s - (rest < 0), .tv_nsec = rest + (rest < 0 ? 1000000000 : 0)};
+}
+
 struct stamp stamp_of_stat(const struct stat *st)
 {
     return (struct stamp){

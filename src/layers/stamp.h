@@ -4,6 +4,8 @@
 #ifndef CRANNOG_LAYERS_STAMP_H
 #define CRANNOG_LAYERS_STAMP_H
 
+#include <sys/stat.h>
+
 #include "base/buf.h"
 #include "base/hash.h"
 
@@ -39,6 +41,10 @@ enum err MUST_USE stamp_look(int root, struct slice path, struct buf *content, s
 /* The same thing untouched (type, ino, size, mtime, links, hash; ctime moves by our own exchange and is not compared).
    Of a FOLDER only type and ino: what lies in it has paths of its own. */
 bool stamp_same(const struct stamp *a, const struct stamp *b);
+/* What stat tells; the hash is missing. */
+struct stamp stamp_of_stat(const struct stat *st);
+/* A time of a stamp as calls take it, before 1970 too. */
+struct timespec stamp_time(int64_t ns);
 /* As a message (wire/message.h fields), for intents and applets. Decoding takes any bytes. */
 void stamp_encode(const struct stamp *s, struct buf *ret);
 bool stamp_decode(struct slice bytes, struct stamp *ret);

@@ -10,7 +10,7 @@
 
 #include "base/sys.h"
 
-enum { CHUNK = 64 * 1024 };
+enum { CHUNK = 64 * 1024, COPY_STEP = 1 << 30 };
 
 static const uint64_t INSIDE = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
 
@@ -196,65 +196,59 @@ enum err walk_hash(int fd, struct hash *ret, struct error *e)
     return err;
 }
 
-/* The bytes from `at` to `end` by reading and writing: for file systems that cannot copy by themselves. */
-static enum err copy_plainly(int from, int to, off_t at, off_t end, struct error *e)
+/* The bytes [at, end) by hand, where copy_file_range will not. */
+static enum err copy_plainly(int from, int to, off_t at, off_t end, const char *what, struct error *e)
 {
-    if (lseek(to, at, SEEK_SET) < 0)
-        return error_errno(e, errno, "cannot write a copy");
-    while (at < end) {
+    enum err err = lseek(to, at, SEEK_SET) < 0 ? error_errno(e, errno, "cannot write %s", what) : OK;
+    while (!err && at < end) {
         char chunk[CHUNK];
-        size_t want = end - at < CHUNK ? (size_t)(end - at) : CHUNK;
-        ssize_t n = sys->pread(from, chunk, want, at);
+        ssize_t n = sys->pread(from, chunk, end - at < CHUNK ? (size_t)(end - at) : CHUNK, at);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return error_errno(e, errno, "cannot read a file");
+            return error_errno(e, errno, "cannot read %s", what);
         if (n == 0)
-            return OK; /* became shorter: whoever copies looks at it again */
-        enum err err = sys_write_all(to, (struct slice){chunk, (size_t)n}, "a copy", e);
-        if (err)
-            return err;
+            break; /* it became shorter: the comparison says so */
+        err = sys_write_all(to, (struct slice){chunk, (size_t)n}, what, e);
         at += n;
     }
-    return OK;
+    return err;
 }
 
-static enum err copy_range(int from, int to, off_t at, off_t end, struct error *e)
+static enum err copy_extent(int from, int to, off_t at, off_t end, const char *what, struct error *e)
 {
     while (at < end) {
         off_t in = at, out = at;
-        ssize_t n = sys->copy_file_range(from, &in, to, &out, (size_t)(end - at));
+        ssize_t n = sys->copy_file_range(from, &in, to, &out, end - at < COPY_STEP ? (size_t)(end - at) : COPY_STEP);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0 && errno != EXDEV && errno != EINVAL && errno != EOPNOTSUPP && errno != ENOSYS && errno != EPERM)
-            return error_errno(e, errno, "cannot copy a file");
+        if (n < 0 && (errno == ENOSPC || errno == EDQUOT || errno == EIO || errno == EFBIG))
+            return error_errno(e, errno, "cannot write %s", what);
         if (n <= 0)
-            return copy_plainly(from, to, at, end, e);
+            return copy_plainly(from, to, at, end, what, e);
         at += n;
     }
     return OK;
 }
 
-enum err walk_copy(int from, int to, uint64_t size, struct error *e)
+void walk_extent(int fd, off_t at, off_t size, off_t *ret_from, off_t *ret_to)
 {
-    off_t end = (off_t)size;
-    for (off_t at = 0; at < end;) {
-        off_t data = lseek(from, at, SEEK_DATA);
-        if (data < 0 && errno == ENXIO)
-            break; /* nothing but a hole to the end */
-        if (data < 0)
-            data = at; /* this file system knows no holes */
-        off_t hole = lseek(from, data, SEEK_HOLE);
-        if (hole < 0 || hole > end)
-            hole = end;
-        if (data >= end || hole <= data)
-            break;
-        enum err err = copy_range(from, to, data, hole, e);
-        if (err)
-            return err;
-        at = hole;
+    off_t from = lseek(fd, at, SEEK_DATA);
+    if (from < 0)
+        from = errno == ENXIO ? size : at;
+    off_t to = from < size ? lseek(fd, from, SEEK_HOLE) : size;
+    *ret_from = from < size ? from : size;
+    *ret_to = to > from && to < size ? to : size;
+}
+
+enum err walk_copy(int from, int to, uint64_t size, const char *what, struct error *e)
+{
+    enum err err = OK;
+    for (off_t at = 0, data, end; !err && at < (off_t)size; at = end) {
+        walk_extent(from, at, (off_t)size, &data, &end);
+        err = copy_extent(from, to, data, end, what, e);
     }
-    return sys->ftruncate(to, end) < 0 ? error_errno(e, errno, "cannot write a copy") : OK;
+    return err || sys->ftruncate(to, (off_t)size) == 0 ? err : error_errno(e, errno, "cannot write %s", what);
 }
 
 /* ---- durability ---- */

@@ -56,8 +56,11 @@ void walk_close(struct walk_open *o);
 
 /* SHA-256 of an open file, from its beginning, holes included. */
 enum err MUST_USE walk_hash(int fd, struct hash *ret, struct error *e);
-/* All bytes of `from` into the new file `to`, holes kept; by copy_file_range() where that works. */
-enum err MUST_USE walk_copy(int from, int to, uint64_t size, struct error *e);
+/* The next data of an open file at or after `at`: [*ret_from, *ret_to), empty at `size` when there is none. Without holes: all. */
+void walk_extent(int fd, off_t at, off_t size, off_t *ret_from, off_t *ret_to);
+/* All bytes of `from` into the new file `to`, holes kept; by copy_file_range() where that works (extents are shared where the
+   file system can). `what` is what errors call it. If `from` becomes shorter meanwhile, the rest is a hole. */
+enum err MUST_USE walk_copy(int from, int to, uint64_t size, const char *what, struct error *e);
 
 /* ---- durability ---- */
 

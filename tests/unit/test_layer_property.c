@@ -90,7 +90,7 @@ static mode_t folder_mode(const struct op *o)
     return modes[o->b % (o->readable ? 4 : 7)];
 }
 
-static void stamp_time(int at, const char *path, unsigned what)
+static void give_time(int at, const char *path, unsigned what)
 {
     struct timespec t[2] = {{.tv_sec = 1}, {.tv_sec = (time_t)(what % 5) - 1 + 1000000, .tv_nsec = what * 1000}};
     utimensat(at, path, t, AT_SYMLINK_NOFOLLOW);
@@ -106,7 +106,7 @@ static int write_file(int at, const char *path, const struct op *o, int flags)
     assert_int_equal(write(fd, text, (size_t)n), n);
     fchmod(fd, file_mode(o));
     close(fd);
-    stamp_time(at, path, o->c);
+    give_time(at, path, o->c);
     return 0;
 }
 
@@ -196,7 +196,7 @@ static int sparse_file(int at, const struct op *o)
         assert_int_equal(pwrite(fd, "middle", 6, size / 2), 6);
     fchmod(fd, 0644);
     close(fd);
-    stamp_time(at, o->path, o->c);
+    give_time(at, o->path, o->c);
     return r;
 }
 
@@ -245,7 +245,7 @@ static int play(int at, const struct op *o)
         r = result(ftruncate(fd, o->a % 100));
         fchmod(fd, file_mode(o));
         close(fd);
-        stamp_time(at, o->path, o->c);
+        give_time(at, o->path, o->c);
         return r;
     case RENAME: return folder_there || !there ? ENOENT : result(renameat(at, o->path, at, o->other));
     case UNLINK: return result(unlinkat(at, o->path, 0));
@@ -257,13 +257,13 @@ static int play(int at, const struct op *o)
     case SYMLINK:
         r = result(symlinkat(o->other, at, o->path));
         if (!r)
-            stamp_time(at, o->path, o->c);
+            give_time(at, o->path, o->c);
         return r;
     case LINK: return result(linkat(at, o->path, at, o->other, 0));
     case CHMOD: return link ? 0 : result(fchmodat(at, o->path, folder_there ? folder_mode(o) : file_mode(o), 0));
     case UTIMES:
         if (there)
-            stamp_time(at, o->path, o->c);
+            give_time(at, o->path, o->c);
         return there;
     case OPEN:
         fd = special || folder_there ? -1 : openat(at, o->path, O_RDWR | O_NOFOLLOW);
@@ -282,7 +282,7 @@ static int play(int at, const struct op *o)
             return result(mkdirat(at, o->path, 0755));
         r = result(symlinkat("a", at, o->path));
         if (!r)
-            stamp_time(at, o->path, o->c);
+            give_time(at, o->path, o->c);
         return r;
     case FIFO: return o->readable ? 0 : result(mkfifoat(at, o->path, 0644));
     case MOVE: return move_folder(at, o);
