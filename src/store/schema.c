@@ -209,11 +209,15 @@ static enum err make_crannog(struct store *s, const char *crannog, bool adopt, s
 static enum err check_version(struct store *s, bool *ret_empty, struct error *e)
 {
     int64_t version = 0, application = 0, objects = 0;
-    enum err err = pragma_number(s, "PRAGMA user_version", &version, e);
+    enum err err = store_begin_reading(s, e); /* all of one moment: another process may be making the tables */
+    if (err)
+        return err;
+    err = pragma_number(s, "PRAGMA user_version", &version, e);
     if (!err)
         err = pragma_number(s, "PRAGMA application_id", &application, e);
     if (!err)
         err = pragma_number(s, "SELECT count(*) FROM sqlite_schema", &objects, e);
+    store_rollback(s);
     if (err)
         return err;
     *ret_empty = objects == 0 && version == 0 && application == 0;
