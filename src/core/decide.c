@@ -25,6 +25,8 @@ static void act_of(enum stage s, enum act_kind *ret_act, enum act_class *ret_cla
         [STAGE_MEASURE] = {ACT_MEASURE, CLASS_AGAIN},
         [STAGE_LAND] = {ACT_LANDING, CLASS_REDO}, [STAGE_APPLY] = {ACT_LANDING, CLASS_REDO},
         [STAGE_EXEC] = {ACT_TOOL, CLASS_AGAIN}, [STAGE_SQUASH] = {ACT_TOOL, CLASS_AGAIN},
+        [STAGE_THINK] = {ACT_THINK, CLASS_AGAIN}, [STAGE_COMPACT] = {ACT_THINK, CLASS_AGAIN},
+        [STAGE_CALL] = {ACT_TOOL, CLASS_AGAIN}, [STAGE_COMMIT] = {ACT_TOOL, CLASS_AGAIN},
     };
     *ret_act = of[s].act ? of[s].act : ACT_TOOL;
     *ret_class = of[s].act ? of[s].class : CLASS_READS;

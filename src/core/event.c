@@ -95,7 +95,9 @@ const char *event_type_name(unsigned type)
         [EVENT_RUN_STOPPED] = "run.stopped",     [EVENT_RUN_BLOCKED] = "run.blocked",
         [EVENT_RUN_ENDED] = "run.ended",         [EVENT_PLAN_CHANGED] = "plan.changed",
         [EVENT_STEP_INTENDED] = "step.intended", [EVENT_STEP_FINISHED] = "step.finished",
-        [EVENT_ANSWERED] = "answered",
+        [EVENT_ANSWERED] = "answered",           [EVENT_SAID] = "said",
+        [EVENT_REWOUND] = "rewound",             [EVENT_MODEL_CHANGED] = "model.changed",
+        [EVENT_COMPACT_WANTED] = "compact.wanted",
     };
     return type < EVENT_TYPES && names[type] ? names[type] : "unknown";
 }

@@ -31,6 +31,10 @@ enum event_type {
     EVENT_STEP_INTENDED = 7,
     EVENT_STEP_FINISHED = 8,
     EVENT_ANSWERED = 9, /* a person settled a question */
+    EVENT_SAID = 10,         /* a person said something to an agent */
+    EVENT_REWOUND = 11,      /* a person took back the end of a talk: a new branch */
+    EVENT_MODEL_CHANGED = 12,
+    EVENT_COMPACT_WANTED = 13,
     EVENT_TYPES
 };
 

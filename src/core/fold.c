@@ -19,6 +19,8 @@ enum stage line_stage_after(const struct run_state *r, const struct item_state *
     const struct plan_item *p = it->plan;
     bool lands = p && is_head == p->gathers;
     enum stage check = p && p->verify.n ? STAGE_VERIFY : STAGE_DONE;
+    if (l->talk && l->stage != STAGE_SURVEY)
+        return talk_next(r, l);
     switch (l->stage) {
     case STAGE_LIST: return STAGE_PIECES;
     case STAGE_PIECES: return lands ? STAGE_LOOK : STAGE_DONE;
@@ -31,7 +33,7 @@ enum stage line_stage_after(const struct run_state *r, const struct item_state *
     case STAGE_JOIN: return lands ? STAGE_LOOK : STAGE_DONE;
     case STAGE_LOOK: return STAGE_LAND;
     case STAGE_LAND: return r->nlayers > RUN_LAYERS_KEPT ? STAGE_SQUASH : check;
-    case STAGE_SURVEY: return r->nlayers >= RUN_LAYERS_KEPT ? STAGE_SQUASH : STAGE_EXEC;
+    case STAGE_SURVEY: return r->nlayers >= RUN_LAYERS_KEPT ? STAGE_SQUASH : l->talk ? STAGE_INSTRUCT : STAGE_EXEC;
     case STAGE_SQUASH: return p ? check : STAGE_EXEC;
     case STAGE_EXEC: return r->nlayers ? STAGE_APPLY : STAGE_DONE;
     default: return STAGE_DONE;
@@ -86,7 +88,7 @@ static void settle_take(struct run_state *r)
 {
     struct item_state *it = &r->items[r->nitems - 1];
     struct line *l = &it->head;
-    if (it->plan || l->stage != STAGE_APPLY || l->open || l->allowed || !item_may_move(r, r->nitems - 1) ||
+    if (it->plan || l->talk || l->stage != STAGE_APPLY || l->open || l->allowed || !item_may_move(r, r->nitems - 1) ||
         (r->nlayers && r->land != LAND_ASK))
         return;
     line_out(it, l);
@@ -97,6 +99,18 @@ static void settle_take(struct run_state *r)
         l->question_step = l->step ? l->step : r->next_step++;
     }
     line_in(it, l);
+    settle_item(r, it);
+}
+
+/* An agent at rest goes on where something was said, or a step left something to do. */
+static void settle_agent(struct run_state *r)
+{
+    struct item_state *it = r->is_agent && r->nitems ? &r->items[0] : NULL;
+    if (!it || !it->head.talk)
+        return;
+    line_out(it, &it->head);
+    talk_settle(r, &it->head);
+    line_in(it, &it->head);
     settle_item(r, it);
 }
 
@@ -117,7 +131,8 @@ enum err fold_keep(struct run_state *r, struct slice s, struct slice *ret, struc
 
 static enum err make_item(struct run_state *r, struct item_state *it, struct error *e)
 {
-    static const enum stage first[] = {[ITEM_CHECK] = STAGE_VERIFY, [ITEM_COMMAND] = STAGE_SURVEY, [ITEM_TAKE] = STAGE_APPLY};
+    static const enum stage first[] = {[ITEM_CHECK] = STAGE_VERIFY, [ITEM_COMMAND] = STAGE_SURVEY, [ITEM_TAKE] = STAGE_APPLY,
+                                        [ITEM_AGENT] = STAGE_SURVEY};
     const struct plan_item *p = it->plan;
     it->head.stage = !p          ? first[it->kind]
                      : p->ticked ? STAGE_SKIPPED
@@ -138,6 +153,8 @@ static enum item_kind kind_of(const struct run_state *r, size_t i)
 {
     if (i < r->plan.nitems)
         return ITEM_OF_PLAN;
+    if (i == 0 && r->is_agent)
+        return ITEM_AGENT;
     if (r->is_exec)
         return ITEM_COMMAND;
     return i == r->plan.nitems && r->plan.verify.n ? ITEM_CHECK : ITEM_TAKE;
@@ -148,7 +165,7 @@ static enum item_kind kind_of(const struct run_state *r, size_t i)
 static enum err make_items(struct run_state *r, struct error *e)
 {
     bool takes = !r->is_exec && (r->is_take || r->land != LAND_STEP);
-    size_t n = r->plan.nitems + (r->plan.verify.n ? 1 : 0) + (r->is_exec ? 1 : 0) + (takes ? 1 : 0);
+    size_t n = r->plan.nitems + (r->plan.verify.n ? 1 : 0) + (r->is_exec || r->is_agent ? 1 : 0) + (takes ? 1 : 0);
     struct item_state *items = arena_array(r->arena, n, sizeof *items), *old = r->items;
     enum err err = items ? OK : fold_no_memory(e);
     for (size_t i = 0; !err && i < n; i++) {
@@ -266,6 +283,13 @@ static enum err read_exec(struct run_state *r, const struct json *words, struct 
     return err ? err : make_items(r, e);
 }
 
+static enum err read_agent(struct run_state *r, const struct json *p, struct error *e)
+{
+    r->is_agent = true;
+    enum err err = make_items(r, e);
+    return err ? err : talk_begin(r, p, e);
+}
+
 static enum err apply_started(struct run_state *r, const struct json *p, struct error *e)
 {
     if (r->status != RUN_NEW)
@@ -286,13 +310,14 @@ static enum err apply_started(struct run_state *r, const struct json *p, struct 
     r->work_ino = (uint64_t)json_int(json_get(p, "work_ino"), 0);
     r->budget = amounts_from_json(json_get(p, "budget"), AMOUNT_UNLIMITED);
     int64_t slots = json_int(json_get(p, "slots"), 1), window = json_int(json_get(p, "window"), 2048);
-    if (slots < 1 || slots > RUN_OPEN_MAX || window < 64 || window > 1 << 20)
+    if (slots < 1 || slots > RUN_OPEN_MAX || window < 64 || window > 16 << 20)
         return error_set(e, ERR_CORRUPT, "slots or window out of bounds");
     r->slots = (unsigned)slots;
     r->window = (uint64_t)window;
     enum err err = read_layers(r, p, e);
     if (!err)
         err = json_has(p, "exec")                    ? read_exec(r, json_get(p, "exec"), e)
+              : json_has(p, "talk")                   ? read_agent(r, p, e)
               : json_bool(json_get(p, "take"), false) ? read_take(r, e)
                                                       : read_plan(r, p, e);
     if (!err)
@@ -301,6 +326,23 @@ static enum err apply_started(struct run_state *r, const struct json *p, struct 
 }
 
 /* ---- the others ---- */
+
+static enum err answered_ask(struct run_state *r, uint32_t item, struct line *l, const struct json *p, struct error *e)
+{
+    r->touched = item;
+    line_out(&r->items[item], l);
+    enum err err = talk_answered(r, l, p, e);
+    line_in(&r->items[item], l);
+    return err;
+}
+
+/* What an agent changed and a person does not want goes; its line goes on. */
+static void leave_changes(struct run_state *r, struct line *l)
+{
+    r->nlayers = 0;
+    r->rest = (struct hash){{0}};
+    l->stage = STAGE_TALK;
+}
 
 static enum err apply_answered(struct run_state *r, const struct json *p, struct error *e)
 {
@@ -314,6 +356,8 @@ static enum err apply_answered(struct run_state *r, const struct json *p, struct
         return error_set(e, ERR_CORRUPT, "an answer to a question that is not open");
     struct line *l = run_line(r, item, piece);
     struct slice answer = json_text(json_get(p, "answer"));
+    if (l->question == QUESTION_ASK)
+        return answered_ask(r, item, l, p, e);
     bool skip = slice_is(answer, "skip") || slice_is(answer, "keep"), replace = slice_is(answer, "replace");
     if (!skip && !replace && !slice_is(answer, l->question == QUESTION_APPLY ? "apply" : "retry"))
         return error_set(e, ERR_CORRUPT, "an unknown answer");
@@ -323,6 +367,8 @@ static enum err apply_answered(struct run_state *r, const struct json *p, struct
     r->touched = item;
     line_out(&r->items[item], l);
     l->stage = skip ? STAGE_SKIPPED : l->resume;
+    if (skip && l->talk)
+        leave_changes(r, l);
     if (!l->landing) { /* else it ends as it began, whatever is said now; what is left is asked about again */
         l->only = only;
         l->replace = replace && l->question == QUESTION_CONFLICT;
@@ -348,6 +394,15 @@ static enum err apply_ended(struct run_state *r, const struct json *p, struct er
     return OK;
 }
 
+/* An attended agent waits for a word then; anything else goes on when its run is continued. */
+static enum err apply_stopped(struct run_state *r)
+{
+    r->status = RUN_STOPPED;
+    if (r->is_agent && r->items[0].head.talk->attended)
+        r->items[0].head.talk->hold = true;
+    return OK;
+}
+
 static enum err apply_typed(struct run_state *r, const struct event *ev, const struct json *p, struct error *e)
 {
     if (ev->type != EVENT_RUN_STARTED && r->status == RUN_NEW)
@@ -360,13 +415,17 @@ static enum err apply_typed(struct run_state *r, const struct event *ev, const s
     switch (ev->type) {
     case EVENT_RUN_STARTED: return apply_started(r, p, e);
     case EVENT_RUN_CONTINUED: r->status = RUN_ACTIVE; return OK;
-    case EVENT_RUN_STOPPED: r->status = RUN_STOPPED; return OK;
+    case EVENT_RUN_STOPPED: return apply_stopped(r);
     case EVENT_RUN_BLOCKED: r->status = RUN_BLOCKED; return OK;
     case EVENT_RUN_ENDED: return apply_ended(r, p, e);
     case EVENT_PLAN_CHANGED: return read_plan(r, p, e);
     case EVENT_STEP_INTENDED: return fold_intended(r, ev, p, e);
     case EVENT_STEP_FINISHED: return fold_finished(r, ev, p, e);
     case EVENT_ANSWERED: return apply_answered(r, p, e);
+    case EVENT_SAID: return talk_said(r, p, e);
+    case EVENT_REWOUND: return talk_rewound(r, p, e);
+    case EVENT_MODEL_CHANGED: return talk_read_server(r, p, e);
+    case EVENT_COMPACT_WANTED: return talk_compact_wanted(r, e);
     default: return error_set(e, ERR_CORRUPT, "an event of an unknown type");
     }
 }
@@ -399,6 +458,7 @@ enum err run_apply(struct run_state *r, const struct event *ev, struct error *e)
     }
     if (r->touched < r->nitems)
         settle_item(r, &r->items[r->touched]);
+    settle_agent(r);
     settle_take(r);
     if (r->status == RUN_ACTIVE || r->status == RUN_WAITING) {
         struct decision d;

@@ -3,7 +3,7 @@
 
 #include "core/internal.h"
 
-enum { TEXT_BYTES_MAX = 1 << 30 /* larger than any document or answer that is stored */, APPLY_RETRIES = 2 };
+enum { TEXT_BYTES_MAX = 1 << 30 /* larger than any document or answer that is stored */, APPLY_RETRIES = 2, THINK_RETRIES = 5 };
 
 /* ---- reading results ---- */
 
@@ -104,6 +104,10 @@ enum err fold_intended(struct run_state *r, const struct event *ev, const struct
     enum err err = keep_args(r, o, json_get(p, "args"), e);
     if (!err && (l->stage == STAGE_LOOK || l->stage == STAGE_LAND))
         err = keep_target(r, l, o, json_get(p, "args"), e);
+    if (err)
+        return err;
+    if (l->stage == STAGE_THINK)
+        err = talk_deliver(r, l->talk, e);
     if (err)
         return err;
     if (l->stage == STAGE_APPLY && !l->landing && json_has(json_get(p, "args"), "manifest")) /* else it could not be prepared */
@@ -262,6 +266,14 @@ static enum err result_apply(struct run_state *r, const struct open_step *o, str
     return err;
 }
 
+/* The commit is a layer; of all of them only what the rest names is taken (the branch), not the files. */
+static enum err result_commit(struct run_state *r, const struct open_step *o, const struct json *layer, const struct json *res,
+                              struct error *e)
+{
+    enum err err = layer ? fold_push_layer(r, layer, o->key.step, e) : OK;
+    return err ? err : get_hash(res, "rest", &r->rest, e);
+}
+
 /* What a step that went well leaves in its line. */
 static enum err apply_result(struct run_state *r, const struct open_step *o, struct item_state *it, struct line *l,
                              const struct json *p, struct error *e)
@@ -294,6 +306,17 @@ static enum err apply_result(struct run_state *r, const struct open_step *o, str
     case STAGE_SQUASH: return result_squash(r, o, layer, e);
     case STAGE_EXEC: return layer ? fold_push_layer(r, layer, o->key.step, e) : OK;
     case STAGE_APPLY: return result_apply(r, o, l, layer, res, e);
+    case STAGE_INSTRUCT: return talk_instructed(r, l, res, e);
+    case STAGE_THINK: return talk_thought(r, l, o->key.step, res, e);
+    case STAGE_COMPACT: return talk_compacted(r, l, res, e);
+    case STAGE_CALL:
+        err = talk_called(r, l, o->key.step, res, e);
+        return err || !layer ? err : fold_push_layer(r, layer, o->key.step, e);
+    case STAGE_COMMIT: return result_commit(r, o, layer, res, e);
+    case STAGE_VERIFY:
+        if (l->talk)
+            l->talk->finished = true;
+        return OK;
     default: return OK;
     }
 }
@@ -307,9 +330,9 @@ static int64_t wake_after(unsigned failures, int64_t now)
 
 static void line_failed(struct item_state *it, struct line *l, const struct json *p, int64_t now)
 {
-    unsigned retries = it->plan ? it->plan->retries : l->stage == STAGE_APPLY ? APPLY_RETRIES : 0;
+    unsigned retries = it->plan ? it->plan->retries : l->stage == STAGE_APPLY ? APPLY_RETRIES : l->stage == STAGE_THINK ? THINK_RETRIES : 0;
     /* An answer that did not pass its check is asked for again; anything else is tried again as it is. */
-    bool ask_again = l->stage == STAGE_VERIFY && l != &it->head;
+    bool ask_again = l->stage == STAGE_VERIFY && l != &it->head; /* an agent's check is agent_goes_on() */
     enum stage resume = !ask_again ? l->stage : line_in_parts(l) ? STAGE_JOIN : STAGE_ASK;
     bool final = json_bool(json_get(p, "final"), false);
     l->failures++;
@@ -318,7 +341,10 @@ static void line_failed(struct item_state *it, struct line *l, const struct json
         return;
     }
     l->stage = resume;
+    int64_t least = json_int(json_get(p, "after_ms"), 0); /* what a server asked for */
     l->wake_ms = ask_again ? 0 : wake_after(l->failures, now);
+    if (least > 0 && least <= BACKOFF_MAX_MS && l->wake_ms < now + least)
+        l->wake_ms = now + least;
 }
 
 /* Failures count until the answer stands: from the last call of the model on, a check may send the line back to it, and
@@ -337,7 +363,24 @@ static enum err line_went_well(struct run_state *r, const struct open_step *o, s
     if (failures_end(l))
         l->failures = 0;
     l->stage = line_stage_after(r, it, l, o->piece == HEAD);
+    if (l->talk)
+        l->failures = 0;
     return OK;
+}
+
+/* Failures that an agent goes on from by itself: a check that it is told of, a talk that is too long for its model. */
+static bool agent_goes_on(struct run_state *r, const struct open_step *o, struct line *l, const struct json *res)
+{
+    if (!l->talk)
+        return false;
+    bool check = o->stage == STAGE_VERIFY && talk_check_failed(r, l, o->key.step, res);
+    bool long_ = o->stage == STAGE_THINK && json_bool(json_get(res, "overflow"), false) && l->talk->shrinks < TALK_SHRINKS_MAX &&
+                 l->talk->nturns > l->talk->from + 2;
+    if (long_)
+        l->talk->compact = true;
+    if (check || long_)
+        l->stage = talk_next(r, l);
+    return check || long_;
 }
 
 static enum err apply_outcome(struct run_state *r, const struct open_step *o, const struct event *ev,
@@ -352,13 +395,17 @@ static enum err apply_outcome(struct run_state *r, const struct open_step *o, co
         l->deaths = 0;
     switch (outcome) {
     case OUTCOME_OK: return line_went_well(r, o, it, l, p, e);
-    case OUTCOME_FAILED: line_failed(it, l, p, ev->time_ms); return OK;
+    case OUTCOME_FAILED:
+        if (!agent_goes_on(r, o, l, json_get(p, "result")))
+            line_failed(it, l, p, ev->time_ms);
+        return OK;
     case OUTCOME_LOST:
         if (++l->deaths >= RUN_DEATHS_MAX)
             line_stick(l, QUESTION_POISON, l->stage,
                        SLICE("crannog or one of its programs died three times in this step"));
         return OK;
-    case OUTCOME_CANCELLED: return OK;
+    case OUTCOME_CANCELLED:
+        return l->talk && l->talk->attended ? talk_cancelled(r, l, o->key.step, json_get(p, "result"), e) : OK;
     case OUTCOME_CONFLICT:
         if (l->stage == STAGE_APPLY) {
             line_stick(l, QUESTION_CONFLICT, STAGE_APPLY, why);

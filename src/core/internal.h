@@ -38,7 +38,7 @@ static inline bool line_over(const struct line *l)
 /* Whether a step may be intended for it. */
 static inline bool line_wants(const struct line *l)
 {
-    return !l->open && !line_over(l) && l->stage != STAGE_STUCK && l->stage != STAGE_PIECES;
+    return !l->open && !line_over(l) && l->stage != STAGE_STUCK && l->stage != STAGE_PIECES && l->stage != STAGE_TALK;
 }
 
 /* Whether its document is read in parts, whose answers are joined. */
@@ -70,6 +70,25 @@ enum err MUST_USE fold_layer(struct run_state *r, const struct json *from, uint3
 enum err MUST_USE fold_push_layer(struct run_state *r, const struct json *from, uint32_t step, struct error *e);
 enum err MUST_USE fold_intended(struct run_state *r, const struct event *ev, const struct json *p, struct error *e);
 enum err MUST_USE fold_finished(struct run_state *r, const struct event *ev, const struct json *p, struct error *e);
+
+/* ---- talks, in fold_talk.c; the results of an agent's stages, and what a person does ---- */
+
+enum stage talk_next(const struct run_state *r, const struct line *l);
+/* A line at TALK goes on where there is something to do. */
+void talk_settle(struct run_state *r, struct line *l);
+enum err MUST_USE talk_deliver(struct run_state *r, struct talk *t, struct error *e);
+enum err MUST_USE talk_begin(struct run_state *r, const struct json *p, struct error *e);
+enum err MUST_USE talk_read_server(struct run_state *r, const struct json *o, struct error *e);
+enum err MUST_USE talk_instructed(struct run_state *r, struct line *l, const struct json *res, struct error *e);
+enum err MUST_USE talk_thought(struct run_state *r, struct line *l, uint32_t step, const struct json *res, struct error *e);
+enum err MUST_USE talk_called(struct run_state *r, struct line *l, uint32_t step, const struct json *res, struct error *e);
+enum err MUST_USE talk_compacted(struct run_state *r, struct line *l, const struct json *res, struct error *e);
+enum err MUST_USE talk_cancelled(struct run_state *r, struct line *l, uint32_t step, const struct json *res, struct error *e);
+bool talk_check_failed(struct run_state *r, struct line *l, uint32_t step, const struct json *res);
+enum err MUST_USE talk_said(struct run_state *r, const struct json *p, struct error *e);
+enum err MUST_USE talk_answered(struct run_state *r, struct line *l, const struct json *p, struct error *e);
+enum err MUST_USE talk_rewound(struct run_state *r, const struct json *p, struct error *e);
+enum err MUST_USE talk_compact_wanted(struct run_state *r, struct error *e);
 
 enum act_kind act_from(struct slice name); /* 0 if it is none */
 enum act_class class_from(struct slice name);

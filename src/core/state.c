@@ -2,12 +2,13 @@
 #include "core/internal.h"
 
 static const char *const stage_names[STAGES] = {"list", "pieces", "read", "measure", "ask",   "join", "look",
-                                                "land", "verify", "survey", "squash", "exec", "apply", "done", "stuck", "skipped"};
+                                                "land", "verify", "survey", "squash", "exec", "apply",
+                                                "instruct", "think", "call", "compact", "commit", "talk", "done", "stuck", "skipped"};
 static const char *const status_names[] = {"new",     "active", "waiting", "stopped",
                                            "blocked", "done",   "failed",  "broken"};
 static const char *const outcome_names[OUTCOMES] = {NULL,        "ok",       "failed",     "lost",
                                                     "cancelled", "conflict", "unconfirmed"};
-static const char *const act_names[ACT_KINDS] = {NULL, "tool", "model", "measure", "landing"};
+static const char *const act_names[ACT_KINDS] = {NULL, "tool", "model", "measure", "landing", "think"};
 static const char *const class_names[CLASSES] = {NULL, "reads", "again", "redo", "once"};
 
 const char *stage_name(enum stage s) { return (unsigned)s < STAGES ? stage_names[s] : "unknown"; }
@@ -44,7 +45,7 @@ bool land_from(struct slice name, enum land_mode *ret)
 
 struct slice item_name(const struct item_state *it)
 {
-    static const char *const names[] = {NULL, "verify", "exec", "apply"};
+    static const char *const names[] = {NULL, "verify", "exec", "apply", "agent"};
     return it->plan ? it->plan->name : slice_of(names[it->kind]);
 }
 
@@ -57,6 +58,10 @@ void run_init(struct run_state *r, uint64_t id, struct arena *a)
 
 const char *question_words(const struct line *l)
 {
+    if (l->question == QUESTION_ASK)
+        return "your words";
+    if (l->talk && l->question != QUESTION_CONFLICT && l->question != QUESTION_APPLY)
+        return "retry"; /* to leave it is to stop the run */
     if (l->question == QUESTION_APPLY)
         return "apply | skip";
     if (l->question == QUESTION_CONFLICT)
@@ -66,6 +71,8 @@ const char *question_words(const struct line *l)
 
 bool question_takes(const struct line *l, struct slice word)
 {
+    if (l->question == QUESTION_ASK)
+        return word.n > 0;
     for (struct slice rest = slice_of(question_words(l)); rest.n;) {
         size_t n = slice_index(rest, ' ');
         if (slice_eq(slice_sub(rest, 0, n), word))

@@ -29,22 +29,26 @@
 
 #include "core/event.h"
 #include "core/plan.h"
+#include "core/talk.h"
 
 enum { RUN_ARENA_BYTES = 64 * 1024 * 1024, RUN_PIECES_MAX = 10000, RUN_PARTS_MAX = 256, RUN_DEATHS_MAX = 3, HEAD = -1,
        RUN_LAYERS_KEPT = 16 /* more are squashed */, RUN_LAYERS_MAX = 32, RUN_LAYER_NAME_MAX = 80 };
 
 enum stage {
     STAGE_LIST, STAGE_PIECES, STAGE_READ, STAGE_MEASURE, STAGE_ASK, STAGE_JOIN, STAGE_LOOK, STAGE_LAND, STAGE_VERIFY,
-    STAGE_SURVEY, STAGE_SQUASH, STAGE_EXEC, STAGE_APPLY, STAGE_DONE,
+    STAGE_SURVEY, STAGE_SQUASH, STAGE_EXEC, STAGE_APPLY,
+    STAGE_INSTRUCT, STAGE_THINK, STAGE_CALL, STAGE_COMPACT, STAGE_COMMIT, /* of an agent: core/talk.h */
+    STAGE_TALK,    /* an agent waits for what a person says */
+    STAGE_DONE,
     STAGE_STUCK,   /* a person must say what happens: `question` is open */
     STAGE_SKIPPED, /* a person said: go on without it */
     STAGES
 };
 
-enum question { QUESTION_NONE, QUESTION_FAILED, QUESTION_CONFLICT, QUESTION_POISON, QUESTION_APPLY };
+enum question { QUESTION_NONE, QUESTION_FAILED, QUESTION_CONFLICT, QUESTION_POISON, QUESTION_APPLY, QUESTION_ASK /* an agent asks */ };
 
 /* The acts of the engine's table (engine/act.h); their numbers stand in intents. */
-enum act_kind { ACT_TOOL = 1, ACT_MODEL = 2, ACT_MEASURE = 3, ACT_LANDING = 4, ACT_KINDS };
+enum act_kind { ACT_TOOL = 1, ACT_MODEL = 2, ACT_MEASURE = 3, ACT_LANDING = 4, ACT_THINK = 5, ACT_KINDS };
 
 /* What a crash in the middle means (DESIGN.md section 4). */
 enum act_class { CLASS_READS = 1, CLASS_AGAIN = 2, CLASS_REDO = 3, CLASS_ONCE = 4, CLASSES };
@@ -86,11 +90,12 @@ struct line {
     struct slice base;        /* stamp of what lay there, encoded (layers/stamp.h) */
     struct slice replaced;    /* the same of a person's version that was replaced with permission; empty: none was */
     struct hash landed;       /* hash of what was written last; zero before */
+    struct talk *talk;        /* of an agent; else NULL */
 };
 
 enum item_phase { ITEM_WAITING, ITEM_OPEN, ITEM_DONE, ITEM_STUCK };
 
-enum item_kind { ITEM_OF_PLAN, ITEM_CHECK /* the plan's own verify */, ITEM_COMMAND, ITEM_TAKE };
+enum item_kind { ITEM_OF_PLAN, ITEM_CHECK /* the plan's own verify */, ITEM_COMMAND, ITEM_TAKE, ITEM_AGENT };
 
 struct item_state {
     enum item_kind kind;
@@ -126,6 +131,15 @@ enum { RUN_OPEN_MAX = 16 };
 
 enum land_mode { LAND_STEP, LAND_END, LAND_ASK };
 
+/* Which model an agent thinks with, and where. */
+struct server {
+    struct slice provider; /* model/provider.h; "embedded": crannog-infer */
+    struct slice model;    /* its name there */
+    struct slice base;     /* empty: the provider's own */
+    struct slice secret;   /* name of the credential; empty: none */
+    uint32_t quirks;       /* beyond the provider's */
+};
+
 /* A sealed layer, or the undo layer of a landing. */
 struct layer_ref {
     struct slice name;    /* of its folder (layers/folder.h) */
@@ -144,6 +158,8 @@ struct run_state {
     char why[240];
     bool is_exec;
     struct slice exec; /* its words, a JSON array */
+    bool is_agent;       /* its first item is an agent's, which has the talk */
+    struct server server;
     bool is_take;        /* it only takes the layers that it began with */
     struct slice origin; /* "undo", "fork", or empty */
     uint64_t origin_run;

@@ -1,0 +1,456 @@
+/* What events do to the talk of an agent (core/talk.h). */
+#include <string.h>
+
+#include "core/internal.h"
+
+enum { TALK_BYTES_MAX = 1 << 30, NAME_MAX_BYTES = 256, TEXT_MAX_BYTES = 4096 };
+
+/* ---- what comes next ---- */
+
+bool talk_delivers(const struct talk *t, size_t i)
+{
+    bool over = !t->nturns || t->turns[t->nturns - 1].kind == TALK_ANSWER;
+    return !t->inbox[i].later || (over && t->next >= t->ncalls);
+}
+
+static bool has_word(const struct talk *t)
+{
+    for (size_t i = 0; i < t->ninbox; i++)
+        if (talk_delivers(t, i))
+            return true;
+    return false;
+}
+
+bool talk_is_due(const struct talk *t, uint64_t window)
+{
+    uint64_t next = t->context + t->fresh / TALK_BYTES_A_TOKEN + (uint64_t)t->max_output;
+    return (t->compact || next > window) && t->nturns > t->from + 2 && t->shrinks < TALK_SHRINKS_MAX;
+}
+
+enum stage talk_next(const struct run_state *r, const struct line *l)
+{
+    const struct talk *t = l->talk;
+    if (!t->system_bytes)
+        return STAGE_INSTRUCT;
+    if (r->nlayers && r->land == LAND_STEP)
+        return STAGE_APPLY;
+    if (r->nlayers > RUN_LAYERS_KEPT)
+        return STAGE_SQUASH;
+    if (t->finished)
+        return t->commits && hash_is_zero(&r->rest) && r->nlayers ? STAGE_COMMIT : STAGE_DONE;
+    if (t->hold)
+        return STAGE_TALK;
+    if (t->next < t->ncalls)
+        return STAGE_CALL;
+    bool answered = !t->nturns || t->turns[t->nturns - 1].kind == TALK_ANSWER;
+    if (!answered || has_word(t))
+        return talk_is_due(t, r->window) ? STAGE_COMPACT : STAGE_THINK;
+    if (t->compact && t->nturns > t->from + 2)
+        return STAGE_COMPACT;
+    return t->attended || !t->nturns || !t->verify.n ? STAGE_TALK : STAGE_VERIFY;
+}
+
+/* An unattended agent whose check is empty is done when the model says so. */
+static void settle_finished(struct talk *t)
+{
+    bool over = t->nturns && t->turns[t->nturns - 1].kind == TALK_ANSWER && t->next >= t->ncalls && !t->ninbox;
+    if (over && !t->attended && !t->verify.n)
+        t->finished = true;
+}
+
+void talk_settle(struct run_state *r, struct line *l)
+{
+    struct talk *t = l->talk;
+    if (!t || l->open || l->stage != STAGE_TALK)
+        return;
+    settle_finished(t);
+    l->stage = talk_next(r, l);
+}
+
+/* ---- turns ---- */
+
+static enum err push_turn(struct run_state *r, struct talk *t, struct talk_turn turn, struct error *e)
+{
+    void *items = t->turns;
+    if (t->nturns == TALK_TURNS_MAX)
+        return error_set(e, ERR_LIMIT, "more than %d turns; begin a new talk", TALK_TURNS_MAX);
+    if (!arena_grow(r->arena, &items, &t->cap, t->nturns + 1, sizeof *t->turns))
+        return fold_no_memory(e);
+    t->turns = items;
+    t->turns[t->nturns++] = turn;
+    t->fresh += turn.bytes;
+    return OK;
+}
+
+/* A turn that an event names: its blob under `key`, its bytes under key + "_bytes". Absent: none (*ret_any). */
+static enum err read_turn(const struct json *o, const char *key, const char *bytes, enum turn_kind kind, uint32_t step,
+                          struct talk_turn *ret, bool *ret_any, struct error *e)
+{
+    int64_t n = json_int(json_get(o, bytes), 0);
+    *ret_any = json_has(o, key);
+    *ret = (struct talk_turn){.step = step, .kind = kind, .bytes = (uint64_t)n};
+    if (*ret_any && (n < 0 || n > TALK_BYTES_MAX || !hash_from_hex(json_text(json_get(o, key)), &ret->blob)))
+        return error_set(e, ERR_CORRUPT, "a turn without its hash or size");
+    return OK;
+}
+
+static enum err push_named(struct run_state *r, struct talk *t, const struct json *o, const char *key, const char *bytes,
+                           enum turn_kind kind, uint32_t step, struct error *e)
+{
+    struct talk_turn turn;
+    bool any;
+    enum err err = read_turn(o, key, bytes, kind, step, &turn, &any, e);
+    return err || !any ? err : push_turn(r, t, turn, e);
+}
+
+/* What was said while the model was busy becomes turns, in the order it was said. */
+enum err talk_deliver(struct run_state *r, struct talk *t, struct error *e)
+{
+    size_t kept = 0;
+    enum err err = OK;
+    bool takes[TALK_INBOX_MAX];
+    for (size_t i = 0; i < t->ninbox; i++)
+        takes[i] = talk_delivers(t, i); /* all as it is now: the first one said does not open the way for those behind it */
+    for (size_t i = 0; i < t->ninbox; i++)
+        if (err || !takes[i])
+            t->inbox[kept++] = t->inbox[i];
+        else
+            err = push_turn(r, t, t->inbox[i].turn, e);
+    t->ninbox = kept;
+    return err;
+}
+
+/* Calls that will not be carried out any more. */
+static void drop_calls(struct talk *t)
+{
+    t->ncalls = t->next;
+}
+
+static bool said_now(const struct talk *t)
+{
+    for (size_t i = 0; i < t->ninbox; i++)
+        if (!t->inbox[i].later)
+            return true;
+    return false;
+}
+
+/* An agent's question stops its line until a person answers. */
+static void ask_if_next(struct line *l)
+{
+    struct talk *t = l->talk;
+    if (t->next < t->ncalls && slice_is(t->calls[t->next], "ask"))
+        line_stick(l, QUESTION_ASK, STAGE_TALK, t->asks[t->next]);
+}
+
+/* ---- results ---- */
+
+static enum err read_calls(struct run_state *r, struct talk *t, const struct json *calls, struct error *e)
+{
+    size_t n = json_type(calls) == JSON_ARRAY ? json_count(calls) : 0;
+    if (n > TALK_CALLS_MAX)
+        return error_set(e, ERR_LIMIT, "more than %d calls in one answer", TALK_CALLS_MAX);
+    t->ncalls = t->next = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct slice name = json_text(json_get(json_at(calls, i), "name"));
+        struct slice ask = json_text(json_get(json_at(calls, i), "question"));
+        enum err err = fold_keep(r, slice_sub(name, 0, NAME_MAX_BYTES), &t->calls[i], e);
+        if (!err)
+            err = fold_keep(r, slice_sub(ask, 0, TEXT_MAX_BYTES), &t->asks[i], e);
+        if (err)
+            return err;
+    }
+    t->ncalls = n;
+    return OK;
+}
+
+/* The same calls again and again: nobody is served by paying for that all night. */
+static bool goes_round(struct talk *t, const struct json *res)
+{
+    struct hash h;
+    if (!t->ncalls || !hash_from_hex(json_text(json_get(res, "calls_hash")), &h))
+        return false;
+    t->same = hash_eq(&h, &t->last_calls) ? t->same + 1 : 1;
+    t->last_calls = h;
+    return t->same >= TALK_SAME_MAX;
+}
+
+enum err talk_thought(struct run_state *r, struct line *l, uint32_t step, const struct json *res, struct error *e)
+{
+    struct talk *t = l->talk;
+    int64_t tokens = json_int(json_get(res, "tokens"), 0);
+    size_t before = t->nturns;
+    enum err err = push_named(r, t, res, "turn", "bytes", TALK_ANSWER, step, e);
+    if (!err)
+        err = read_calls(r, t, json_get(res, "calls"), e);
+    if (err)
+        return err;
+    t->answer = t->nturns ? t->nturns - 1 : 0;
+    t->context = tokens > 0 ? (uint64_t)tokens : 0;
+    if (tokens > 0)
+        t->fresh = 0;
+    t->shrinks = 0;
+    t->empties = t->nturns == before ? t->empties + 1 : 0;
+    err = push_named(r, t, res, "note", "note_bytes", TALK_NOTE, step, e);
+    if (err)
+        return err;
+    if (t->empties > TALK_EMPTY_MAX) {
+        t->empties = 0;
+        line_stick(l, QUESTION_FAILED, STAGE_THINK, SLICE("the model answers with nothing"));
+    } else if (goes_round(t, res)) {
+        t->same = 0;
+        drop_calls(t);
+        t->ncalls = t->next = 0;
+        line_stick(l, QUESTION_FAILED, STAGE_THINK, SLICE("the model makes the same call again and again; say what it should do instead"));
+    } else {
+        ask_if_next(l);
+    }
+    return OK;
+}
+
+enum err talk_called(struct run_state *r, struct line *l, uint32_t step, const struct json *res, struct error *e)
+{
+    struct talk *t = l->talk;
+    if (t->next >= t->ncalls)
+        return error_set(e, ERR_CORRUPT, "a result without a call");
+    enum err err = push_named(r, t, res, "turn", "bytes", TALK_RESULT, step, e);
+    if (err)
+        return err;
+    t->next++;
+    if (said_now(t)) /* it is steered: what it meant to do next it decides anew */
+        drop_calls(t);
+    ask_if_next(l);
+    return OK;
+}
+
+enum err talk_instructed(struct run_state *r, struct line *l, const struct json *res, struct error *e)
+{
+    struct talk_turn system;
+    bool any;
+    (void)r;
+    enum err err = read_turn(res, "system", "bytes", TALK_NOTE, 0, &system, &any, e);
+    if (err || !any)
+        return err ? err : error_set(e, ERR_CORRUPT, "instructions without a text");
+    l->talk->system = system.blob;
+    l->talk->system_bytes = system.bytes;
+    l->talk->fresh += system.bytes;
+    return OK;
+}
+
+enum err talk_compacted(struct run_state *r, struct line *l, const struct json *res, struct error *e)
+{
+    struct talk *t = l->talk;
+    int64_t upto = json_int(json_get(res, "upto"), -1);
+    struct talk_turn s;
+    bool any;
+    (void)r;
+    enum err err = read_turn(res, "turn", "bytes", TALK_NOTE, 0, &s, &any, e);
+    if (err)
+        return err;
+    if (!any || upto <= (int64_t)t->from || upto > (int64_t)t->nturns)
+        return error_set(e, ERR_CORRUPT, "a compaction of nothing");
+    t->from = (size_t)upto;
+    t->summary = s.blob;
+    t->summary_bytes = s.bytes;
+    t->context = 0;
+    t->fresh = t->system_bytes + s.bytes;
+    for (size_t i = t->from; i < t->nturns; i++)
+        t->fresh += t->turns[i].bytes;
+    t->compact = false;
+    t->shrinks++;
+    return OK;
+}
+
+/* The check of an unattended agent failed: the model is told, as often as its tries go. True: it goes on. */
+bool talk_check_failed(struct run_state *r, struct line *l, uint32_t step, const struct json *res)
+{
+    struct talk *t = l->talk;
+    if (++t->checks >= t->checks_max || !json_has(res, "turn"))
+        return false;
+    return push_named(r, t, res, "turn", "bytes", TALK_NOTE, step, NULL) == OK;
+}
+
+/* An attended act that was stopped is over: what came of an answer stays, calls that were to come are dropped. */
+enum err talk_cancelled(struct run_state *r, struct line *l, uint32_t step, const struct json *res, struct error *e)
+{
+    struct talk *t = l->talk;
+    l->again = false;
+    if (l->stage == STAGE_APPLY)
+        return OK;
+    enum err err = l->stage == STAGE_THINK ? push_named(r, t, res, "turn", "bytes", TALK_ANSWER, step, e) : OK;
+    t->ncalls = t->next = 0;
+    t->compact = false;
+    l->stage = l->talk->system_bytes ? STAGE_TALK : l->stage;
+    return err;
+}
+
+/* ---- a person ---- */
+
+static struct line *line_of_talk(struct run_state *r)
+{
+    return r->is_agent && r->nitems ? &r->items[0].head : NULL;
+}
+
+static bool is_question_of_failure(const struct line *l)
+{
+    return l->stage == STAGE_STUCK && (l->question == QUESTION_FAILED || l->question == QUESTION_POISON) && l->resume != STAGE_APPLY;
+}
+
+static void go_on(struct run_state *r, struct line *l)
+{
+    struct talk *t = l->talk;
+    bool idle = !l->open && (l->stage == STAGE_THINK || l->stage == STAGE_CALL || l->stage == STAGE_COMPACT);
+    line_out(&r->items[0], l);
+    if (is_question_of_failure(l)) {
+        l->stage = l->resume;
+        l->question = QUESTION_NONE;
+        l->why[0] = '\0';
+        l->failures = l->deaths = 0;
+        l->again = false;
+        idle = l->stage == STAGE_THINK || l->stage == STAGE_CALL || l->stage == STAGE_COMPACT;
+    }
+    if (idle && (t->hold || r->status == RUN_STOPPED)) {
+        t->ncalls = t->next = 0;
+        l->stage = STAGE_TALK;
+        l->again = false;
+    }
+    l->wake_ms = 0;
+    t->hold = false;
+    t->same = 0;
+    line_in(&r->items[0], l);
+}
+
+enum err talk_said(struct run_state *r, const struct json *p, struct error *e)
+{
+    struct line *l = line_of_talk(r);
+    struct talk_turn turn;
+    bool any;
+    if (!l || l->stage == STAGE_DONE || l->stage == STAGE_SKIPPED)
+        return error_set(e, ERR_CORRUPT, "nobody is there to be told something");
+    enum err err = read_turn(p, "turn", "bytes", TALK_SAID, 0, &turn, &any, e);
+    if (err || !any)
+        return err ? err : error_set(e, ERR_CORRUPT, "nothing was said");
+    if (l->talk->ninbox == TALK_INBOX_MAX)
+        return error_set(e, ERR_LIMIT, "more than %d messages wait", TALK_INBOX_MAX);
+    l->talk->inbox[l->talk->ninbox++] = (struct talk_waiting){turn, slice_is(json_text(json_get(p, "when")), "later")};
+    go_on(r, l);
+    r->touched = 0;
+    if (r->status != RUN_NEW)
+        r->status = RUN_ACTIVE;
+    return OK;
+}
+
+/* The answer to an agent's question is the result of its call. */
+enum err talk_answered(struct run_state *r, struct line *l, const struct json *p, struct error *e)
+{
+    struct talk *t = l->talk;
+    enum err err = push_named(r, t, p, "turn", "bytes", TALK_RESULT, l->step, e);
+    if (err)
+        return err;
+    l->stage = STAGE_TALK;
+    l->question = QUESTION_NONE;
+    l->why[0] = '\0';
+    t->next += t->next < t->ncalls;
+    ask_if_next(l);
+    return OK;
+}
+
+/* Layers and undo layers of steps after one are no longer the run's: their changes are being taken back, or never landed. */
+static void forget_layers(struct run_state *r, uint32_t after)
+{
+    while (r->nundos && r->undos[r->nundos - 1].step > after)
+        r->nundos--;
+    while (r->nlayers && r->layers[r->nlayers - 1].step > after)
+        r->nlayers--;
+}
+
+enum err talk_rewound(struct run_state *r, const struct json *p, struct error *e)
+{
+    struct line *l = line_of_talk(r);
+    int64_t keep = json_int(json_get(p, "turns"), -1), after = json_int(json_get(p, "after"), -1);
+    if (!l || r->nopen || keep < 0 || (size_t)keep > l->talk->nturns || after > UINT32_MAX || line_over(l))
+        return error_set(e, ERR_CORRUPT, "a talk is taken back further than it goes");
+    struct talk *t = l->talk;
+    line_out(&r->items[0], l);
+    if ((size_t)keep < t->nturns) {
+        t->nturns = (size_t)keep;
+        t->ncalls = t->next = t->ninbox = 0;
+        t->context = 0;
+        if (t->from > t->nturns) { /* what the summary tells of is partly gone: it is made again if it must be */
+            t->from = 0;
+            t->summary = (struct hash){{0}};
+            t->summary_bytes = 0;
+        }
+        t->fresh = t->system_bytes + t->summary_bytes;
+        for (size_t i = t->from; i < t->nturns; i++)
+            t->fresh += t->turns[i].bytes;
+    }
+    if (after >= 0)
+        forget_layers(r, (uint32_t)after);
+    t->hold = true;
+    t->same = t->empties = t->shrinks = 0;
+    l->question = QUESTION_NONE;
+    l->why[0] = '\0';
+    l->failures = l->deaths = 0;
+    l->again = false;
+    l->stage = t->system_bytes ? STAGE_TALK : STAGE_INSTRUCT;
+    line_in(&r->items[0], l);
+    r->branch++;
+    r->touched = 0;
+    return OK;
+}
+
+enum err talk_compact_wanted(struct run_state *r, struct error *e)
+{
+    struct line *l = line_of_talk(r);
+    if (!l || line_over(l))
+        return error_set(e, ERR_CORRUPT, "there is no talk to make shorter");
+    l->talk->compact = true;
+    l->talk->shrinks = 0;
+    r->touched = 0;
+    if (r->status == RUN_STOPPED)
+        r->status = RUN_ACTIVE;
+    l->talk->hold = false;
+    return OK;
+}
+
+/* ---- its beginning ---- */
+
+enum err talk_read_server(struct run_state *r, const struct json *o, struct error *e)
+{
+    struct { const char *key; struct slice *to; } texts[] = {{"provider", &r->server.provider}, {"model", &r->server.model},
+                                                             {"base", &r->server.base}, {"secret", &r->server.secret}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct slice v = json_text(json_get(o, texts[i].key));
+        if (v.n > TEXT_MAX_BYTES)
+            return error_set(e, ERR_CORRUPT, "%s of a server is too long", texts[i].key);
+        enum err err = fold_keep(r, v, texts[i].to, e);
+        if (err)
+            return err;
+    }
+    int64_t window = json_int(json_get(o, "window"), 0), output = json_int(json_get(o, "max_output"), 0);
+    if (window < 512 || window > 16 << 20 || output < 1 || output > window)
+        return error_set(e, ERR_CORRUPT, "window or output of a model out of bounds");
+    r->server.quirks = (uint32_t)json_int(json_get(o, "quirks"), 0);
+    r->window = (uint64_t)window;
+    struct line *l = line_of_talk(r);
+    if (l && l->talk)
+        l->talk->max_output = output;
+    return OK;
+}
+
+enum err talk_begin(struct run_state *r, const struct json *p, struct error *e)
+{
+    const struct json *a = json_get(p, "talk");
+    struct talk *t = arena_alloc(r->arena, sizeof *t);
+    struct line *l = line_of_talk(r);
+    if (!t)
+        return fold_no_memory(e);
+    int64_t checks = json_int(json_get(a, "checks"), 1);
+    if (!l || checks < 1 || checks > 1000)
+        return error_set(e, ERR_CORRUPT, "an agent without an item, or with no number of checks");
+    *t = (struct talk){.attended = json_bool(json_get(a, "attended"), false), .commits = json_bool(json_get(a, "commits"), false),
+                       .checks_max = (uint32_t)checks};
+    l->talk = t;
+    enum err err = fold_keep(r, json_text(json_get(a, "verify")), &t->verify, e);
+    return err ? err : talk_read_server(r, json_get(p, "server"), e);
+}
