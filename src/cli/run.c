@@ -329,7 +329,10 @@ static int run_run(struct cli *c, int argc, char **argv)
 {
     static const struct option options[] = {CLI_COMMON_OPTIONS,
         {"in", required_argument, NULL, 'i'}, {"budget", required_argument, NULL, 'b'}, {"model", required_argument, NULL, 'm'},
-        {"again", no_argument, NULL, 'a'}, {0}};
+        {"again", no_argument, NULL, 'a'},
+        {"verify", required_argument, NULL, 'v'}, {"tries", required_argument, NULL, 't'}, {"yes", no_argument, NULL, 'y'},
+        {"no-branch", no_argument, NULL, 'n'}, {"land", required_argument, NULL, 'l'}, {0}};
+    struct goal_options goal = {0};
     struct job j = {.arena = ARENA_INIT(16 << 20), .text = BUF_INIT(PLAN_BYTES_MAX + 1)};
     int status;
     for (int o; (o = getopt_long(argc, argv, "hj", options, NULL)) != -1;)
@@ -338,12 +341,26 @@ static int run_run(struct cli *c, int argc, char **argv)
         case 'b': j.o.budget = optarg; break;
         case 'm': j.o.model = optarg; break;
         case 'a': j.o.again = true; break;
+        case 'v': goal.verify = optarg; break;
+        case 't': goal.tries = (unsigned)strtoul(optarg, NULL, 10); break;
+        case 'y': goal.yes = true; break;
+        case 'n': goal.no_branch = true; break;
+        case 'l': goal.land = optarg; break;
         default:
             if (!cli_common(c, &cmd_run, o, &status) || status >= 0)
                 return status;
         }
     if (optind + 1 != argc)
-        return cli_usage(&cmd_run, optind == argc ? "which plan?" : "one plan at a time");
+        return cli_usage(&cmd_run, optind == argc ? "which plan, or what to do?" : "one plan at a time; put a goal into quotes");
+    if (goal_is(argv[optind])) {
+        goal.goal = argv[optind];
+        goal.in = j.o.in;
+        goal.budget = j.o.budget;
+        goal.model = j.o.model;
+        return goal_run(c, &goal);
+    }
+    if (goal.verify || goal.tries || goal.no_branch || goal.land)
+        return cli_usage(&cmd_run, "a plan says its own `verify:` and `land:`; these options are for a goal in words");
     j.o.plan = argv[optind];
     status = run_job(c, &j);
     arena_release(&j.arena);

@@ -32,6 +32,7 @@ struct completion {
     struct step_key key;
     enum outcome outcome;
     bool final;              /* FAILED: trying again will not help */
+    int64_t after_ms;        /* FAILED: not tried again before (a server asked for it) */
     char why[240];
     struct amounts used;     /* cut to what was reserved by the engine */
     bool assumed;

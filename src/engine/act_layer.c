@@ -24,11 +24,6 @@
 
 static const int64_t MS_NS = 1000000;
 
-bool layer_is_written(enum stage s)
-{
-    return s == STAGE_EXEC || s == STAGE_VERIFY || s == STAGE_SURVEY;
-}
-
 void layer_name_of(const struct step_key *k, char ret[RUN_LAYER_NAME_MAX + 1])
 {
     snprintf(ret, RUN_LAYER_NAME_MAX + 1, "r%llu-%u-%u-%u", (unsigned long long)k->run, k->branch, k->step, k->attempt);
@@ -189,7 +184,7 @@ enum err layer_see(struct machine *m, const struct json *args, struct jail_job *
     enum err err = names_of(args, names, &p->nlayers, e);
     if (!err)
         err = paths_of(m, names, p->nlayers, a, &p->layers, e);
-    if (err || !layer_is_written(job->stage))
+    if (err || !job->writes)
         return err;
     err = make(m, job, p, NULL, e);
     return err ? err : path_of(m, a, slice_of(job->layer), "", &p->upper, e);

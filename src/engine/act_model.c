@@ -311,7 +311,7 @@ static enum err measure_start(struct engine *g, struct run *r, const struct open
 
 /* ---- cancel, recover ---- */
 
-static void model_cancel(struct engine *g, struct run *r, const struct open_step *o)
+void model_cancel(struct engine *g, struct run *r, const struct open_step *o)
 {
     struct machine *m = g->acts.ctx;
     (void)r;
@@ -328,7 +328,7 @@ static void model_cancel(struct engine *g, struct run *r, const struct open_step
     }
 }
 
-static enum recovery model_recover(struct engine *g, struct run *r, const struct open_step *o, struct amounts *ret_used, bool *ret_exact)
+enum recovery model_recover(struct engine *g, struct run *r, const struct open_step *o, struct amounts *ret_used, bool *ret_exact)
 {
     const struct machine *m = g->acts.ctx;
     JSON_CLEANUP struct json *args = NULL;

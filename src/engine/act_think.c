@@ -18,7 +18,7 @@
 #include "model/stream.h"
 
 enum { OUTPUT_FLOOR = 256, REQUEST_MAX = 48 * 1024 * 1024, TURN_MAX = 8 * 1024 * 1024, CONNECT_MS = 20000, IDLE_MS = 300000,
-       TOTAL_MS = 3600000, CALLS_TEXT_MAX = 4 * 1024 * 1024 };
+       TOTAL_MS = 3600000, TOOLS_VERSION = 1, TOOLS_BYTES = 2048 };
 
 /* ---- prepare ---- */
 
@@ -180,7 +180,7 @@ static enum err think_start(struct engine *g, struct run *r, const struct open_s
     struct machine *m = g->acts.ctx;
     JSON_CLEANUP struct json *args = NULL;
     BUF_CLEANUP struct buf transcript = BUF_INIT(REQUEST_MAX);
-    struct think_job *job;
+    struct think_job *job = NULL;
     enum err err = json_parse(o->args, &args, e);
     if (!err && slice_is(json_text(json_get(args, "provider")), "embedded"))
         return think_embedded(g, r, o, args, e);
@@ -229,6 +229,15 @@ static enum recovery think_recover(struct engine *g, struct run *r, const struct
     if (json_parse(o->args, &args, NULL) == OK && slice_is(json_text(json_get(args, "provider")), "embedded"))
         return model_recover(g, r, o, ret_used, ret_exact);
     return RECOVER_AGAIN;
+}
+
+enum err think_embedded(struct engine *g, struct run *r, const struct open_step *o, const struct json *args, struct error *e)
+{
+    (void)g;
+    (void)r;
+    (void)o;
+    (void)args;
+    return error_set(e, ERR_UNSUPPORTED, "the embedded model cannot work as an agent yet");
 }
 
 /* ---- what it answers ---- */

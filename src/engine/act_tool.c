@@ -11,6 +11,7 @@
 
 #include "base/sys.h"
 #include "context/document.h"
+#include "engine/act_call.h"
 #include "engine/machine.h"
 #include "jail/client.h"
 #include "layers/landing.h"
@@ -75,12 +76,26 @@ static enum err tool_prepare(struct engine *g, struct run *r, const struct want 
         json_put_text(ret->args, "path", buf_slice(&text));
         break;
     case STAGE_VERIFY:
-        if (it->plan)
+        if (l->talk)
+            buf_add(&text, l->talk->verify);
+        else if (it->plan)
             plan_expand(it->plan->verify, it->plan->var, l->source, true, &text);
         else
             buf_add(&text, r->state.plan.verify);
         json_put_text(ret->args, "command", buf_slice(&text));
-        seconds = 60;
+        seconds = l->talk ? 1800 : 60;
+        break;
+    case STAGE_INSTRUCT:
+        break;
+    case STAGE_CALL:
+        err = call_prepare(g, r, w, ret->args, &seconds, e);
+        if (!err && r->state.nlayers)
+            err = put_flat(g, &r->state, ret->args, e);
+        break;
+    case STAGE_COMMIT:
+        json_put_bool(ret->args, "copies", r->state.copies);
+        err = r->state.nlayers ? put_flat(g, &r->state, ret->args, e) : OK;
+        seconds = 600;
         break;
     case STAGE_SURVEY:
         seconds = 60;
@@ -128,10 +143,20 @@ static enum err land_args(struct engine *g, const struct open_step *o, const str
     return OK;
 }
 
-/* Fills the plan for a stage; the applet's arguments go into `message`. */
-static enum err stage_plan(struct engine *g, const struct open_step *o, const struct json *args,
-                           const struct place *place, struct slice *words, struct buf *message, struct jail_plan *ret, struct error *e)
+/* Who the person is to git, for the commit that is theirs; nothing but git's own plumbing reads it there. */
+static void show_identity(const struct machine *m, struct arena *a, struct jail_plan *plan)
 {
+    char *path = m->home ? arena_printf(a, "%s/.gitconfig", m->home) : NULL;
+    if (path)
+        jail_plan_add(plan, (struct jail_mount){.kind = JAIL_READ, .source = slice_of(path), .target = SLICE("/tmp/.gitconfig"), .optional = true});
+}
+
+/* Fills the plan for a stage; the applet's arguments go into `message`. */
+static enum err stage_plan(struct engine *g, struct run *r, const struct open_step *o, const struct json *args, const struct place *place,
+                           struct arena *a, struct slice *words, struct buf *message, struct jail_plan *ret, struct error *e)
+{
+    enum err err;
+    size_t n;
     struct slice root = slice_of(place->work);
     int64_t cpu_ms = json_int(json_get(args, "cpu_ms"), 5000);
     place_plan(place, o->stage == STAGE_LAND, ret);
@@ -151,7 +176,7 @@ static enum err stage_plan(struct engine *g, const struct open_step *o, const st
         break;
     case STAGE_LAND: {
         ret->applet = SLICE("land");
-        enum err err = land_args(g, o, args, root, message, e);
+        err = land_args(g, o, args, root, message, e);
         if (err)
             return err;
         break;
@@ -164,11 +189,20 @@ static enum err stage_plan(struct engine *g, const struct open_step *o, const st
         words[0] = SLICE("/bin/sh");
         words[1] = SLICE("-c");
         words[2] = json_text(json_get(args, "command"));
-        place_command(place, words, 3, ret->limits.cpu_ms, 120000, ret);
+        place_command(place, words, 3, ret->limits.cpu_ms, r->state.is_agent ? 1800000 : 120000, ret);
         return OK;
+    case STAGE_INSTRUCT: return instruct_plan(g->acts.ctx, place, a, message, ret, e);
+    case STAGE_CALL: return call_plan(g, r, o, place, a, words, message, ret, e);
+    case STAGE_COMMIT:
+        err = commit_words(g, &r->state, a, words, &n, e);
+        if (!err)
+            place_command(place, words, n, ret->limits.cpu_ms, 600000, ret);
+        if (!err)
+            show_identity(g->acts.ctx, a, ret);
+        return err;
     default: {
         const struct json *argv = json_get(args, "argv");
-        size_t n = json_count(argv) < JAIL_WORDS_MAX ? json_count(argv) : JAIL_WORDS_MAX;
+        n = json_count(argv) < JAIL_WORDS_MAX ? json_count(argv) : JAIL_WORDS_MAX;
         for (size_t i = 0; i < n; i++)
             words[i] = json_text(json_at(argv, i));
         place_command(place, words, n, ret->limits.cpu_ms, 0, ret);
@@ -181,7 +215,7 @@ static enum err stage_plan(struct engine *g, const struct open_step *o, const st
 }
 
 /* The plan of a job's phase. `message`, `words` and what lies in `a` are borrowed by it. */
-static enum err phase_plan(struct engine *g, const struct open_step *o, const struct json *args, struct jail_job *job, struct arena *a,
+static enum err phase_plan(struct engine *g, struct run *r, const struct open_step *o, const struct json *args, struct jail_job *job, struct arena *a,
                            struct place *place, struct slice *words, struct buf *message, struct jail_plan *ret, struct error *e)
 {
     struct machine *m = g->acts.ctx;
@@ -196,7 +230,7 @@ static enum err phase_plan(struct engine *g, const struct open_step *o, const st
         err = layer_squash_plan(g, args, job, a, place, message, ret, e);
     else {
         err = layer_see(m, args, job, a, place, e);
-        return err ? err : stage_plan(g, o, args, place, words, message, ret, e);
+        return err ? err : stage_plan(g, r, o, args, place, a, words, message, ret, e);
     }
     ret->args = buf_slice(message);
     return err ? err : buf_check(message, "a tool's arguments", e);
@@ -208,7 +242,7 @@ static enum err phase_start(struct engine *g, struct run *r, const struct open_s
 {
     struct machine *m = g->acts.ctx;
     JSON_CLEANUP struct json *args = NULL;
-    ARENA_CLEANUP struct arena a = ARENA_INIT(1 << 20);
+    ARENA_CLEANUP struct arena a = ARENA_INIT(64 << 20);
     BUF_CLEANUP struct buf message = BUF_INIT(JAIL_PLAN_MAX);
     struct place place;
     struct jail_plan plan;
@@ -223,17 +257,33 @@ static enum err phase_start(struct engine *g, struct run *r, const struct open_s
     if (!err && (place.dev != r->state.work_dev || place.ino != r->state.work_ino))
         err = error_set(e, ERR_CONFLICT, "%.160s is not the folder that this run began in (it was moved, or another one put in "
                         "its place): put it back, or start anew with --again", work);
-    job->plain |= !err && place.holds_state && o->stage != STAGE_EXEC; /* layers never lie below a root */
+    job->plain |= !err && place.holds_state && !job->seals; /* layers never lie below a root */
     if (!err)
-        err = phase_plan(g, o, args, job, &a, &place, words, &message, &plan, e);
+        err = phase_plan(g, r, o, args, job, &a, &place, words, &message, &plan, e);
     if (!err)
         err = jail_start(buf_str(&m->jail_path), &plan, plan.terminal ? m->terminal : NULL, true, &job->peer, e);
     return err;
 }
 
+/* Whether what a step writes becomes a layer of the run. */
+static bool stage_seals(enum stage s, const struct json *args)
+{
+    struct slice tool = json_text(json_get(args, "tool"));
+    return s == STAGE_EXEC || s == STAGE_COMMIT || (s == STAGE_CALL && tool.n && !slice_is(tool, tool_name(TOOL_READ)));
+}
+
 enum err tool_start(struct engine *g, struct run *r, const struct open_step *o, struct error *e)
 {
     struct machine *m = g->acts.ctx;
+    struct completion c;
+    bool at_once = false;
+    enum err first = o->stage == STAGE_CALL ? call_at_once(g, r, o, &c, &at_once, e) : OK;
+    if (first)
+        return first;
+    if (at_once) {
+        engine_complete(g, &c);
+        return OK;
+    }
     struct jail_job *job = free_job(m);
     if (!job)
         return error_set(e, ERR_LIMIT, "more than %d jails at once", MACHINE_JOBS_MAX);
@@ -243,8 +293,11 @@ enum err tool_start(struct engine *g, struct run *r, const struct open_step *o, 
         return err;
     *job = (struct jail_job){.key = o->key, .stage = o->stage, .peer = PEER_INIT, .index = BUF_INIT(JAIL_REPLY_MAX),
                              .began_ns = sys->boottime_ns(), .began_ms = sys->now_ms()};
-    job->copies = o->stage == STAGE_EXEC && json_bool(json_get(args, "copies"), false);
-    job->plain = o->stage == STAGE_APPLY || (!layer_is_written(o->stage) && json_count(json_get(args, "layers")) == 0);
+    bool layered = json_count(json_get(args, "layers")) > 0;
+    job->seals = stage_seals(o->stage, args);
+    job->writes = job->seals || o->stage == STAGE_VERIFY || o->stage == STAGE_SURVEY; /* what the last two write is thrown away */
+    job->copies = (job->seals || (o->stage == STAGE_CALL && layered)) && json_bool(json_get(args, "copies"), false);
+    job->plain = o->stage == STAGE_APPLY || (!job->writes && !layered);
     err = phase_start(g, r, o, job, job->copies ? PHASE_COPY : PHASE_RUN, e);
     if (err)
         tool_drop(m, job);
@@ -431,7 +484,7 @@ static void tail_of(const struct buf *out, char *ret, size_t max)
     ret[n] = '\0';
 }
 
-static void done_command(struct completion *c, enum stage stage, const struct jail_result *res)
+static void done_command(struct completion *c, const struct run_state *r, const struct line *l, enum stage stage, const struct jail_result *res)
 {
     char tail[WHY_TAIL], why[240];
     json_put_int(c->result, "status", res->how == JAIL_EXITED ? (int64_t)res->status : 128 + (int64_t)res->status);
@@ -444,6 +497,8 @@ static void done_command(struct completion *c, enum stage stage, const struct ja
         return;
     snprintf(why, sizeof why, "its check failed (%s %llu)%s%s", res->how == JAIL_EXITED ? "status" : "signal",
              (unsigned long long)res->status, *tail ? ": " : "", tail);
+    if (l->talk)
+        check_told(r, l->talk, res, c);
     fail(c, false, why);
 }
 
@@ -467,14 +522,21 @@ static void done_survey(struct completion *c, const struct jail_job *job, struct
 }
 
 /* The layer of a command is sealed: how the command went was kept until now. */
-static void done_seal(struct engine *g, struct jail_job *job, const struct open_step *o, const struct jail_result *res, struct completion *c)
+static void done_seal(struct engine *g, struct run *r, struct jail_job *job, const struct open_step *o, const struct jail_result *res, struct completion *c)
 {
     struct error e = {0};
-    done_command(c, o->stage, &job->ran);
-    if (res->how != JAIL_EXITED || res->status != 0)
+    if (o->stage == STAGE_CALL)
+        (void)!call_result(g, r, o, &job->ran, c, &e);
+    else
+        done_command(c, &r->state, run_line(&r->state, o->item, o->piece), o->stage, &job->ran);
+    if (e.code)
+        ;
+    else if (res->how != JAIL_EXITED || res->status != 0)
         error_set(&e, ERR_IO, "%.200s", *res->why ? res->why : "the file tool was ended");
     else
         (void)!layer_sealed(g->acts.ctx, job, buf_slice(&res->reply), c, &e);
+    if (!e.code && o->stage == STAGE_COMMIT)
+        (void)!commit_rest(g, &r->state, c, &e);
     if (e.code) {
         char why[240];
         snprintf(why, sizeof why, "what it changed cannot be kept: %.200s", e.text);
@@ -496,6 +558,32 @@ static bool jail_was_killed(const struct jail_result *res)
     return res->how == JAIL_SIGNALLED && *res->why;
 }
 
+/* A call that changed nothing, or that was ended by a limit: what it changed is gone with its layer then. */
+static void done_call(struct engine *g, struct run *r, const struct open_step *o, const struct jail_result *res, struct completion *c)
+{
+    struct error e = {0};
+    if (call_result(g, r, o, res, c, &e))
+        fail(c, true, e.text);
+}
+
+static void done_instruct(struct run *r, struct slice reply, struct completion *c)
+{
+    struct error e = {0};
+    if (instruct_result(r, reply, c, &e))
+        fail(c, true, e.text);
+}
+
+/* Nothing to commit: what the run changed is nothing that git knows. */
+static void done_commit(struct engine *g, struct run *r, const struct jail_result *res, struct completion *c)
+{
+    struct error e = {0};
+    done_command(c, &r->state, run_line(&r->state, 0, HEAD), STAGE_EXEC, res);
+    if (res->how != JAIL_EXITED || res->status != 0)
+        fail(c, true, "git could not make a commit of it");
+    else if (commit_rest(g, &r->state, c, &e))
+        fail(c, true, e.text);
+}
+
 static void done(struct engine *g, struct run *r, const struct open_step *o, struct jail_job *job, const struct jail_result *res,
                  struct completion *c)
 {
@@ -506,6 +594,8 @@ static void done(struct engine *g, struct run *r, const struct open_step *o, str
     c->used.n[UNIT_CPU_NS] = (int64_t)(job->cpu_ns + res->cpu_ns);
     if (res->how == JAIL_REFUSED || res->how == JAIL_NO_LAYERS) {
         fail(c, true, res->why);
+    } else if (o->stage == STAGE_CALL && job->phase == PHASE_RUN && !jail_was_killed(res)) {
+        done_call(g, r, o, res, c);
     } else if (res->how == JAIL_TIMEOUT || res->how == JAIL_CPU || res->how == JAIL_DISK) {
         snprintf(why, sizeof why, "took %s and was ended", res->how == JAIL_CPU    ? "longer than its limit of CPU seconds"
                                                             : res->how == JAIL_DISK ? "more disk than its limit"
@@ -518,9 +608,11 @@ static void done(struct engine *g, struct run *r, const struct open_step *o, str
                  *res->why ? res->why : "the file tool was ended by a signal");
         fail(c, true, why);
     } else if (job->phase == PHASE_SEAL) {
-        done_seal(g, job, o, res, c);
+        done_seal(g, r, job, o, res, c);
+    } else if (o->stage == STAGE_COMMIT) {
+        done_commit(g, r, res, c);
     } else if (o->stage == STAGE_VERIFY || o->stage == STAGE_EXEC) {
-        done_command(c, o->stage, res);
+        done_command(c, &r->state, l, o->stage, res);
     } else if (res->how != JAIL_EXITED || res->status != 0) {
         fail(c, res->how == JAIL_EXITED && (res->status == ERR_MISSING || res->status == ERR_UNSUPPORTED || res->status == ERR_DENIED || res->status == ERR_LIMIT),
              *res->why ? res->why : "the file tool was ended by a signal");
@@ -530,6 +622,8 @@ static void done(struct engine *g, struct run *r, const struct open_step *o, str
         done_read(c, r, l, buf_slice(&res->reply));
     } else if (o->stage == STAGE_LOOK) {
         done_look(c, g, r, l, buf_slice(&res->reply));
+    } else if (o->stage == STAGE_INSTRUCT) {
+        done_instruct(r, buf_slice(&res->reply), c);
     } else if (o->stage == STAGE_SURVEY) {
         done_survey(c, job, buf_slice(&res->reply));
     } else if (o->stage == STAGE_SQUASH) {
@@ -553,12 +647,12 @@ static bool phase_after(struct jail_job *job, struct jail_result *res, enum phas
         *ret = PHASE_RUN;
         return buf_ok(&job->index);
     }
-    if (job->phase == PHASE_RUN && res->how == JAIL_NO_LAYERS && !job->plain && job->stage != STAGE_EXEC) {
+    if (job->phase == PHASE_RUN && res->how == JAIL_NO_LAYERS && !job->plain && !job->seals) {
         job->plain = true; /* a survey tells, and a check does without */
         *ret = PHASE_RUN;
         return true;
     }
-    if (job->phase == PHASE_RUN && job->stage == STAGE_EXEC && ended && (res->changed || job->copies)) {
+    if (job->phase == PHASE_RUN && job->seals && ended && (res->changed || job->copies)) {
         job->ran = *res;
         *res = (struct jail_result){0};
         *ret = PHASE_SEAL;

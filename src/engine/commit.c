@@ -21,7 +21,11 @@ static enum err append(struct engine *g, struct run *r, enum event_type type, co
     BUF_CLEANUP struct buf text = BUF_INIT(EVENT_PAYLOAD_MAX);
     json_print(payload, &text);
     enum err err = buf_check(&text, "an event", e);
-    return err ? err : journal_append(g->store, &r->lease, &r->state, type, key, buf_slice(&text), e);
+    if (!err)
+        err = journal_append(g->store, &r->lease, &r->state, type, key, buf_slice(&text), e);
+    if (!err && g->tell)
+        g->tell(g->tell_ctx, r, type, key, payload);
+    return err;
 }
 
 static struct step_key run_key(const struct run *r)
@@ -68,6 +72,8 @@ enum err commit_finish(struct engine *g, struct run *r, struct completion *c, st
     json_put_text(p, "why", slice_of(c->why));
     if (c->final)
         json_put_bool(p, "final", true);
+    if (c->after_ms)
+        json_put_int(p, "after_ms", c->after_ms);
     for (int u = 0; u < UNITS; u++) /* M2: what was not reserved is not spent */
         if (c->used.n[u] > o->held.n[u])
             c->used.n[u] = o->held.n[u];

@@ -9,7 +9,7 @@
 
 enum err engine_open(struct engine *g, struct store *s, const struct act_table *acts, struct error *e)
 {
-    *g = (struct engine){.store = s, .acts = *acts};
+    *g = (struct engine){.store = s, .acts = *acts, .also = -1, .also_ms = -1};
     g->done = sys->realloc(NULL, ENGINE_DONE_MAX * sizeof *g->done);
     return g->done ? OK : error_set(e, ERR_MEMORY, "no memory for the engine");
 }
@@ -198,10 +198,14 @@ static enum err wait_and_collect(struct engine *g, struct error *e)
 {
     struct pollfd fds[ENGINE_FDS_MAX];
     int64_t timeout = soonest_ms(g);
-    size_t n = g->acts.watch(g, fds, ENGINE_FDS_MAX, &timeout);
+    size_t n = g->acts.watch(g, fds, ENGINE_FDS_MAX - 1, &timeout), also = n;
+    if (g->also >= 0)
+        fds[also++] = (struct pollfd){.fd = g->also, .events = POLLIN};
+    if (g->also_ms >= 0 && timeout > g->also_ms)
+        timeout = g->also_ms;
     if (g->ndone)
         timeout = 0;
-    if (sys->poll(fds, n, (int)timeout) < 0 && errno != EINTR)
+    if (sys->poll(fds, also, (int)timeout) < 0 && errno != EINTR)
         return error_errno(e, errno, "cannot wait for the other programs");
     g->acts.collect(g, fds, n);
     return OK;

@@ -31,6 +31,16 @@ struct live {
     int64_t model_since_ms;         /* when the call in flight began, 0: none */
 };
 
+/* What a model says while it says it; shown, never journaled. `part` tells one part of an answer from the next. */
+enum heard_kind { HEARD_TEXT = 1, HEARD_REASONING, HEARD_CALL, HEARD_ARGUMENTS, HEARD_CALL_END };
+
+struct heard {
+    enum heard_kind kind;
+    uint64_t part;
+    struct slice text; /* TEXT, REASONING, ARGUMENTS */
+    struct slice name; /* CALL */
+};
+
 struct engine {
     struct store *store;
     struct act_table acts;
@@ -43,6 +53,13 @@ struct engine {
     /* Called after every turn, and at least four times a second; NULL: nobody looks. */
     void (*watch)(void *ctx, struct engine *g);
     void *watch_ctx;
+    void (*hear)(void *ctx, struct run *r, const struct heard *h); /* NULL: nobody listens */
+    void *hear_ctx;
+    /* Called for each event of a run as it is appended; what it says may be undone with its group. NULL: nobody asks. */
+    void (*tell)(void *ctx, struct run *r, enum event_type type, const struct step_key *key, const struct json *payload);
+    void *tell_ctx;
+    int also;                  /* a descriptor of the caller's that ends the wait of a turn; -1: none */
+    int also_ms;               /* and the longest wait; below 0: no bound of the caller's */
     const volatile int *stop_wanted; /* set by a signal handler: stop all runs gracefully; may be NULL */
     bool stopping;
     bool full;                 /* the disk is full: finish what is in flight, intend nothing */

@@ -11,6 +11,8 @@ static size_t machine_watch(struct engine *g, struct pollfd *fds, size_t max, in
     (void)timeout_ms;
     if (m->infer.pid && n < max)
         fds[n++] = (struct pollfd){.fd = m->infer.socket, .events = POLLIN};
+    if (m->door.pid && n < max)
+        fds[n++] = (struct pollfd){.fd = m->door.socket, .events = POLLIN};
     for (size_t i = 0; i < MACHINE_JOBS_MAX && n < max; i++)
         if (m->jails[i].peer.pid)
             fds[n++] = (struct pollfd){.fd = m->jails[i].peer.socket, .events = POLLIN};
@@ -25,6 +27,8 @@ static void machine_collect(struct engine *g, const struct pollfd *fds, size_t n
             continue;
         if (m->infer.pid && fds[k].fd == m->infer.socket)
             model_collect(g);
+        if (m->door.pid && fds[k].fd == m->door.socket)
+            think_collect(g);
         for (size_t i = 0; i < MACHINE_JOBS_MAX; i++)
             if (m->jails[i].peer.pid && fds[k].fd == m->jails[i].peer.socket) {
                 tool_collect(g, &m->jails[i]);
@@ -37,6 +41,13 @@ static void machine_end(struct engine *g)
 {
     struct machine *m = g->acts.ctx;
     peer_kill(&m->infer);
+    peer_kill(&m->door);
+    for (size_t i = 0; i < m->nthinks; i++)
+        if (m->thinks[i].id && !m->thinks[i].sent && !m->thinks[i].embedded)
+            outgoing_release(&m->thinks[i].out);
+    sys->free(m->thinks);
+    m->thinks = NULL;
+    m->nthinks = 0;
     for (size_t i = 0; i < MACHINE_JOBS_MAX; i++) {
         tool_drop(m, &m->jails[i]);
         if (m->calls[i].id && !m->calls[i].sent)
@@ -48,14 +59,15 @@ static void machine_end(struct engine *g)
 enum err machine_open(struct machine *m, const char *model_file, const char *state, struct act_table *ret, struct error *e)
 {
     *m = (struct machine){.jail_path = BUF_INIT(4096), .infer_path = BUF_INIT(4096), .meter_path = BUF_INIT(4096),
-                          .model_file = model_file, .state = state, .infer = PEER_INIT, .threads = 2, .next_id = 1, .layers = -1};
+                          .model_file = model_file, .state = state, .infer = PEER_INIT, .door = PEER_INIT, .threads = 2, .next_id = 1, .layers = -1};
     for (size_t i = 0; i < MACHINE_JOBS_MAX; i++)
         m->jails[i].peer = PEER_INIT;
     enum err err = peer_find("crannog-jail", &m->jail_path, e);
     if (!err)
         err = peer_find("crannog-infer", &m->infer_path, e);
     *ret = (struct act_table){
-        .rows = {[ACT_TOOL] = &act_tool, [ACT_MODEL] = &act_model, [ACT_MEASURE] = &act_measure, [ACT_LANDING] = &act_landing},
+        .rows = {[ACT_TOOL] = &act_tool, [ACT_MODEL] = &act_model, [ACT_MEASURE] = &act_measure, [ACT_LANDING] = &act_landing,
+                 [ACT_THINK] = &act_think},
         .ctx = m, .watch = machine_watch, .collect = machine_collect, .close = machine_end};
     return err;
 }

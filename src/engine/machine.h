@@ -23,6 +23,8 @@ struct jail_job {
     struct peer peer; /* pid 0: a free place */
     bool plain;       /* no layers here: the folder as it is */
     bool copies;      /* no overlays here: in a copy */
+    bool writes;      /* it has an upper of its own, */
+    bool seals;       /* which becomes a layer */
     int64_t began_ns; /* sys->boottime_ns() */
     int64_t began_ms; /* sys->now_ms(), before anything was mounted or copied */
     char layer[RUN_LAYER_NAME_MAX + 1]; /* its folder; "" while there is none */
@@ -41,18 +43,30 @@ struct infer_job {
     bool sent, cancelled;
 };
 
+struct think_job {
+    struct step_key key;
+    uint64_t id;         /* frame id; 0: a free place */
+    enum stage stage;
+    struct outgoing out; /* the request, until it is sent */
+    bool sent, cancelled, embedded;
+};
+
 struct machine {
     struct buf jail_path, infer_path;
     const char *model_file; /* GGUF; NULL: no model, calls fail with what to do */
     unsigned threads;
     struct buf meter_path;  /* of this engine's meter (infer/meter.h), its name at the end; empty until it is there */
     const char *state;      /* real path of the crannog's .crannog: hidden from jails, meters/ is in it; NULL: there is none */
+    const char *home;       /* the person's, for what they tell all agents (AGENTS.md and the like); NULL: nothing of it is shown */
     const int *terminal;    /* 0, 1, 2 for exec at a terminal; NULL: output is kept */
     int layers;             /* the folder state/layers, once it was needed; -1 */
     struct jail_job jails[MACHINE_JOBS_MAX];
     struct peer infer;
     enum infer_stage infer_stage;
     struct infer_job calls[MACHINE_JOBS_MAX];
+    struct peer door;    /* crannog-door, from the first call on */
+    struct think_job *thinks;
+    size_t nthinks;
     uint64_t next_id;
 };
 
@@ -61,12 +75,10 @@ enum err MUST_USE machine_open(struct machine *m, const char *model_file, const 
 void machine_close(struct machine *m);
 
 /* rows, in act_tool.c, act_landing.c and act_model.c */
-extern const struct act_row act_tool, act_landing, act_model, act_measure;
+extern const struct act_row act_tool, act_landing, act_model, act_measure, act_think;
 
 /* ---- layers, in act_layer.c ---- */
 
-/* Whether a step of this stage has an upper of its own. What VERIFY and SURVEY write is thrown away. */
-bool layer_is_written(enum stage s);
 void layer_name_of(const struct step_key *k, char ret[RUN_LAYER_NAME_MAX + 1]);
 /* The folder of all layers, made and swept at first use; borrowed. */
 enum err MUST_USE layer_folder(struct machine *m, int *ret, struct error *e);
@@ -131,5 +143,12 @@ void tool_drop(struct machine *m, struct jail_job *job);
    anything is asked, not the failure of each item in turn. */
 enum err MUST_USE model_warm(struct engine *g, struct error *e);
 void model_collect(struct engine *g);
+void model_cancel(struct engine *g, struct run *r, const struct open_step *o);
+enum recovery model_recover(struct engine *g, struct run *r, const struct open_step *o, struct amounts *ret_used, bool *ret_exact);
+/* An agent's call of the model in crannog-infer. */
+enum err MUST_USE think_embedded(struct engine *g, struct run *r, const struct open_step *o, const struct json *args, struct error *e);
+void think_collect(struct engine *g);
+/* Sends what waits for the door to read. */
+void think_send(struct engine *g);
 
 #endif

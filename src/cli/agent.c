@@ -1,0 +1,333 @@
+#include "cli/agent.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/sys.h"
+#include "cli/choose.h"
+#include "context/tools.h"
+#include "engine/talk_text.h"
+#include "model/prices.h"
+
+enum { TURN_MAX = 32 * 1024 * 1024, TITLE_MAX = 400, DETAIL_MAX = 64 * 1024 };
+
+/* ---- its beginning ---- */
+
+void agent_model_limits(struct agent_model *m)
+{
+    const struct price *p = price_find(NULL, 0, m->provider, m->model);
+    if (!m->window)
+        m->window = p && p->context ? p->context : slice_is(m->provider, "embedded") ? 4096 : AGENT_WINDOW;
+    int64_t output = p && p->max_output ? p->max_output : AGENT_OUTPUT;
+    if (!m->max_output)
+        m->max_output = output;
+    if (m->max_output > AGENT_OUTPUT)
+        m->max_output = AGENT_OUTPUT;
+    if (m->max_output > m->window / 4)
+        m->max_output = m->window / 4;
+}
+
+enum err agent_choose(struct cli *c, const char *wanted, struct arena *a, struct agent_model *ret, struct error *e)
+{
+    struct choose_with w;
+    struct choice choice;
+    BUF_CLEANUP struct buf told = BUF_INIT(16384);
+    enum err err = choose_open(c, true, a, &w, e);
+    if (err)
+        return err;
+    err = choose_model(&w, wanted, a, &choice, &told, e);
+    choose_close(&w);
+    if (told.n)
+        fprintf(stderr, "%s", buf_str(&told));
+    if (err)
+        return err;
+    *ret = (struct agent_model){.ref = choice.ref, .provider = choice.place.provider, .model = choice.model, .base = choice.place.base,
+                                .secret = choice.place.secret, .window = choice.context, .max_output = choice.max_output};
+    agent_model_limits(ret);
+    return OK;
+}
+
+struct json *agent_server(const struct agent_model *m)
+{
+    struct json *o = json_object();
+    json_put_text(o, "provider", m->provider);
+    json_put_text(o, "model", m->model);
+    json_put_text(o, "base", m->base);
+    json_put_text(o, "secret", m->secret);
+    json_put_int(o, "window", m->window);
+    json_put_int(o, "max_output", m->max_output);
+    return o;
+}
+
+static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
+{
+    struct agent_job *j = ctx;
+    JSON_CLEANUP struct json *p = session_started(run, j->work, &j->st);
+    BUF_CLEANUP struct buf model = BUF_INIT(1024);
+    struct json *talk = json_object();
+    json_put_bool(talk, "attended", j->attended);
+    json_put_bool(talk, "commits", j->commits);
+    json_put_text(talk, "verify", slice_of(j->verify));
+    json_put_int(talk, "checks", j->checks ? j->checks : 1);
+    buf_add(&model, j->model.ref);
+    json_put_text(p, "plan_path", SLICE(""));
+    json_put_text(p, "goal", j->goal);
+    json_put_text(p, "model", buf_slice(&model));
+    json_put(p, "server", agent_server(&j->model));
+    json_put(p, "talk", talk);
+    caps_print(&j->budget, p, "budget");
+    json_put_text(p, "land", slice_of(land_name(j->land)));
+    json_print(p, out);
+    return buf_slice(out);
+}
+
+enum err agent_start(struct session *s, struct agent_job *j, struct error *e)
+{
+    agent_model_limits(&j->model);
+    return engine_start_run(&s->engine, started_payload, j, &s->run, e);
+}
+
+/* ---- what happens, in words ---- */
+
+void agent_cost(int64_t nusd, struct buf *out)
+{
+    if (nusd > 0)
+        amount_print(UNIT_NUSD, nusd, out);
+}
+
+static struct slice first_line(struct slice s)
+{
+    struct slice rest = slice_trim(s), line = SLICE_NONE;
+    return slice_line(&rest, &line) ? slice_sub(line, 0, TITLE_MAX) : SLICE_NONE;
+}
+
+/* "make test", "src/main.c:40": what a call is about. */
+static void title_of(const struct tool_call *c, struct buf *out)
+{
+    switch (c->tool) {
+    case TOOL_BASH: buf_add(out, first_line(c->command)); break;
+    case TOOL_ASK: buf_add(out, first_line(c->question)); break;
+    default:
+        buf_add(out, slice_sub(c->path, 0, TITLE_MAX));
+        if (c->offset)
+            buf_addf(out, ":%llu", (unsigned long long)c->offset);
+    }
+}
+
+/* A changed place as a person reads it: what went, what came. */
+static void lines_with(struct buf *out, char mark, struct slice text)
+{
+    struct slice line;
+    while (slice_line(&text, &line) && out->n < DETAIL_MAX / 2) {
+        buf_add_char(out, mark);
+        buf_add(out, line);
+        buf_add_char(out, '\n');
+    }
+}
+
+static void detail_of(const struct tool_call *c, struct slice result, struct buf *out)
+{
+    for (size_t i = 0; c->tool == TOOL_EDIT && i < c->nedits; i++) {
+        lines_with(out, '-', c->edits[i].old);
+        lines_with(out, '+', c->edits[i].new);
+    }
+    if (c->tool == TOOL_WRITE)
+        lines_with(out, '+', c->content);
+    else if (c->tool == TOOL_BASH)
+        buf_add(out, slice_sub(result, 0, DETAIL_MAX));
+}
+
+/* The call that a step of a run carries out; false where it cannot be read. */
+static bool call_of(struct engine *g, const struct talk *t, size_t index, struct arena *a, struct tool_call *ret, struct slice *ret_name)
+{
+    struct transcript_part part;
+    if (talk_call(g->store, t, index, a, &part, NULL))
+        return false;
+    *ret_name = part.name;
+    return !part.malformed && tool_call_parse(part.name, part.text, a, ret, NULL) == OK;
+}
+
+static const struct talk *talk_of(const struct run *r)
+{
+    return r->state.is_agent ? r->state.items[0].head.talk : NULL;
+}
+
+static const char *words_of(struct slice stage)
+{
+    return slice_is(stage, "verify") ? "check" : slice_is(stage, "commit") ? "commit" : slice_is(stage, "compact") ? "compact" : NULL;
+}
+
+static void intended(struct agent_watch *w, struct run *r, const struct step_key *key, const struct json *p)
+{
+    ARENA_CLEANUP struct arena a = ARENA_INIT(64 << 20);
+    BUF_CLEANUP struct buf title = BUF_INIT(2 * TITLE_MAX);
+    const struct talk *t = talk_of(r);
+    const struct json *args = json_get(p, "args");
+    struct slice stage = json_text(json_get(p, "stage")), name = SLICE_NONE;
+    struct tool_call call = {0};
+    const char *word = words_of(stage);
+    size_t i = 0;
+    while (i < RUN_OPEN_MAX && w->acts[i].step)
+        i++;
+    if (i < RUN_OPEN_MAX) {
+        w->acts[i].step = key->step;
+        w->acts[i].since_ms = sys->now_ms();
+        w->acts[i].shown = false;
+    }
+    if (!t || (!word && !slice_is(stage, "call")))
+        return;
+    if (slice_is(stage, "call") && call_of(w->engine, t, (size_t)json_int(json_get(args, "call"), 0), &a, &call, &name))
+        title_of(&call, &title);
+    else if (slice_is(stage, "verify"))
+        buf_add(&title, slice_sub(t->verify, 0, TITLE_MAX));
+    if (i < RUN_OPEN_MAX)
+        w->acts[i].shown = true;
+    if (w->begin)
+        w->begin(w->ctx, key->step, word ? slice_of(word) : call.tool ? slice_of(tool_name(call.tool)) : name, buf_slice(&title));
+}
+
+static void add_summary(const struct json *p, int64_t took_ms, struct buf *out)
+{
+    const struct json *res = json_get(p, "result");
+    int64_t added = json_int(json_get(res, "added"), -1), removed = json_int(json_get(res, "removed"), -1),
+            files = json_int(json_get(json_get(p, "layer"), "changes"), 0), lines = json_int(json_get(res, "lines"), -1);
+    if (added >= 0 && removed >= 0)
+        buf_addf(out, "+%lld -%lld", (long long)added, (long long)removed);
+    else if (files > 0)
+        buf_addf(out, "%lld change%s", (long long)files, files == 1 ? "" : "s");
+    else if (lines >= 0)
+        buf_addf(out, "%lld line%s", (long long)lines, lines == 1 ? "" : "s");
+    if (took_ms >= 100)
+        buf_addf(out, "%s%.1f s", out->n ? " · " : "", (double)took_ms / 1000);
+}
+
+/* The result's own words, of the turn that it became. */
+static void result_words(struct engine *g, const struct json *res, struct buf *out)
+{
+    ARENA_CLEANUP struct arena a = ARENA_INIT(64 << 20);
+    BUF_CLEANUP struct buf bytes = BUF_INIT(TURN_MAX);
+    struct transcript_turn turn;
+    struct hash h;
+    if (!hash_from_hex(json_text(json_get(res, "turn")), &h) || blob_get(g->store, &h, &bytes, NULL) ||
+        turn_parse(buf_slice(&bytes), &a, &turn, NULL))
+        return;
+    for (size_t i = 0; i < turn.n; i++)
+        if (turn.parts[i].kind == PART_RESULT || turn.parts[i].kind == PART_TEXT)
+            buf_add(out, slice_sub(turn.parts[i].text, 0, DETAIL_MAX));
+}
+
+static void act_ended(struct agent_watch *w, struct run *r, const struct step_key *key, const struct json *p, int64_t took_ms)
+{
+    ARENA_CLEANUP struct arena a = ARENA_INIT(64 << 20);
+    BUF_CLEANUP struct buf summary = BUF_INIT(200), result = BUF_INIT(4 * DETAIL_MAX), detail = BUF_INIT(4 * DETAIL_MAX);
+    const struct talk *t = talk_of(r);
+    const struct json *res = json_get(p, "result");
+    struct slice outcome = json_text(json_get(p, "outcome")), name;
+    struct tool_call call = {0};
+    enum agent_end how = slice_is(outcome, "cancelled") || slice_is(outcome, "lost")        ? AGENT_STOPPED
+                         : slice_is(outcome, "ok") && json_bool(json_get(res, "ok"), true) ? AGENT_OK
+                                                                                            : AGENT_FAILED;
+    add_summary(p, took_ms, &summary);
+    result_words(w->engine, res, &result);
+    /* the fold has moved on: the call that ended is the one before the next */
+    bool known = t && t->next && slice_is(outcome, "ok") && call_of(w->engine, t, t->next - 1, &a, &call, &name);
+    if (how == AGENT_FAILED)
+        buf_add(&detail, result.n ? buf_slice(&result) : json_text(json_get(p, "why")));
+    else if (known)
+        detail_of(&call, buf_slice(&result), &detail);
+    if (w->end)
+        w->end(w->ctx, key->step, how, buf_slice(&summary), buf_slice(&detail));
+}
+
+/* An answer that was not streamed (an older server, the embedded model) is shown whole. */
+static void show_unheard(struct agent_watch *w, const struct json *p)
+{
+    BUF_CLEANUP struct buf text = BUF_INIT(TURN_MAX);
+    if (!w->answered && w->text)
+        result_words(w->engine, json_get(p, "result"), &text);
+    if (text.n)
+        w->text(w->ctx, buf_slice(&text));
+    if ((text.n || w->wrote) && w->text_end)
+        w->text_end(w->ctx);
+    w->wrote = w->answered = false;
+}
+
+static void finished(struct agent_watch *w, struct run *r, const struct step_key *key, const struct json *p)
+{
+    int64_t took = 0;
+    bool shown = false;
+    struct slice outcome = json_text(json_get(p, "outcome")), why = json_text(json_get(p, "why"));
+    for (size_t i = 0; i < RUN_OPEN_MAX; i++)
+        if (w->acts[i].step == key->step) {
+            took = sys->now_ms() - w->acts[i].since_ms;
+            shown = w->acts[i].shown;
+            w->acts[i].step = 0;
+        }
+    if (shown) {
+        act_ended(w, r, key, p, took);
+        return;
+    }
+    if (json_has(json_get(p, "result"), "stop") || w->wrote)
+        show_unheard(w, p);
+    if (slice_is(outcome, "failed") && w->note && run_line(&r->state, 0, HEAD)->stage != STAGE_STUCK) {
+        BUF_CLEANUP struct buf text = BUF_INIT(1024);
+        buf_addf(&text, "%.*s; it is tried again", SLICE_ARG(why));
+        w->note(w->ctx, buf_slice(&text));
+    }
+}
+
+static void told(void *ctx, struct run *r, enum event_type type, const struct step_key *key, const struct json *p)
+{
+    struct agent_watch *w = ctx;
+    struct slice why = json_text(json_get(p, "why"));
+    if (type == EVENT_STEP_INTENDED)
+        intended(w, r, key, p);
+    else if (type == EVENT_STEP_FINISHED)
+        finished(w, r, key, p);
+    else if (type == EVENT_RUN_BLOCKED && w->trouble)
+        w->trouble(w->ctx, why);
+    const struct line *l = r->state.is_agent ? run_line(&r->state, 0, HEAD) : NULL;
+    if (type == EVENT_STEP_FINISHED && l && l->stage == STAGE_STUCK && l->question != QUESTION_ASK && w->trouble)
+        w->trouble(w->ctx, slice_of(l->why));
+}
+
+static void heard(void *ctx, struct run *r, const struct heard *h)
+{
+    struct agent_watch *w = ctx;
+    (void)r;
+    if (h->kind == HEARD_TEXT && w->text) {
+        w->wrote = w->answered = true;
+        w->text(w->ctx, h->text);
+    } else if (h->kind == HEARD_REASONING && w->reasoning) {
+        w->reasoning(w->ctx, h->text);
+    }
+}
+
+void agent_watch(struct agent_watch *w, struct engine *g)
+{
+    w->engine = g;
+    g->hear = heard;
+    g->hear_ctx = w;
+    g->tell = told;
+    g->tell_ctx = w;
+}
+
+enum err agent_result(struct store *s, const struct run_state *r, struct buf *out, struct error *e)
+{
+    ARENA_CLEANUP struct arena a = ARENA_INIT(64 << 20);
+    BUF_CLEANUP struct buf bytes = BUF_INIT(TURN_MAX);
+    const struct talk *t = r->is_agent ? r->items[0].head.talk : NULL;
+    struct transcript_turn turn = {0};
+    size_t i = t ? t->nturns : 0;
+    while (i && t->turns[i - 1].kind != TALK_ANSWER)
+        i--;
+    if (!i)
+        return OK;
+    enum err err = blob_get(s, &t->turns[i - 1].blob, &bytes, e);
+    if (!err)
+        err = turn_parse(buf_slice(&bytes), &a, &turn, e);
+    for (size_t k = 0; !err && k < turn.n; k++)
+        if (turn.parts[k].kind == PART_TEXT)
+            buf_add(out, turn.parts[k].text);
+    return err ? err : buf_check(out, "an answer", e);
+}

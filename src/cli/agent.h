@@ -1,0 +1,68 @@
+/*
+ * What `crannog` (talk.c) and `crannog run "goal"` (goal.c) share: how the run of an agent begins, and what happens in it in
+ * people's words.
+ */
+#ifndef CRANNOG_CLI_AGENT_H
+#define CRANNOG_CLI_AGENT_H
+
+#include "cli/session.h"
+#include "engine/say.h"
+
+/* A model that was chosen. Slices are borrowed. */
+struct agent_model {
+    struct slice ref;           /* as people name it: "anthropic/claude-sonnet-5-5", "box/qwen" */
+    struct slice provider, model, base, secret;
+    int64_t window, max_output; /* tokens */
+};
+
+struct agent_job {
+    char work[PATH_MAX];
+    struct stat st;
+    struct slice goal;      /* for lists; what is said first is said with engine_say() */
+    bool attended, commits;
+    const char *verify;     /* NULL: none */
+    unsigned checks;
+    enum land_mode land;
+    struct amounts budget;
+    struct agent_model model;
+};
+
+enum { AGENT_WINDOW = 128000, AGENT_OUTPUT = 16384, AGENT_CHECKS = 8 };
+
+/* The model to work with: `wanted`, the remembered one, or the best that is found (cli/choose.h); tells on standard error what was
+   found when nothing was chosen before. All lies in the arena. */
+enum err MUST_USE agent_choose(struct cli *c, const char *wanted, struct arena *a, struct agent_model *ret, struct error *e);
+/* The window and the longest answer of a model: of the catalogue, else as most servers have it. */
+void agent_model_limits(struct agent_model *m);
+/* As run.started and model.changed have it; the caller owns it. */
+struct json *agent_server(const struct agent_model *m);
+/* Starts the run in s->engine; it is s->run then. */
+enum err MUST_USE agent_start(struct session *s, struct agent_job *j, struct error *e);
+
+/* ---- what happens, in words ---- */
+
+enum agent_end { AGENT_OK, AGENT_FAILED, AGENT_STOPPED };
+
+struct agent_watch {
+    void *ctx;
+    void (*text)(void *ctx, struct slice delta);      /* of the model, as it comes; any of these may be NULL */
+    void (*text_end)(void *ctx);
+    void (*reasoning)(void *ctx, struct slice delta);
+    void (*begin)(void *ctx, uint64_t id, struct slice tool, struct slice title);
+    void (*end)(void *ctx, uint64_t id, enum agent_end how, struct slice summary, struct slice detail);
+    void (*note)(void *ctx, struct slice text);       /* what a person should know: it is tried again, it was made shorter */
+    void (*trouble)(void *ctx, struct slice text);
+    /* the agent's own */
+    struct engine *engine;
+    bool wrote, answered;  /* something of this answer was shown */
+    struct { uint32_t step; int64_t since_ms; bool shown; } acts[RUN_OPEN_MAX];
+};
+
+/* Makes the watch hear and be told what happens in an engine. */
+void agent_watch(struct agent_watch *w, struct engine *g);
+/* "+12 -3", "$0.0123", "1.2 s" for a line. */
+void agent_cost(int64_t nusd, struct buf *out);
+/* The last answer's words (the result of a run), appended. */
+enum err MUST_USE agent_result(struct store *s, const struct run_state *r, struct buf *out, struct error *e);
+
+#endif

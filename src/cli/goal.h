@@ -1,0 +1,18 @@
+/* `crannog run "goal"`: an agent works on it without anybody watching. */
+#ifndef CRANNOG_CLI_GOAL_H
+#define CRANNOG_CLI_GOAL_H
+
+#include "cli/cli.h"
+
+struct goal_options {
+    const char *goal, *in, *budget, *model, *verify; /* NULL: not said */
+    unsigned tries;                                  /* of the check; 0: not said */
+    bool yes, no_branch;
+    const char *land;                                /* "end", "ask", "step"; NULL: by what the folder is */
+};
+
+/* Whether what `run` was given is meant as a goal and not as the path of a plan. */
+bool goal_is(const char *text);
+int goal_run(struct cli *c, const struct goal_options *o);
+
+#endif

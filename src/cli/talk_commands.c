@@ -1,0 +1,353 @@
+/* "/model", "/undo" and the others, and Esc Esc. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/sys.h"
+#include "cli/choose.h"
+#include "cli/pick.h"
+#include "cli/talk.h"
+#include "cli/undo.h"
+#include "view/view.h"
+
+enum { PLACES_MAX = 200, MODELS_SHOWN = 256 };
+
+const struct complete_command talk_commands[] = {
+    {"help", "keys and commands"},
+    {"model", "another model from here on"},
+    {"undo", "take back files, talk, or both"},
+    {"diff", "what was changed"},
+    {"compact", "make the talk shorter"},
+    {"fork", "go on in a copy of this talk"},
+    {"spend", "what it cost"},
+    {"new", "begin a new talk"},
+    {"quit", "leave; `crannog -c` goes on"},
+};
+const size_t talk_ncommands = sizeof talk_commands / sizeof *talk_commands;
+
+/* ---- taking back ---- */
+
+struct place_back {
+    size_t turns;   /* that stay */
+    int64_t after;  /* steps after it are taken back */
+};
+
+/* The step that came first after a turn: everything from it on is after it. */
+static int64_t last_step_before(const struct run_state *r, const struct talk *t, size_t turn)
+{
+    for (size_t i = turn; i < t->nturns; i++)
+        if (t->turns[i].step)
+            return (int64_t)t->turns[i].step - 1;
+    return (int64_t)r->next_step - 1;
+}
+
+static size_t places_of(struct talking *t, struct arena *a, struct pick_item *items, struct place_back *places)
+{
+    const struct run_state *r = &t->s.run->state;
+    const struct talk *talk = r->items[0].head.talk;
+    size_t n = 0;
+    for (size_t i = talk->nturns; i > 0 && n < PLACES_MAX; i--) {
+        BUF_CLEANUP struct buf text = BUF_INIT(2048), detail = BUF_INIT(200);
+        int64_t after = last_step_before(r, talk, i - 1);
+        size_t landed = 0;
+        if (talk->turns[i - 1].kind != TALK_SAID)
+            continue;
+        talk_turn_text(t->s.store, &talk->turns[i - 1], 200, &text);
+        for (size_t k = 0; k < r->nundos; k++)
+            landed += r->undos[k].step > after ? r->undos[k].changes : 0;
+        buf_addf(&detail, "%zu change%s since", landed, landed == 1 ? "" : "s");
+        items[n] = (struct pick_item){arena_copy(a, buf_slice(&text)), arena_copy(a, buf_slice(&detail))};
+        places[n++] = (struct place_back){i - 1, after};
+    }
+    return n;
+}
+
+/* Files back to before a step, by a run of its own in this engine. */
+static enum err files_back(struct talking *t, uint32_t after, bool *ret_any, struct error *e)
+{
+    struct run *undo = NULL;
+    enum err err = undo_in(&t->s, &t->s.run->state, after, &undo, ret_any, e);
+    if (err || !*ret_any)
+        return err;
+    bool more = true;
+    while (!err && undo->state.status == RUN_ACTIVE)
+        err = engine_turn(&t->s.engine, &more, e);
+    if (!err && undo->state.status != RUN_DONE)
+        err = error_set(e, ERR_CONFLICT, "something is in the way of taking the files back: %.180s; `crannog show r%llu` says what", undo->state.nitems ? undo->state.items[0].head.why : "",
+                        (unsigned long long)undo->state.id);
+    if (undo->state.nopen == 0)
+        engine_let_go(&t->s.engine, undo);
+    return err;
+}
+
+static void take_back(struct talking *t, const struct place_back *p, bool files, bool talk, struct slice said)
+{
+    struct error e = {0};
+    bool any = false;
+    const struct talk *now = t->s.run->state.items[0].head.talk;
+    enum err err = files ? files_back(t, (uint32_t)p->after, &any, &e) : OK;
+    if (!err)
+        err = engine_rewind(&t->s.engine, t->s.run, talk ? p->turns : now->nturns, files ? p->after : -1, &e);
+    if (!err && files && !talk && any)
+        err = engine_say_text(&t->s.engine, t->s.run, SLICE("(I took the files back to how they were before my message above that begins "
+                                                           "the work on them. Look again before you change them.)"), true, &e);
+    if (err) {
+        talk_fail(t, &e);
+        return;
+    }
+    screen_note(t->screen, files && any && talk ? SLICE("files and talk are as they were then; what it cost is not taken back")
+                           : files && any      ? SLICE("the files are as they were then; the talk stays")
+                           : files && !talk    ? SLICE("no file was changed since then")
+                                               : SLICE("the talk is as it was then"));
+    if (talk)
+        screen_edit(t->screen, said, true);
+}
+
+void talk_undo(struct talking *t)
+{
+    ARENA_CLEANUP struct arena a = ARENA_INIT(4 << 20);
+    static const struct slice what[] = {SLICE_INIT("files and talk"), SLICE_INIT("files only"), SLICE_INIT("talk only")};
+    struct pick_item items[PLACES_MAX];
+    struct place_back places[PLACES_MAX];
+    struct error e = {0};
+    long which, how;
+    if (!t->s.run || t->s.run->state.items[0].head.talk->nturns == 0) {
+        screen_note(t->screen, SLICE("nothing was said yet"));
+        return;
+    }
+    if (talk_halt(t, &e)) {
+        talk_fail(t, &e);
+        return;
+    }
+    size_t n = places_of(t, &a, items, places);
+    screen_pick(t->screen, SLICE("Back to before which message?"), items, n, &which);
+    if (which < 0 || (size_t)which >= n)
+        return;
+    screen_ask(t->screen, SLICE("What is taken back?"), what, 3, &how);
+    if (how >= 0)
+        take_back(t, &places[which], how != 2, how != 1, items[which].label);
+}
+
+/* ---- landings ---- */
+
+void talk_ask_landing(struct talking *t)
+{
+    static const struct slice conflict[] = {SLICE_INIT("try again (I moved mine away)"), SLICE_INIT("replace mine"), SLICE_INIT("leave mine, drop the agent's")},
+                              guarded[] = {SLICE_INIT("put it there"), SLICE_INIT("drop it")};
+    static const char *const conflict_words[] = {"retry", "replace", "skip"}, *const guarded_words[] = {"apply", "skip"};
+    const struct line *l = run_line(&t->s.run->state, 0, HEAD);
+    bool is_conflict = l->question == QUESTION_CONFLICT;
+    struct error e = {0};
+    char text[200];
+    long which;
+    screen_note(t->screen, slice_of(l->why));
+    screen_ask(t->screen, SLICE("Its changes are not in the folder."), is_conflict ? conflict : guarded, is_conflict ? 3 : 2, &which);
+    if (which < 0)
+        return;
+    const char *word = is_conflict ? conflict_words[which] : l->question == QUESTION_APPLY ? guarded_words[which] : which ? "skip" : "retry";
+    snprintf(text, sizeof text, "{\"v\":0,\"question\":%u,\"answer\":\"%s\",\"by\":\"terminal\"}", l->question_step, word);
+    if (engine_append(&t->s.engine, t->s.run, EVENT_ANSWERED, slice_of(text), &e))
+        talk_fail(t, &e);
+    t->s.run->resting = false;
+}
+
+/* ---- models ---- */
+
+static enum err take_model(struct talking *t, const char *wanted, struct error *e)
+{
+    struct agent_model m;
+    enum err err = agent_choose(t->cli, wanted, &t->arena, &m, e);
+    if (!err && t->s.run)
+        err = talk_halt(t, e);
+    if (!err && t->s.run) {
+        struct json *o = agent_server(&m);
+        json_put_text(o, "name", m.ref);
+        err = engine_change_model(&t->s.engine, t->s.run, o, e);
+    }
+    if (!err)
+        t->job.model = m;
+    return err;
+}
+
+static void say_model(struct talking *t, enum err err, const struct error *e)
+{
+    BUF_CLEANUP struct buf text = BUF_INIT(1024);
+    if (err) {
+        talk_fail(t, e);
+        return;
+    }
+    buf_addf(&text, "%.*s from here on", SLICE_ARG(t->job.model.ref));
+    screen_note(t->screen, buf_slice(&text));
+}
+
+void talk_pick_model(struct talking *t)
+{
+    ARENA_CLEANUP struct arena a = ARENA_INIT(16 << 20);
+    struct choose_with w;
+    struct choose_found f;
+    struct pick_item items[MODELS_SHOWN];
+    struct error e = {0};
+    size_t n = 0;
+    long which = -1;
+    enum err err = choose_open(t->cli, true, &a, &w, &e);
+    if (err) {
+        talk_fail(t, &e);
+        return;
+    }
+    err = choose_find(&w, &a, &f, &e);
+    for (; !err && n < f.n && n < MODELS_SHOWN; n++) {
+        BUF_CLEANUP struct buf words = BUF_INIT(400);
+        choose_price_words(&f.v[n], &words);
+        items[n] = (struct pick_item){f.v[n].ref, arena_copy(&a, buf_slice(&words))};
+    }
+    choose_close(&w);
+    if (!err && n)
+        screen_pick(t->screen, SLICE("Which model?"), items, n, &which);
+    else if (!err)
+        screen_note(t->screen, SLICE("no model was found; `crannog login` gives it one"));
+    if (err)
+        talk_fail(t, &e);
+    if (which < 0)
+        return;
+    char *ref = arena_str(&a, items[which].label);
+    err = ref ? take_model(t, ref, &e) : ERR_MEMORY;
+    say_model(t, err, &e);
+}
+
+/* ---- the others ---- */
+
+static void show_help(struct talking *t)
+{
+    screen_markdown(t->screen, SLICE(
+        "**Enter** says it; while it works, it is heard after the step under way. **Alt-Enter** says it when it is done. "
+        "**Ctrl-J** or `\\` Enter: a new line.\n\n"
+        "**Esc** stops what it does. **Esc Esc** takes back: files, talk or both, exactly. **Ctrl-O** shows all of the last output. "
+        "**Ctrl-G** writes in $EDITOR. **Ctrl-L** another model. **Ctrl-R** searches what you said. **Ctrl-D** leaves.\n\n"
+        "`@` completes a file, `!command` runs a command of yours in the same jail, `/` has these:\n"));
+    for (size_t i = 0; i < talk_ncommands; i++) {
+        BUF_CLEANUP struct buf line = BUF_INIT(200);
+        buf_addf(&line, "  /%-8s %s", talk_commands[i].name, talk_commands[i].help);
+        screen_note(t->screen, buf_slice(&line));
+    }
+}
+
+static void show_spend(struct talking *t)
+{
+    BUF_CLEANUP struct buf text = BUF_INIT(1024);
+    struct amounts left = amounts_unlimited();
+    if (!t->s.run) {
+        screen_note(t->screen, SLICE("nothing yet"));
+        return;
+    }
+    const struct run_state *r = &t->s.run->state;
+    amount_print(UNIT_NUSD, r->used.n[UNIT_NUSD], &text);
+    buf_add_text(&text, ", ");
+    amount_print(UNIT_TOKENS, r->used.n[UNIT_TOKENS], &text);
+    buf_addf(&text, ", %lld calls", (long long)r->used.n[UNIT_CALLS]);
+    if (r->assumed.n[UNIT_NUSD]) {
+        buf_add_text(&text, "; of it assumed: ");
+        amount_print(UNIT_NUSD, r->assumed.n[UNIT_NUSD], &text);
+    }
+    if (ledger_left(t->s.store, r->account, &left, NULL) == OK && left.n[UNIT_NUSD] != AMOUNT_UNLIMITED) {
+        buf_add_text(&text, "; left: ");
+        amount_print(UNIT_NUSD, left.n[UNIT_NUSD], &text);
+    }
+    screen_note(t->screen, buf_slice(&text));
+}
+
+/* The other commands of the program, as they are, in the place of the screen. */
+static void run_beside(struct talking *t, const struct command *cmd)
+{
+    char name[32];
+    if (!t->s.run) {
+        screen_note(t->screen, SLICE("nothing was done yet"));
+        return;
+    }
+    snprintf(name, sizeof name, "r%llu", (unsigned long long)t->s.run->state.id);
+    char *argv[] = {(char *)(uintptr_t)cmd->name, name, NULL};
+    screen_suspend(t->screen);
+    cli_run(t->cli, cmd, 2, argv);
+    fflush(stdout);
+    screen_resume(t->screen);
+}
+
+/* A copy of the talk as it is now; this one stays where it is. */
+static void fork_talk(struct talking *t)
+{
+    struct error e = {0};
+    BUF_CLEANUP struct buf text = BUF_INIT(200);
+    if (!t->s.run || talk_halt(t, &e)) {
+        screen_note(t->screen, SLICE("there is nothing to copy yet"));
+        return;
+    }
+    struct run *from = t->s.run;
+    if (agent_fork(&t->s, &t->job, &from->state, &e)) {
+        t->s.run = from;
+        talk_fail(t, &e);
+        return;
+    }
+    engine_let_go(&t->s.engine, from);
+    buf_addf(&text, "this is r%llu now, a copy; r%llu stays as it was", (unsigned long long)t->s.run->state.id,
+             (unsigned long long)t->s.run->state.origin_run);
+    screen_note(t->screen, buf_slice(&text));
+}
+
+static void new_talk(struct talking *t)
+{
+    struct error e = {0};
+    if (talk_halt(t, &e)) {
+        talk_fail(t, &e);
+        return;
+    }
+    if (t->s.run)
+        engine_let_go(&t->s.engine, t->s.run);
+    t->s.run = NULL;
+    screen_note(t->screen, SLICE("a new talk; the old one: crannog -r"));
+}
+
+static void compact(struct talking *t)
+{
+    struct error e = {0};
+    if (!t->s.run)
+        screen_note(t->screen, SLICE("nothing was said yet"));
+    else if (talk_is_busy(t))
+        screen_note(t->screen, SLICE("when it has stopped: Esc, then again"));
+    else if (engine_want_compact(&t->s.engine, t->s.run, &e))
+        talk_fail(t, &e);
+    else
+        t->s.run->resting = false;
+}
+
+bool talk_command(struct talking *t, struct slice text)
+{
+    struct slice word = slice_sub(text, 1, slice_index(text, ' ') - 1), rest = slice_trim(slice_sub(text, slice_index(text, ' '), text.n));
+    struct error e = {0};
+    if (slice_is(word, "help"))
+        show_help(t);
+    else if (slice_is(word, "model") && rest.n) {
+        char *ref = arena_str(&t->arena, rest);
+        enum err err = ref ? take_model(t, ref, &e) : ERR_MEMORY;
+        say_model(t, err, &e);
+    } else if (slice_is(word, "model"))
+        talk_pick_model(t);
+    else if (slice_is(word, "undo"))
+        talk_undo(t);
+    else if (slice_is(word, "diff"))
+        run_beside(t, &cmd_diff);
+    else if (slice_is(word, "compact"))
+        compact(t);
+    else if (slice_is(word, "fork"))
+        fork_talk(t);
+    else if (slice_is(word, "spend"))
+        show_spend(t);
+    else if (slice_is(word, "new"))
+        new_talk(t);
+    else if (slice_is(word, "quit") || slice_is(word, "exit"))
+        t->over = true;
+    else if (slice_index(word, '/') == word.n) { /* a path is a message */
+        screen_note(t->screen, SLICE("no such command; /help lists them"));
+        return true;
+    } else
+        return false;
+    return true;
+}

@@ -1,0 +1,116 @@
+#include "engine/say.h"
+
+#include "engine/talk_text.h"
+#include "model/usage.h"
+
+enum { TURN_MAX = 32 * 1024 * 1024 };
+
+/* Stores a turn and appends the event that names it, as one commit. `p` gets "turn" and "bytes" and is taken. */
+static enum err append_turn(struct engine *g, struct run *r, enum event_type type, struct json *p, struct slice turn, int64_t weight,
+                            struct error *e)
+{
+    JSON_CLEANUP struct json *payload = p;
+    BUF_CLEANUP struct buf text = BUF_INIT(EVENT_PAYLOAD_MAX);
+    struct step_key key = {.run = r->state.id, .branch = r->state.branch};
+    struct hash h;
+    enum err err = store_begin(g->store, e);
+    if (err)
+        return err;
+    err = blob_put(g->store, turn, &h, e);
+    json_put_hash(payload, "turn", &h);
+    json_put_int(payload, "bytes", (int64_t)turn.n + weight);
+    json_print(payload, &text);
+    if (!err)
+        err = buf_check(&text, "an event", e);
+    if (!err)
+        err = journal_append(g->store, &r->lease, &r->state, type, &key, buf_slice(&text), e);
+    if (!err) {
+        r->resting = false;
+        return store_commit(g->store, e);
+    }
+    store_rollback(g->store);
+    return err;
+}
+
+static struct json *said_by_terminal(void)
+{
+    struct json *p = json_object();
+    json_put_int(p, "v", 0);
+    json_put_text(p, "by", SLICE("terminal"));
+    return p;
+}
+
+enum err engine_say(struct engine *g, struct run *r, const struct transcript_turn *turn, bool later, struct error *e)
+{
+    BUF_CLEANUP struct buf bytes = BUF_INIT(TURN_MAX);
+    int64_t images = 0;
+    for (size_t i = 0; i < turn->n; i++)
+        images += turn->parts[i].kind == PART_IMAGE;
+    enum err err = turn_print(turn, &bytes, e);
+    if (err)
+        return err;
+    struct json *p = said_by_terminal();
+    json_put_text(p, "when", later ? SLICE("later") : SLICE("now"));
+    return append_turn(g, r, EVENT_SAID, p, buf_slice(&bytes), images * USAGE_IMAGE_TOKENS * TALK_BYTES_A_TOKEN, e);
+}
+
+enum err engine_say_text(struct engine *g, struct run *r, struct slice text, bool later, struct error *e)
+{
+    struct transcript_part part = {.kind = PART_TEXT, .text = text};
+    struct transcript_turn turn = {TURN_USER, &part, 1};
+    return engine_say(g, r, &turn, later, e);
+}
+
+enum err engine_answer_ask(struct engine *g, struct run *r, struct slice text, struct error *e)
+{
+    ARENA_CLEANUP struct arena a = ARENA_INIT(32 << 20);
+    BUF_CLEANUP struct buf bytes = BUF_INIT(TURN_MAX);
+    const struct line *l = r->state.is_agent ? &r->state.items[0].head : NULL;
+    struct transcript_part call;
+    if (!l || l->stage != STAGE_STUCK || l->question != QUESTION_ASK)
+        return error_set(e, ERR_MISSING, "r%llu asks nothing", (unsigned long long)r->state.id);
+    enum err err = talk_call(g->store, l->talk, l->talk->next, &a, &call, e);
+    if (err)
+        return err;
+    talk_result(call.id, text, false, &bytes);
+    err = buf_check(&bytes, "an answer", e);
+    if (err)
+        return err;
+    struct json *p = said_by_terminal();
+    json_put_int(p, "question", l->question_step);
+    json_put_text(p, "answer", slice_sub(text, 0, 200));
+    return append_turn(g, r, EVENT_ANSWERED, p, buf_slice(&bytes), 0, e);
+}
+
+static enum err append_json(struct engine *g, struct run *r, enum event_type type, struct json *p, struct error *e)
+{
+    JSON_CLEANUP struct json *payload = p;
+    BUF_CLEANUP struct buf text = BUF_INIT(EVENT_PAYLOAD_MAX);
+    json_print(payload, &text);
+    enum err err = buf_check(&text, "an event", e);
+    if (!err)
+        err = engine_append(g, r, type, buf_slice(&text), e);
+    if (!err)
+        r->resting = false;
+    return err;
+}
+
+enum err engine_rewind(struct engine *g, struct run *r, size_t turns, int64_t after_step, struct error *e)
+{
+    struct json *p = said_by_terminal();
+    json_put_int(p, "turns", (int64_t)turns);
+    if (after_step >= 0)
+        json_put_int(p, "after", after_step);
+    return append_json(g, r, EVENT_REWOUND, p, e);
+}
+
+enum err engine_change_model(struct engine *g, struct run *r, struct json *server, struct error *e)
+{
+    json_put_int(server, "v", 0);
+    return append_json(g, r, EVENT_MODEL_CHANGED, server, e);
+}
+
+enum err engine_want_compact(struct engine *g, struct run *r, struct error *e)
+{
+    return append_json(g, r, EVENT_COMPACT_WANTED, said_by_terminal(), e);
+}

@@ -1,0 +1,24 @@
+/*
+ * What a person does in a talk between two turns of the engine, each a commit of its own: says something, answers what an
+ * agent asks, takes back the end, takes another model.
+ */
+#ifndef CRANNOG_ENGINE_SAY_H
+#define CRANNOG_ENGINE_SAY_H
+
+#include "engine/engine.h"
+#include "model/transcript.h"
+
+/* A user's turn; `later`: when the model has ended its own, not before. The run is active again. */
+enum err MUST_USE engine_say(struct engine *g, struct run *r, const struct transcript_turn *turn, bool later, struct error *e);
+/* The same for words alone. */
+enum err MUST_USE engine_say_text(struct engine *g, struct run *r, struct slice text, bool later, struct error *e);
+/* The answer to the question of `ask` that is open. ERR_MISSING: none is. */
+enum err MUST_USE engine_answer_ask(struct engine *g, struct run *r, struct slice text, struct error *e);
+/* Keeps the first `turns` of the talk; changes of steps after `after_step` are no longer the run's (-1: they stay). Nothing
+   may be under way. */
+enum err MUST_USE engine_rewind(struct engine *g, struct run *r, size_t turns, int64_t after_step, struct error *e);
+/* `server` as in run.started: provider, model, base, secret, quirks, window, max_output; it is taken. */
+enum err MUST_USE engine_change_model(struct engine *g, struct run *r, struct json *server, struct error *e);
+enum err MUST_USE engine_want_compact(struct engine *g, struct run *r, struct error *e);
+
+#endif
