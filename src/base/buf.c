@@ -65,6 +65,22 @@ void buf_add_char(struct buf *b, char c)
     buf_add(b, (struct slice){&c, 1});
 }
 
+void buf_add_utf8(struct buf *b, struct slice s)
+{
+    size_t from = 0;
+    for (size_t i = 0; i < s.n;) {
+        bool valid;
+        size_t n = slice_char(slice_sub(s, i, s.n), &valid);
+        if (!valid) {
+            buf_add(b, slice_sub(s, from, i - from));
+            buf_add(b, SLICE("\xef\xbf\xbd"));
+            from = i + n;
+        }
+        i += n;
+    }
+    buf_add(b, slice_sub(s, from, s.n));
+}
+
 void buf_addf(struct buf *b, const char *fmt, ...)
 {
     va_list ap, again;

@@ -26,6 +26,7 @@ void buf_reset(struct buf *b);                    /* empty and not failed, memor
 void buf_add(struct buf *b, struct slice s);
 void buf_add_text(struct buf *b, const char *text);
 void buf_add_char(struct buf *b, char c);
+void buf_add_utf8(struct buf *b, struct slice s); /* with U+FFFD for what is no UTF-8 (slice_char), at most three times the bytes */
 void buf_addf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void buf_add_u16(struct buf *b, uint16_t v);      /* little-endian, like the other two */
 void buf_add_u32(struct buf *b, uint32_t v);

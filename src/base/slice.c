@@ -137,3 +137,27 @@ bool slice_is_utf8(struct slice s)
     }
     return true;
 }
+
+size_t slice_char(struct slice s, bool *ret_valid)
+{
+    const unsigned char *p = (const unsigned char *)s.p;
+    unsigned char c = p[0];
+    size_t want = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
+    unsigned char low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80, high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
+    size_t i = 1;
+    for (; i < want && i < s.n && p[i] >= low && p[i] <= high; i++) {
+        low = 0x80;
+        high = 0xbf;
+    }
+    *ret_valid = want && i == want;
+    return i;
+}
+
+struct slice slice_cut(struct slice s, size_t max)
+{
+    if (s.n <= max)
+        return s;
+    while (max && ((unsigned char)s.p[max] & 0xc0) == 0x80)
+        max--;
+    return slice_sub(s, 0, max);
+}

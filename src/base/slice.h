@@ -43,5 +43,10 @@ bool slice_line(struct slice *rest, struct slice *ret_line);
 bool slice_int(struct slice s, int64_t *ret);
 /* True if the bytes are well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms). */
 bool slice_is_utf8(struct slice s);
+/* The bytes of the character at the beginning of s (not empty), 1 or more, and whether it is one; else those of the
+   longest beginning of one, for which one U+FFFD stands (Unicode 15, section 3.9, "maximal subparts"). */
+size_t slice_char(struct slice s, bool *ret_valid);
+/* The first `max` bytes of UTF-8 text at most, cut between characters. */
+struct slice slice_cut(struct slice s, size_t max);
 
 #endif

@@ -6,6 +6,7 @@
 #include "tools/inside_apply.h"
 #include "tools/inside_args.h"
 #include "tools/inside_layers.h"
+#include "tools/inside_work.h"
 #include "tools/pdf.h"
 #include "tools/plaintext.h"
 #include "wire/message.h"
@@ -191,5 +192,9 @@ const struct jail_applet inside_applets[] = {
     {"seal", inside_seal},
     {"squash", inside_squash},
     {"apply", inside_apply},
+    {"work-read", inside_work_read},
+    {"work-write", inside_work_write},
+    {"work-edit", inside_work_edit},
+    {"instruct", inside_instruct},
 };
 const size_t inside_napplets = sizeof inside_applets / sizeof *inside_applets;

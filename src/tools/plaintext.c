@@ -35,22 +35,6 @@ static const struct magic MAGIC[] = {
     {257, SLICE_INIT("ustar"), "a tar archive"},
 };
 
-/* The number of bytes of the character at p[0..n), 1 or more, and whether it is one; else those of the longest
-   beginning of one (Unicode 15, section 3.9, "maximal subparts"). */
-static size_t char_bytes(const unsigned char *p, size_t n, bool *ret_valid)
-{
-    unsigned char c = p[0];
-    size_t want = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
-    unsigned char low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80, high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
-    size_t i = 1;
-    for (; i < want && i < n && p[i] >= low && p[i] <= high; i++) {
-        low = 0x80;
-        high = 0xbf;
-    }
-    *ret_valid = want && i == want;
-    return i;
-}
-
 /* Bytes that text does not have: no UTF-8, or a control character that no terminal output uses. */
 static size_t count_odd(struct slice s, bool *ret_nul)
 {
@@ -59,7 +43,7 @@ static size_t count_odd(struct slice s, bool *ret_nul)
     for (size_t i = 0; i < s.n;) {
         bool valid;
         unsigned char c = (unsigned char)s.p[i];
-        size_t n = char_bytes((const unsigned char *)s.p + i, s.n - i, &valid);
+        size_t n = slice_char(slice_sub(s, i, s.n), &valid);
         *ret_nul |= c == 0;
         odd += valid ? c == 0x7f || (c < 0x20 && !strchr("\t\n\r\f\b\x1b", c)) : n;
         i += n;
@@ -67,7 +51,7 @@ static size_t count_odd(struct slice s, bool *ret_nul)
     return odd;
 }
 
-static enum err refuse(struct slice bytes, struct slice name, struct error *e)
+enum err plaintext_check(struct slice bytes, struct slice name, struct error *e)
 {
     static const char *const TODAY = "text, markdown and source code in UTF-8, and PDF, can be read today";
     struct slice shown = slice_sub(name, 0, 160);
@@ -189,7 +173,7 @@ static size_t take(struct lines *l, struct slice rest)
 {
     bool valid;
     unsigned char c = (unsigned char)rest.p[0];
-    size_t n = char_bytes((const unsigned char *)rest.p, rest.n, &valid);
+    size_t n = slice_char(rest, &valid);
     if (!valid)
         put_char(l, SLICE("\xef\xbf\xbd"));
     else if (c == '\n' || c == '\r')
@@ -207,7 +191,7 @@ static size_t take(struct lines *l, struct slice rest)
 
 enum err plaintext(struct slice bytes, struct slice name, struct buf *ret, struct error *e)
 {
-    enum err err = refuse(bytes, name, e);
+    enum err err = plaintext_check(bytes, name, e);
     if (err)
         return err;
     size_t begin = ret->n;

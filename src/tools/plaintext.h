@@ -18,4 +18,7 @@
  */
 enum err MUST_USE plaintext(struct slice bytes, struct slice name, struct buf *ret, struct error *e);
 
+/* Whether bytes are text at all: OK, or ERR_UNSUPPORTED as above. */
+enum err MUST_USE plaintext_check(struct slice bytes, struct slice name, struct error *e);
+
 #endif
