@@ -163,7 +163,7 @@ static __attribute__((noreturn)) void real_die(int status)
 
 const struct sys sys_real = {
     SURE_ENTRIES,
-    .realloc = real_realloc, .openat = real_openat, .read = read, .write = write, .pread = pread,
+    .realloc = real_realloc, .openat = real_openat, .read = read, .write = write, .pread = pread, .pwrite = pwrite,
     .openat2 = real_openat2, .fchmod = fchmod, .fchown = fchown,
     .ftruncate = ftruncate, .fsync = fsync, .syncfs = syncfs, .fstatat = fstatat, .mkdirat = mkdirat,
     .readlinkat = readlinkat, .symlinkat = symlinkat, .linkat = linkat, .mknodat = mknodat, .fchmodat = real_fchmodat,
@@ -204,6 +204,7 @@ FAULTY(SYS_FAULT_FILE, int, openat2, (int d, const char *p, int f, mode_t m, uin
 FAULTY(SYS_FAULT_FILE, ssize_t, read, (int fd, void *p, size_t n), (fd, p, n))
 FAULTY(SYS_FAULT_FILE, ssize_t, write, (int fd, const void *p, size_t n), (fd, p, n))
 FAULTY(SYS_FAULT_FILE, ssize_t, pread, (int fd, void *p, size_t n, off_t at), (fd, p, n, at))
+FAULTY(SYS_FAULT_FILE, ssize_t, pwrite, (int fd, const void *p, size_t n, off_t at), (fd, p, n, at))
 FAULTY(SYS_FAULT_FILE, int, ftruncate, (int fd, off_t n), (fd, n))
 FAULTY(SYS_FAULT_FILE, int, fchmod, (int fd, mode_t m), (fd, m))
 FAULTY(SYS_FAULT_FILE, int, fchown, (int fd, uid_t u, gid_t g), (fd, u, g))
@@ -233,7 +234,7 @@ FAULTY(SYS_FAULT_PROCESS, int, spawn,
 static const struct sys sys_faulty = {
     SURE_ENTRIES,
     .realloc = faulty_realloc,
-    .openat = faulty_openat, .read = faulty_read, .write = faulty_write, .pread = faulty_pread,
+    .openat = faulty_openat, .read = faulty_read, .write = faulty_write, .pread = faulty_pread, .pwrite = faulty_pwrite,
     .openat2 = faulty_openat2, .fchmod = faulty_fchmod, .fchown = faulty_fchown,
     .ftruncate = faulty_ftruncate, .fsync = faulty_fsync, .syncfs = faulty_syncfs, .fstatat = faulty_fstatat,
     .readlinkat = faulty_readlinkat, .symlinkat = faulty_symlinkat, .linkat = faulty_linkat,

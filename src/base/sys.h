@@ -27,6 +27,7 @@ struct sys {
     ssize_t (*read)(int fd, void *p, size_t n);
     ssize_t (*write)(int fd, const void *p, size_t n);
     ssize_t (*pread)(int fd, void *p, size_t n, off_t at);
+    ssize_t (*pwrite)(int fd, const void *p, size_t n, off_t at);
     int (*ftruncate)(int fd, off_t n);
     int (*fchmod)(int fd, mode_t mode);
     int (*fchown)(int fd, uid_t uid, gid_t gid);

@@ -59,6 +59,25 @@ struct json *agent_server(const struct agent_model *m)
     return o;
 }
 
+/* The turns of another talk, for a fork of it. */
+static void put_turns(const struct talk *of, struct json *talk)
+{
+    struct json *turns = json_array();
+    for (size_t i = 0; i < of->nturns; i++) {
+        struct json *o = json_object();
+        json_put_hash(o, "turn", &of->turns[i].blob);
+        json_put_int(o, "bytes", (int64_t)of->turns[i].bytes);
+        json_put_int(o, "kind", of->turns[i].kind);
+        json_push(turns, o);
+    }
+    json_put(talk, "turns", turns);
+    json_put_int(talk, "from", (int64_t)of->from);
+    if (!hash_is_zero(&of->summary)) {
+        json_put_hash(talk, "summary", &of->summary);
+        json_put_int(talk, "summary_bytes", (int64_t)of->summary_bytes);
+    }
+}
+
 static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
 {
     struct agent_job *j = ctx;
@@ -69,8 +88,12 @@ static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
     json_put_bool(talk, "commits", j->commits);
     json_put_text(talk, "verify", slice_of(j->verify));
     json_put_int(talk, "checks", j->checks ? j->checks : 1);
+    if (j->of)
+        put_turns(j->of->items[0].head.talk, talk);
+    if (j->of)
+        json_put(p, "origin", session_origin("fork", j->of->id));
     buf_add(&model, j->model.ref);
-    json_put_text(p, "plan_path", SLICE(""));
+    json_put_text(p, "plan_path", SLICE(AGENT_PLAN_PATH));
     json_put_text(p, "goal", j->goal);
     json_put_text(p, "model", buf_slice(&model));
     json_put(p, "server", agent_server(&j->model));
@@ -85,6 +108,16 @@ enum err agent_start(struct session *s, struct agent_job *j, struct error *e)
 {
     agent_model_limits(&j->model);
     return engine_start_run(&s->engine, started_payload, j, &s->run, e);
+}
+
+enum err agent_fork(struct session *s, struct agent_job *j, const struct run_state *of, struct error *e)
+{
+    j->of = of;
+    j->goal = of->goal;
+    enum err err = agent_start(s, j, e);
+    j->of = NULL;
+    j->goal = SLICE_NONE;
+    return err;
 }
 
 /* ---- what happens, in words ---- */

@@ -25,7 +25,11 @@ struct agent_job {
     enum land_mode land;
     struct amounts budget;
     struct agent_model model;
+    const struct run_state *of; /* a fork of this one; NULL: none */
 };
+
+/* Stands in place of a plan's path, and is none: a run of an agent is known by it in lists. */
+#define AGENT_PLAN_PATH "//talk"
 
 enum { AGENT_WINDOW = 128000, AGENT_OUTPUT = 16384, AGENT_CHECKS = 8 };
 
@@ -38,6 +42,9 @@ void agent_model_limits(struct agent_model *m);
 struct json *agent_server(const struct agent_model *m);
 /* Starts the run in s->engine; it is s->run then. */
 enum err MUST_USE agent_start(struct session *s, struct agent_job *j, struct error *e);
+
+/* A run with the talk of another as it is now, on the same folder; it is s->run then, and waits for a word. */
+enum err MUST_USE agent_fork(struct session *s, struct agent_job *j, const struct run_state *of, struct error *e);
 
 /* ---- what happens, in words ---- */
 

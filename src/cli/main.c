@@ -9,6 +9,8 @@
 
 #include "base/sys.h"
 #include "cli/cli.h"
+#include "cli/talk.h"
+#include "door/client.h"
 #include "version.h"
 
 static const struct command *const commands[] = {&cmd_run,  &cmd_ls,   &cmd_show,  &cmd_answer, &cmd_stop,
@@ -143,6 +145,13 @@ static int finish(int status)
     return status == EXIT_DONE ? EXIT_FAILED : status;
 }
 
+int cli_run(struct cli *c, const struct command *cmd, int argc, char **argv)
+{
+    given = argv;
+    optind = 0; /* getopt starts anew, GNU's way */
+    return cmd->run(c, argc, argv);
+}
+
 static int run_command(struct cli *c, const char *crannog, int argc, char **argv)
 {
     struct error e;
@@ -151,24 +160,42 @@ static int run_command(struct cli *c, const char *crannog, int argc, char **argv
         return EXIT_USAGE;
     if (find_crannog(c, crannog, &e))
         return cli_fail(&e);
-    given = argv;
-    optind = 0; /* getopt starts anew, GNU's way */
-    return cmd->run(c, argc, argv);
+    return cli_run(c, cmd, argc, argv);
+}
+
+/* Nothing to do is named, or a goal in words: talk, where there is somebody to talk to. */
+static int talk(struct cli *c, const char *crannog, struct talk_options *o, const char *goal)
+{
+    struct error e;
+    o->goal = goal;
+    return find_crannog(c, crannog, &e) ? cli_fail(&e) : talk_main(c, o);
+}
+
+static bool is_goal(const char *word)
+{
+    return strchr(word, ' ') != NULL;
 }
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'v'}, {0}};
+    static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'v'},
+        {"model", required_argument, NULL, 'm'}, {"in", required_argument, NULL, 'i'}, {"budget", required_argument, NULL, 'b'}, {0}};
+    struct talk_options o = {0};
     struct cli c = {.crannog = BUF_INIT(4096)};
     const char *crannog = NULL;
     opterr = 0;
-    for (int o; (o = getopt_long(argc, argv, "+C:hv", options, NULL)) != -1;) {
-        if (o == 'C') {
+    door_take_environment(); /* first of all: nothing that runs later finds a key there */
+    for (int ch; (ch = getopt_long(argc, argv, "+C:hvcr", options, NULL)) != -1;) {
+        if (ch == 'C') {
             crannog = optarg;
-        } else if (o == 'h') {
+        } else if (ch == 'c' || ch == 'r') {
+            *(ch == 'c' ? &o.last : &o.pick) = true;
+        } else if (ch == 'm' || ch == 'i' || ch == 'b') {
+            *(ch == 'm' ? &o.model : ch == 'i' ? &o.in : &o.budget) = optarg;
+        } else if (ch == 'h') {
             print_overview(stdout);
             return finish(EXIT_DONE);
-        } else if (o == 'v') {
+        } else if (ch == 'v') {
             puts("crannog " CRANNOG_VERSION);
             return finish(EXIT_DONE);
         } else {
@@ -177,11 +204,13 @@ int main(int argc, char **argv)
             return EXIT_USAGE;
         }
     }
-    if (optind == argc) {
+    bool nothing = optind == argc, words = !nothing && is_goal(argv[optind]);
+    if (nothing && !(isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))) {
         print_overview(stderr);
         return EXIT_USAGE;
     }
-    int status = strcmp(argv[optind], "help") == 0 ? help(argv[optind + 1])
+    int status = nothing || words ? talk(&c, crannog, &o, words ? argv[optind] : NULL)
+                 : strcmp(argv[optind], "help") == 0 ? help(argv[optind + 1])
                                                    : run_command(&c, crannog, argc - optind, argv + optind);
     buf_release(&c.crannog);
     return finish(status);

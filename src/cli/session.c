@@ -32,7 +32,7 @@ bool session_interrupted(void)
     return interrupts > 0;
 }
 
-static void catch_signals(void)
+void session_catch_signals(void)
 {
     struct sigaction a = {.sa_handler = on_signal};
     sigemptyset(&a.sa_mask);
@@ -139,7 +139,7 @@ enum err session_work(struct session *s, struct error *e)
     enum err err = ledger_left(s->store, s->run->state.account, &left, e);
     if (err)
         return err;
-    catch_signals();
+    session_catch_signals();
     if (!s->quiet)
         bar_begin(&s->bar, &s->run->state, &left);
     bar_drawn = !s->quiet && s->bar.live;

@@ -37,6 +37,8 @@ struct json *session_takes(uint64_t run, const char *work, const struct stat *st
                            const char *land, struct json *layers);
 /* Whether Ctrl-C or a polite kill asked for the end. */
 bool session_interrupted(void);
+/* From now on a signal that would end the program is a wish that it ends (session_interrupted); session_work() does it too. */
+void session_catch_signals(void);
 void session_close(struct session *s);
 /* Says on standard error what of a run's changes waits for a word, or is in the folder and can be taken back. True if
    something waits. */

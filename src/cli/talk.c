@@ -1,7 +1,6 @@
 #include "cli/talk.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -322,11 +321,6 @@ static void find_history(struct talking *t)
     snprintf(t->history, sizeof t->history, "%.4000s/.crannog/history", buf_str(&t->cli->crannog));
 }
 
-struct listing {
-    struct complete_list *list;
-    struct slice prefix;
-};
-
 /* Names of the person's own folder, for the edit box alone: what is in a file nobody opens here. */
 static void complete_files(void *arg, struct slice prefix, struct complete_list *ret)
 {
@@ -348,11 +342,6 @@ static enum err resume(struct talking *t, uint64_t id, struct error *e)
     talk_replay(t);
     return OK;
 }
-
-struct talk_options {
-    const char *model, *in, *budget, *goal;
-    bool last, pick;
-};
 
 static enum err open_all(struct talking *t, const struct talk_options *o, struct error *e)
 {
@@ -422,7 +411,7 @@ static int talk_start(struct cli *c, const struct talk_options *o)
     sigaction(SIGWINCH, &a, NULL);
     enum err err = open_all(&t, o, &e);
     if (!err)
-        session_catch_signals(&t.s);
+        session_catch_signals();
     struct screen_event first = {.kind = SCREEN_SUBMIT, .text = slice_of(o->goal)};
     if (!err && o->goal)
         submit(&t, &first, false);
@@ -438,25 +427,10 @@ static int talk_start(struct cli *c, const struct talk_options *o)
     return status;
 }
 
-int talk_main(struct cli *c, int argc, char **argv)
+int talk_main(struct cli *c, const struct talk_options *o)
 {
-    static const struct option options[] = {{"model", required_argument, NULL, 'm'}, {"in", required_argument, NULL, 'i'},
-                                            {"budget", required_argument, NULL, 'b'}, {0}};
-    struct talk_options o = {0};
-    optind = 1;
-    for (int ch; (ch = getopt_long(argc, argv, "+crm:", options, NULL)) != -1;)
-        switch (ch) {
-        case 'c': o.last = true; break;
-        case 'r': o.pick = true; break;
-        case 'm': o.model = optarg; break;
-        case 'i': o.in = optarg; break;
-        case 'b': o.budget = optarg; break;
-        default: fputs("crannog: there is no such option; `crannog --help` lists them\n", stderr); return EXIT_USAGE;
-        }
-    if (optind < argc)
-        o.goal = argv[optind];
     if (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))
-        return talk_start(c, &o);
-    struct goal_options g = {.goal = o.goal ? o.goal : "", .in = o.in, .budget = o.budget, .model = o.model, .yes = true};
+        return talk_start(c, o);
+    struct goal_options g = {.goal = o->goal ? o->goal : "", .in = o->in, .budget = o->budget, .model = o->model, .yes = true};
     return goal_run(c, &g);
 }

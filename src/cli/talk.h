@@ -53,6 +53,15 @@ void talk_replay(struct talking *t);
 /* Words of the i-th turn, for lists. */
 void talk_turn_text(struct store *s, const struct talk_turn *turn, size_t max, struct buf *out);
 
-int talk_main(struct cli *c, int argc, char **argv);
+/* Paths below the folder for what was typed behind "@". */
+void talk_complete_files(const char *work, struct slice prefix, struct complete_list *ret);
+
+struct talk_options {
+    const char *model, *in, *budget, *goal; /* NULL: not said */
+    bool last, pick;                        /* go on with the last one here, or with one of a list */
+};
+
+/* At a terminal a talk, else a goal that is worked on at once. */
+int talk_main(struct cli *c, const struct talk_options *o);
 
 #endif

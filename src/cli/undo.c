@@ -5,6 +5,8 @@
 
 #include "base/sys.h"
 #include "cli/session.h"
+#include "cli/undo.h"
+#include "engine/say.h"
 #include "engine/undo.h"
 
 static int undo_run(struct cli *c, int argc, char **argv);
@@ -33,6 +35,46 @@ struct job {
     bool nothing;
 };
 
+/* ---- in a session that has other runs (cli/undo.h) ---- */
+
+struct inside {
+    struct session *s;
+    const struct run_state *of;
+    uint32_t after;
+    struct error why;
+    enum err err;
+    bool nothing;
+};
+
+static struct slice inside_payload(void *ctx, uint64_t run, struct buf *out)
+{
+    struct inside *k = ctx;
+    struct json *layers = NULL;
+    struct stat st = {.st_dev = (dev_t)k->of->work_dev, .st_ino = (ino_t)k->of->work_ino};
+    BUF_CLEANUP struct buf work = BUF_INIT(PATH_MAX);
+    buf_add(&work, k->of->work);
+    k->err = undo_layers(&k->s->engine, k->of, k->after, run, &layers, &k->why);
+    k->nothing = !k->err && json_count(layers) == 0;
+    if (k->err || k->nothing) {
+        json_free(layers);
+        out->failed = true; /* nothing begins */
+        return SLICE_NONE;
+    }
+    JSON_CLEANUP struct json *p = session_takes(run, buf_str(&work), &st, "undo", k->of, "step", layers);
+    json_print(p, out);
+    return buf_slice(out);
+}
+
+enum err undo_in(struct session *s, const struct run_state *of, uint32_t after, struct run **ret, bool *ret_any, struct error *e)
+{
+    struct inside k = {.s = s, .of = of, .after = after};
+    enum err err = engine_start_run(&s->engine, inside_payload, &k, ret, e);
+    if (k.err && e)
+        *e = k.why;
+    *ret_any = !err;
+    return k.err ? k.err : k.nothing ? OK : err;
+}
+
 static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
 {
     struct job *j = ctx;
@@ -51,6 +93,22 @@ static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
     return buf_slice(out);
 }
 
+/* An agent goes on after its undo: it is told that the files are others, and its layers go on from there. */
+static enum err tell_agent(struct job *j, struct error *e)
+{
+    struct run *r;
+    if (j->of.status == RUN_DONE || j->of.status == RUN_FAILED)
+        return OK;
+    enum err err = engine_resume_run(&j->s.engine, j->of.id, &r, e);
+    if (err)
+        return err;
+    err = engine_append(&j->s.engine, r, EVENT_RUN_STOPPED, SLICE("{\"v\":0,\"why\":\"a person took back what it did\"}"), e);
+    if (!err)
+        err = engine_rewind(&j->s.engine, r, r->state.items[0].head.talk->nturns, (int64_t)j->to, e);
+    engine_let_go(&j->s.engine, r);
+    return err;
+}
+
 /* A plan that goes on after its undo would take the items that are gone for done, so it ends here. What a run only waits with
    stays. */
 static enum err end_plan(struct job *j, struct error *e)
@@ -58,6 +116,8 @@ static enum err end_plan(struct job *j, struct error *e)
     const struct run_state *of = &j->of;
     struct run *r;
     char text[128];
+    if (of->is_agent)
+        return tell_agent(j, e);
     if (!of->plan_path.n || of->status == RUN_DONE || of->status == RUN_FAILED || line_that_takes(of))
         return OK;
     snprintf(text, sizeof text, "{\"v\":0,\"status\":\"failed\",\"why\":\"r%llu took it back before its end\"}",

@@ -38,10 +38,10 @@ enum stage talk_next(const struct run_state *r, const struct line *l)
         return STAGE_SQUASH;
     if (t->finished)
         return t->commits && hash_is_zero(&r->rest) && r->nlayers ? STAGE_COMMIT : STAGE_DONE;
+    if (t->next < t->ncalls) /* also where it is on hold: a command that the person runs themselves */
+        return STAGE_CALL;
     if (t->hold)
         return STAGE_TALK;
-    if (t->next < t->ncalls)
-        return STAGE_CALL;
     bool answered = !t->nturns || t->turns[t->nturns - 1].kind == TALK_ANSWER;
     if (!answered || has_word(t))
         return talk_is_due(t, r->window) ? STAGE_COMPACT : STAGE_THINK;
@@ -319,6 +319,24 @@ static void go_on(struct run_state *r, struct line *l)
     line_in(&r->items[0], l);
 }
 
+/* A person runs a command as the agent would: it stands in the talk, and nobody answers to it. */
+static enum err said_command(struct run_state *r, struct talk *t, struct talk_turn turn, struct error *e)
+{
+    if (t->next < t->ncalls)
+        return error_set(e, ERR_CORRUPT, "a command of a person in the middle of the agent's");
+    turn.kind = TALK_ANSWER;
+    enum err err = push_turn(r, t, turn, e);
+    if (err)
+        return err;
+    t->answer = t->nturns - 1;
+    t->calls[0] = SLICE("bash");
+    t->asks[0] = SLICE_NONE;
+    t->ncalls = 1;
+    t->next = 0;
+    t->hold = true;
+    return OK;
+}
+
 enum err talk_said(struct run_state *r, const struct json *p, struct error *e)
 {
     struct line *l = line_of_talk(r);
@@ -331,8 +349,14 @@ enum err talk_said(struct run_state *r, const struct json *p, struct error *e)
         return err ? err : error_set(e, ERR_CORRUPT, "nothing was said");
     if (l->talk->ninbox == TALK_INBOX_MAX)
         return error_set(e, ERR_LIMIT, "more than %d messages wait", TALK_INBOX_MAX);
-    l->talk->inbox[l->talk->ninbox++] = (struct talk_waiting){turn, slice_is(json_text(json_get(p, "when")), "later")};
+    struct slice when = json_text(json_get(p, "when"));
     go_on(r, l);
+    if (slice_is(when, "command"))
+        err = said_command(r, l->talk, turn, e);
+    else
+        l->talk->inbox[l->talk->ninbox++] = (struct talk_waiting){turn, slice_is(when, "later")};
+    if (err)
+        return err;
     r->touched = 0;
     if (r->status != RUN_NEW)
         r->status = RUN_ACTIVE;
@@ -430,11 +454,46 @@ enum err talk_read_server(struct run_state *r, const struct json *o, struct erro
     int64_t window = json_int(json_get(o, "window"), 0), output = json_int(json_get(o, "max_output"), 0);
     if (window < 512 || window > 16 << 20 || output < 1 || output > window)
         return error_set(e, ERR_CORRUPT, "window or output of a model out of bounds");
+    if (json_has(o, "name")) {
+        enum err err = fold_keep(r, slice_sub(json_text(json_get(o, "name")), 0, TEXT_MAX_BYTES), &r->model, e);
+        if (err)
+            return err;
+    }
     r->server.quirks = (uint32_t)json_int(json_get(o, "quirks"), 0);
     r->window = (uint64_t)window;
     struct line *l = line_of_talk(r);
     if (l && l->talk)
         l->talk->max_output = output;
+    return OK;
+}
+
+/* The talk of a fork begins where the other one stands. */
+static enum err read_turns(struct run_state *r, struct talk *t, const struct json *a, struct error *e)
+{
+    const struct json *turns = json_get(a, "turns");
+    int64_t from = json_int(json_get(a, "from"), 0);
+    struct talk_turn turn;
+    bool any;
+    enum err err = OK;
+    for (size_t i = 0; !err && json_type(turns) == JSON_ARRAY && i < json_count(turns); i++) {
+        const struct json *o = json_at(turns, i);
+        int64_t kind = json_int(json_get(o, "kind"), 0);
+        err = read_turn(o, "turn", "bytes", (enum turn_kind)kind, 0, &turn, &any, e);
+        if (!err && (!any || kind < TALK_SAID || kind > TALK_NOTE))
+            err = error_set(e, ERR_CORRUPT, "a fork of a talk with a turn that is none");
+        if (!err)
+            err = push_turn(r, t, turn, e);
+    }
+    if (!err && (from < 0 || (size_t)from > t->nturns))
+        err = error_set(e, ERR_CORRUPT, "a fork of a talk that was cut past its end");
+    if (!err)
+        err = read_turn(a, "summary", "summary_bytes", TALK_NOTE, 0, &turn, &any, e);
+    if (err)
+        return err;
+    t->from = (size_t)from;
+    t->summary = any ? turn.blob : t->summary;
+    t->summary_bytes = any ? turn.bytes : 0;
+    t->hold = true;
     return OK;
 }
 
@@ -448,9 +507,12 @@ enum err talk_begin(struct run_state *r, const struct json *p, struct error *e)
     int64_t checks = json_int(json_get(a, "checks"), 1);
     if (!l || checks < 1 || checks > 1000)
         return error_set(e, ERR_CORRUPT, "an agent without an item, or with no number of checks");
+    enum err err = OK;
     *t = (struct talk){.attended = json_bool(json_get(a, "attended"), false), .commits = json_bool(json_get(a, "commits"), false),
                        .checks_max = (uint32_t)checks};
     l->talk = t;
-    enum err err = fold_keep(r, json_text(json_get(a, "verify")), &t->verify, e);
+    err = fold_keep(r, json_text(json_get(a, "verify")), &t->verify, e);
+    if (!err && json_has(a, "turns"))
+        err = read_turns(r, t, a, e);
     return err ? err : talk_read_server(r, json_get(p, "server"), e);
 }

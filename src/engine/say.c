@@ -1,5 +1,7 @@
 #include "engine/say.h"
 
+#include <stdio.h>
+
 #include "engine/talk_text.h"
 #include "model/usage.h"
 
@@ -59,6 +61,25 @@ enum err engine_say_text(struct engine *g, struct run *r, struct slice text, boo
     struct transcript_part part = {.kind = PART_TEXT, .text = text};
     struct transcript_turn turn = {TURN_USER, &part, 1};
     return engine_say(g, r, &turn, later, e);
+}
+
+enum err engine_say_command(struct engine *g, struct run *r, struct slice command, struct error *e)
+{
+    BUF_CLEANUP struct buf arguments = BUF_INIT(TURN_MAX), bytes = BUF_INIT(TURN_MAX);
+    JSON_CLEANUP struct json *o = json_object();
+    char id[40];
+    snprintf(id, sizeof id, "person_%llu", (unsigned long long)r->state.seq);
+    json_put_text(o, "command", command);
+    json_print(o, &arguments);
+    struct transcript_part parts[2] = {{.kind = PART_TEXT, .text = SLICE("(The person runs this themselves:)")},
+                                       {.kind = PART_CALL, .id = slice_of(id), .name = SLICE("bash"), .text = buf_slice(&arguments)}};
+    struct transcript_turn turn = {TURN_ASSISTANT, parts, 2};
+    enum err err = turn_print(&turn, &bytes, e);
+    if (err)
+        return err;
+    struct json *p = said_by_terminal();
+    json_put_text(p, "when", SLICE("command"));
+    return append_turn(g, r, EVENT_SAID, p, buf_slice(&bytes), 0, e);
 }
 
 enum err engine_answer_ask(struct engine *g, struct run *r, struct slice text, struct error *e)

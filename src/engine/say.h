@@ -12,6 +12,8 @@
 enum err MUST_USE engine_say(struct engine *g, struct run *r, const struct transcript_turn *turn, bool later, struct error *e);
 /* The same for words alone. */
 enum err MUST_USE engine_say_text(struct engine *g, struct run *r, struct slice text, bool later, struct error *e);
+/* A command that the person runs as the agent would, in the same jail; it and what it printed stand in the talk. */
+enum err MUST_USE engine_say_command(struct engine *g, struct run *r, struct slice command, struct error *e);
 /* The answer to the question of `ask` that is open. ERR_MISSING: none is. */
 enum err MUST_USE engine_answer_ask(struct engine *g, struct run *r, struct slice text, struct error *e);
 /* Keeps the first `turns` of the talk; changes of steps after `after_step` are no longer the run's (-1: they stay). Nothing

@@ -31,6 +31,8 @@ void outgoing_release(struct outgoing *o)
     for (size_t i = 0; i < o->nfds; i++)
         if (o->owned[i])
             sys_close_fd(&o->fds[i]);
+    if (o->wipe && o->message.p)
+        explicit_bzero(o->message.p, o->message.cap);
     buf_release(&o->message);
     *o = outgoing_new();
 }
@@ -158,6 +160,10 @@ enum err frame_send(int socket, uint16_t type, uint64_t id, const struct outgoin
     do
         n = sys->sendmsg(socket, &m, MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
+    int errnum = errno;
+    if (o->wipe)
+        explicit_bzero(bytes.p, bytes.cap);
+    errno = errnum;
     return n < 0 ? socket_error(e, "send a frame") : OK;
 }
 

@@ -42,6 +42,7 @@ struct outgoing {
     size_t nfds;
     bool failed;
     int errnum; /* what the system said when `failed`; 0: a bound of ours */
+    bool wipe;  /* there is a secret in it: frame_send and outgoing_release leave no copy in memory */
 };
 
 #define OUTGOING_CLEANUP __attribute__((cleanup(outgoing_release)))
