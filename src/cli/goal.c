@@ -1,6 +1,6 @@
 #include "cli/goal.h"
 
-#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

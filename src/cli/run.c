@@ -9,6 +9,7 @@
 #include <sys/file.h>
 
 #include "base/sys.h"
+#include "cli/goal.h"
 #include "cli/session.h"
 #include "view/view.h"
 
