@@ -8,6 +8,7 @@
 #define CRANNOG_CONTEXT_TOOLS_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "text/instruct.h"
 
 enum tool { TOOL_READ = 1, TOOL_WRITE, TOOL_EDIT, TOOL_BASH, TOOL_ASK };
