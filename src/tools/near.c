@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { NAME = 255, LEAST = 450 };
+enum { NAME = 255, LEAST = 500 };
 
 static unsigned char lower(char c)
 {
