@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/sys.h"
+#include "cli/agent.h"
 #include "layers/landing.h"
 
 static volatile int interrupts;
@@ -53,7 +54,8 @@ struct dead {
 static void find_dead(void *ctx, const struct run_row *r)
 {
     struct dead *d = ctx;
-    if (r->plan_path.n == 0 && r->status == RUN_ACTIVE && d->n < DEAD_MAX)
+    bool waited_for = r->plan_path.n && !slice_is(r->plan_path, AGENT_PLAN_PATH); /* a plan is called again */
+    if (!waited_for && r->status == RUN_ACTIVE && d->n < DEAD_MAX)
         d->runs[d->n++] = r->id;
 }
 
@@ -66,8 +68,27 @@ const struct line *line_that_takes(const struct run_state *r)
     return l && (l->stage == STAGE_APPLY || (l->stage == STAGE_STUCK && l->resume == STAGE_APPLY)) ? l : NULL;
 }
 
+/* Whether a landing of this run was under way, or was to come. */
+static bool is_landing(const struct run_state *r)
+{
+    const struct line *l = r->is_agent ? run_line_const(r, 0, HEAD) : line_that_takes(r);
+    if (l && l->stage == STAGE_APPLY)
+        return true;
+    l = line_that_takes(r);
+    return l && l->stage == STAGE_APPLY;
+}
+
+/* What a dead run is about, before it is taken up: an agent that was not landing is gone on with by its person. */
+static bool is_resting_agent(struct session *s, uint64_t run)
+{
+    ARENA_CLEANUP struct arena a = ARENA_INIT(RUN_ARENA_BYTES);
+    struct run_state r;
+    run_init(&r, run, &a);
+    return journal_fold(s->store, run, &r, &a, NULL) == OK && r.is_agent && !is_landing(&r);
+}
+
 /* A landing that was under way, or was to come, is carried to its end: half of one is nothing that anybody wants. A command
-   that was running never was; its run ends here. Nothing of them is held on. */
+   that was running never was; its run ends here. An agent stops behind its landing. Nothing of them is held on. */
 static enum err settle_dead(struct session *s, struct error *e)
 {
     struct dead d = {.n = 0};
@@ -76,10 +97,10 @@ static enum err settle_dead(struct session *s, struct error *e)
     for (size_t i = 0; !err && i < d.n; i++) {
         struct run *r;
         struct error mine;
-        if (lease_holder(s->store, d.runs[i]) || engine_resume_run(&s->engine, d.runs[i], &r, &mine))
+        if (lease_holder(s->store, d.runs[i]) || is_resting_agent(s, d.runs[i]) || engine_resume_run(&s->engine, d.runs[i], &r, &mine))
             continue; /* it lives, or is broken: not ours to mend */
-        const struct line *l = line_that_takes(&r->state);
-        if (l && l->stage == STAGE_APPLY)
+        r->stop = r->state.is_agent;
+        if (is_landing(&r->state))
             lands = true;
         else
             err = engine_append(&s->engine, r, EVENT_RUN_STOPPED, SLICE("{\"v\":0,\"why\":\"its crannog died\"}"), e);
