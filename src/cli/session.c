@@ -9,6 +9,7 @@
 
 #include "base/sys.h"
 #include "cli/agent.h"
+#include "engine/say.h"
 #include "layers/landing.h"
 
 static volatile int interrupts;
@@ -99,9 +100,11 @@ static enum err settle_dead(struct session *s, struct error *e)
         struct error mine;
         if (lease_holder(s->store, d.runs[i]) || is_resting_agent(s, d.runs[i]) || engine_resume_run(&s->engine, d.runs[i], &r, &mine))
             continue; /* it lives, or is broken: not ours to mend */
-        r->stop = r->state.is_agent;
-        if (is_landing(&r->state))
+        if (is_landing(&r->state)) {
             lands = true;
+            if (r->state.is_agent) /* on hold behind it: what comes next its person says */
+                err = engine_rewind(&s->engine, r, r->state.items[0].head.talk->nturns, -1, e);
+        }
         else
             err = engine_append(&s->engine, r, EVENT_RUN_STOPPED, SLICE("{\"v\":0,\"why\":\"its crannog died\"}"), e);
     }

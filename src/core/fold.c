@@ -403,6 +403,15 @@ static enum err apply_stopped(struct run_state *r)
     return OK;
 }
 
+/* An attended agent waits for a word after a stop; anything else goes on. */
+static enum err apply_continued(struct run_state *r)
+{
+    r->status = RUN_ACTIVE;
+    if (r->is_agent && !r->items[0].head.talk->attended)
+        r->items[0].head.talk->hold = false;
+    return OK;
+}
+
 static enum err apply_typed(struct run_state *r, const struct event *ev, const struct json *p, struct error *e)
 {
     if (ev->type != EVENT_RUN_STARTED && r->status == RUN_NEW)
@@ -414,7 +423,7 @@ static enum err apply_typed(struct run_state *r, const struct event *ev, const s
     r->touched = UINT32_MAX;
     switch (ev->type) {
     case EVENT_RUN_STARTED: return apply_started(r, p, e);
-    case EVENT_RUN_CONTINUED: r->status = RUN_ACTIVE; return OK;
+    case EVENT_RUN_CONTINUED: return apply_continued(r);
     case EVENT_RUN_STOPPED: return apply_stopped(r);
     case EVENT_RUN_BLOCKED: r->status = RUN_BLOCKED; return OK;
     case EVENT_RUN_ENDED: return apply_ended(r, p, e);
