@@ -168,7 +168,7 @@ static int talk(struct cli *c, const char *crannog, struct talk_options *o, cons
 {
     struct error e;
     o->goal = goal;
-    return find_crannog(c, crannog, &e) ? cli_fail(&e) : 0;
+    return find_crannog(c, crannog, &e) ? cli_fail(&e) : talk_main(c, o);
 }
 
 static bool is_goal(const char *word)
