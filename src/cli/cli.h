@@ -26,7 +26,7 @@ struct command {
 };
 
 extern const struct command cmd_run, cmd_ls, cmd_show, cmd_spend, cmd_stop, cmd_answer, cmd_init, cmd_model, cmd_doctor, cmd_exec,
-    cmd_apply, cmd_diff, cmd_undo, cmd_fork;
+    cmd_apply, cmd_diff, cmd_undo, cmd_fork, cmd_login;
 
 /* Prints "crannog: TEXT" on standard error and returns the exit code that fits the error. */
 int cli_fail(const struct error *e);

@@ -9,10 +9,11 @@
 
 #include "base/sys.h"
 #include "cli/cli.h"
+#include "door/client.h"
 #include "version.h"
 
 static const struct command *const commands[] = {&cmd_run,  &cmd_ls,   &cmd_show,  &cmd_answer, &cmd_stop,
-                                                 &cmd_diff, &cmd_apply, &cmd_undo, &cmd_fork, &cmd_spend, &cmd_exec, &cmd_init, &cmd_model,  &cmd_doctor};
+                                                 &cmd_diff, &cmd_apply, &cmd_undo, &cmd_fork, &cmd_spend, &cmd_login, &cmd_exec, &cmd_init, &cmd_model,  &cmd_doctor};
 enum { NCOMMANDS = sizeof commands / sizeof *commands };
 
 static void print_overview(FILE *to)
@@ -161,6 +162,7 @@ int main(int argc, char **argv)
     static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'v'}, {0}};
     struct cli c = {.crannog = BUF_INIT(4096)};
     const char *crannog = NULL;
+    door_take_environment(); /* first of all: no child, no core and no /proc has them then */
     opterr = 0;
     for (int o; (o = getopt_long(argc, argv, "+C:hv", options, NULL)) != -1;) {
         if (o == 'C') {
