@@ -57,6 +57,10 @@ FAULTS = {
 }
 
 
+ERROR_TYPES = {400: 'invalid_request_error', 401: 'authentication_error', 402: 'billing_error', 403: 'permission_error', 404: 'not_found_error',
+               413: 'request_too_large', 429: 'rate_limit_error', 529: 'overloaded_error'}
+
+
 class Script:
     """The replies, and which are left. One lock: requests come from many threads."""
 
@@ -360,7 +364,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def error_of(self, reply, status):
         words = reply.get('error', 'something is wrong')
-        kind = reply.get('type', {429: 'rate_limit_error', 401: 'authentication_error', 529: 'overloaded_error'}.get(status, 'api_error'))
+        kind = reply.get('type', ERROR_TYPES.get(status, 'api_error'))
         return {'type': 'error', 'error': {'type': kind, 'message': words}} if self.anthropic else \
             {'error': {'message': words, 'type': kind, 'code': None}}
 
