@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/sys.h"
-#include <stdlib.h>
+#include "cli/choose.h"
 #include "context/tools.h"
 #include "engine/talk_text.h"
 #include "model/prices.h"
@@ -29,10 +29,20 @@ void agent_model_limits(struct agent_model *m)
 
 enum err agent_choose(struct cli *c, const char *wanted, struct arena *a, struct agent_model *ret, struct error *e)
 {
-    struct slice w = slice_of(wanted);
-    size_t n = slice_index(w, '/');
-    (void)c; (void)a; (void)e;
-    *ret = (struct agent_model){.ref = w, .provider = slice_sub(w, 0, n), .model = slice_sub(w, n + 1, w.n), .base = slice_of(getenv("TBASE")), .secret = slice_of(getenv("TSECRET"))};
+    struct choose_with w;
+    struct choice choice;
+    BUF_CLEANUP struct buf told = BUF_INIT(16384);
+    enum err err = choose_open(c, true, a, &w, e);
+    if (err)
+        return err;
+    err = choose_model(&w, wanted, a, &choice, &told, e);
+    choose_close(&w);
+    if (told.n)
+        fprintf(stderr, "%s", buf_str(&told));
+    if (err)
+        return err;
+    *ret = (struct agent_model){.ref = choice.ref, .provider = choice.place.provider, .model = choice.model, .base = choice.place.base,
+                                .secret = choice.place.secret, .window = choice.context, .max_output = choice.max_output};
     agent_model_limits(ret);
     return OK;
 }
