@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/sys.h"
@@ -206,23 +208,40 @@ enum err talk_halt(struct talking *t, struct error *e)
     return err;
 }
 
+/* The person's own setting is words for a shell ("code --wait"), as git and all others take it. */
+static bool run_editor(const char *editor, char *path)
+{
+    BUF_CLEANUP struct buf command = BUF_INIT(4096);
+    char sh[] = "/bin/sh", dash_c[] = "-c", name[] = "sh";
+    pid_t pid;
+    int status = -1;
+    buf_addf(&command, "exec %s \"$1\"", editor);
+    if (!buf_ok(&command))
+        return false;
+    char *argv[] = {sh, dash_c, command.p, name, path, NULL};
+    if (posix_spawn(&pid, sh, NULL, NULL, argv, environ) != 0)
+        return false;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    return status == 0;
+}
+
 /* $EDITOR on the draft, in a file of our own. */
 static void edit(struct talking *t, struct slice draft)
 {
     const char *editor = getenv("VISUAL") ? getenv("VISUAL") : getenv("EDITOR") ? getenv("EDITOR") : "vi";
     char path[] = "/tmp/crannog-XXXXXX";
     struct error e = {0};
-    BUF_CLEANUP struct buf text = BUF_INIT(1 << 20), command = BUF_INIT(4096);
+    BUF_CLEANUP struct buf text = BUF_INIT(1 << 20);
     FD_CLEANUP int fd = mkstemp(path);
     if (fd < 0 || sys_write_all(fd, draft, path, &e)) {
         screen_error(t->screen, SLICE("cannot make a file for the editor in /tmp"));
         return;
     }
-    buf_addf(&command, "%s %s", editor, path);
     screen_suspend(t->screen);
-    int status = system(buf_str(&command)); /* the person's own setting, as every shell reads it */
+    bool well = run_editor(editor, path);
     screen_resume(t->screen);
-    if (status == 0 && cli_read_file(path, "the draft", 1 << 20, &text, &e) == OK)
+    if (well && cli_read_file(path, "the draft", 1 << 20, &text, &e) == OK)
         screen_edit(t->screen, slice_trim(buf_slice(&text)), false);
     unlink(path);
 }
