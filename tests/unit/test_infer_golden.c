@@ -143,11 +143,11 @@ static void test_chat_template(void **state)
     struct error e;
     int32_t ids[PROMPT_MAX];
     size_t n = prompt_ids(json_at(prompts, json_count(prompts) - 1), ids);
-    assert_int_equal(chat_prompt(&s.chat, s.vocab, turns, 2, &t, &e), OK);
+    assert_int_equal(chat_prompt(&s.chat, s.vocab, SLICE_NONE, turns, 2, &t, &e), OK);
     assert_int_equal(t.n, n);
     assert_memory_equal(t.id, ids, n * sizeof *ids);
     assert_true(slice_starts(s.chat.system, SLICE("You are a helpful AI assistant named SmolLM")));
-    assert_int_equal(chat_prompt(&s.chat, s.vocab, turns + 1, 1, &own, &e), OK);
+    assert_int_equal(chat_prompt(&s.chat, s.vocab, SLICE_NONE, turns + 1, 1, &own, &e), OK);
     assert_int_equal(own.id[0], s.chat.open);
     assert_true(own.n > t.n - 5); /* its own system text stands first */
     session_close(&s);
