@@ -95,9 +95,8 @@ static void print_reply(const struct session *s, const struct reply *reply)
             (unsigned long long)reply->in, 1e9 * (double)reply->in / (double)reply->prefill_ns,
             (unsigned long long)reply->out, 1e9 * (double)reply->out / (double)reply->decode_ns,
             1e-9 * (double)reply->cpu_ns, (int)reply->stop);
-    if (reply->ncalls)
-        fprintf(stderr, ", masks %.1f%% of the time%s", 100.0 * (double)reply->mask_ns / (double)reply->decode_ns,
-                reply->shortened ? ", shortened" : "");
+    if (reply->mask_ns)
+        fprintf(stderr, ", masks %.1f us a token%s", 1e-3 * (double)reply->mask_ns / (double)reply->out, reply->shortened ? ", shortened" : "");
     fprintf(stderr, "\n");
 }
 
