@@ -414,7 +414,7 @@ static enum err open_all(struct talking *t, const struct talk_options *o, struct
     if (!err && (!(o->last || o->pick) || o->model))
         err = agent_choose(t->cli, o->model, &t->arena, &t->job.model, e);
     if (!err)
-        err = session_open(&t->s, t->cli, NULL, e);
+        err = session_open(&t->s, t->cli, t->job.model.file, e);
     if (err)
         return err;
     t->open = true;
