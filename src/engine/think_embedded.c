@@ -81,6 +81,13 @@ static void put_tools(const struct transcript *t, struct outgoing *out)
     outgoing_put_large(out, INFER_TOOLS, buf_slice(&text));
 }
 
+/* The last word is the person's: a small model would rather talk about the work than begin it. */
+static bool begins_work(const struct transcript *t)
+{
+    const struct transcript_turn *last = t->nturns ? &t->turns[t->nturns - 1] : NULL;
+    return last && last->role == TURN_USER && last->n && last->parts[0].kind == PART_TEXT;
+}
+
 enum err think_embedded(struct engine *g, struct run *r, const struct open_step *o, const struct json *args, struct error *e)
 {
     ARENA_CLEANUP struct arena a = ARENA_INIT(64 << 20);
@@ -95,6 +102,8 @@ enum err think_embedded(struct engine *g, struct run *r, const struct open_step 
     put_messages(&t, &out);
     if (o->stage == STAGE_THINK)
         put_tools(&t, &out);
+    if (o->stage == STAGE_THINK && begins_work(&t) && !run_line(&r->state, o->item, o->piece)->talk->attended)
+        message_put(&out.message, INFER_CHOICE, SLICE("any"));
     message_put_u64(&out.message, INFER_STREAM, 1);
     message_put_u64(&out.message, INFER_MAX_TOKENS, (uint64_t)json_int(json_get(args, "max_output"), 256));
     message_put_u64(&out.message, INFER_SEED, o->key.step);
