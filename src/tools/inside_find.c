@@ -149,6 +149,8 @@ static enum err step_into(struct spot *s, const char *name, struct slice path, s
     if (sys->mkdirat(s->folder.fd, name, 0755) < 0 && errno != EEXIST)
         return error_errno(e, errno, "%.*s: the folder %s cannot be made", SLICE_ARG(shown(path)), name);
     next.fd = sys->openat(s->folder.fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
+    if (next.fd < 0 && (errno == ENOTDIR || errno == ELOOP))
+        return error_set(e, ERR_USAGE, "%.*s cannot be: %s is no folder, or a link that leads nowhere", SLICE_ARG(shown(path)), name);
     if (next.fd < 0)
         return error_errno(e, errno, "%.*s: the folder %s cannot be opened", SLICE_ARG(shown(path)), name);
     enum err err = ask(&next, e);
