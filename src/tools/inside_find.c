@@ -89,15 +89,11 @@ enum err found_open(const struct found *f, int *ret, struct error *e)
     struct statfs fs;
     if (!S_ISREG(f->st.st_mode))
         return error_set(e, ERR_UNSUPPORTED, "%.*s is no file but %s", SLICE_ARG(shown(slice_of(f->path))), what_it_is(f->st.st_mode));
+    if (fstatfs(f->fd, &fs) < 0 || fs.f_type == PROC_SUPER_MAGIC || fs.f_type == SYSFS_MAGIC)
+        return error_set(e, ERR_UNSUPPORTED, "%.*s is no file on a disk; a command can look at it", SLICE_ARG(shown(slice_of(f->path))));
     own_path(f->fd, own);
     *ret = sys->openat(AT_FDCWD, own, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
-    if (*ret < 0)
-        return error_errno(e, errno, "%.*s cannot be read", SLICE_ARG(shown(slice_of(f->path))));
-    if (fstatfs(*ret, &fs) < 0 || fs.f_type == PROC_SUPER_MAGIC || fs.f_type == SYSFS_MAGIC) {
-        sys_close_fd(ret);
-        return error_set(e, ERR_UNSUPPORTED, "%.*s is no file on a disk; a command can look at it", SLICE_ARG(shown(slice_of(f->path))));
-    }
-    return OK;
+    return *ret < 0 ? error_errno(e, errno, "%.*s cannot be read", SLICE_ARG(shown(slice_of(f->path)))) : OK;
 }
 
 static enum err read_all(int fd, struct buf *ret, struct error *e)

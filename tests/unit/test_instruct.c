@@ -310,6 +310,7 @@ static void test_front_matter(void **state)
     assert_true(slice_is(skill.description, "body"));
     assert_int_equal(read_skill(SLICE("")), ERR_CORRUPT);
     assert_int_equal(read_skill(SLICE("---\n---\n")), ERR_CORRUPT);
+    assert_int_equal(read_skill(SLICE("---\nname: \"\\x01\"\ndescription: \"\\x02\"\n---\n\x01\n")), ERR_CORRUPT); /* nothing that is seen */
     BUF_CLEANUP struct buf b = BUF_INIT(100000);
     buf_add_text(&b, "---\nname: s\ndescription: ");
     for (int i = 0; i < 2000; i++)
