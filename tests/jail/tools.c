@@ -1,8 +1,8 @@
 /*
  * An agent's tools in the real jail, as root and as a user, over a folder that its owner has prepared against them: links to
  * what the jail does not show, a FIFO, devices, /proc, dots. What is written lies in the layer, and nowhere else; what is
- * told comes from the folder alone. Planted once and caught: a read-only plan that is written to, a path that is asked of
- * the machine outside.
+ * told comes from the folder alone. Planted once and caught: a link out of the folder that is written through, one that is
+ * told.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -105,7 +105,7 @@ static int hostile(void **state)
     outside("find $W -mindepth 1 -delete; cd $W && mkdir sub skills skills/s && printf 'a\\nb\\n' > a.md && printf 'instead\\n' > CLAUDE.md && "
             "printf -- '---\\nname: s\\ndescription: d\\n---\\n' > skills/s/SKILL.md && "
             "ln -s ../secret out && ln -s /etc/passwd passwd && ln -s /etc/shadow shadow && ln -s ../.. up && ln -s a.md in && ln -s /proc/self/environ env && "
-            "ln -s /proc/1/root/etc root && ln -s ../secret AGENTS.md && mkfifo fifo && "
+            "ln -s /proc/1/root/etc root && ln -s /etc/passwd AGENTS.md && mkfifo fifo && "
             "printf 'mine\\n' > ../mine.md && chmod 644 ../mine.md && chown -Rh --reference=$W $W ../mine.md");
     return 0;
 }
