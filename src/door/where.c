@@ -30,6 +30,13 @@ static bool has(CURLU *u, CURLUPart what)
     return there;
 }
 
+/* libcurl undoes %-escapes in a host, and takes other alphabets; one that can be written in two ways could be two origins. */
+static bool is_host(const char *host)
+{
+    const char *allowed = host[0] == '[' ? "0123456789abcdef:.[]" : "0123456789abcdefghijklmnopqrstuvwxyz-._";
+    return host[0] && host[strspn(host, allowed)] == '\0';
+}
+
 static bool read_origin(CURLU *u, struct origin *ret)
 {
     char *scheme, *host = NULL, *port = NULL;
@@ -46,7 +53,7 @@ static bool read_origin(CURLU *u, struct origin *ret)
     curl_free(scheme);
     curl_free(host);
     curl_free(port);
-    return well && ret->port;
+    return well && ret->port && is_host(ret->host);
 }
 
 static bool is_printable(struct slice s)
@@ -63,7 +70,7 @@ static enum err parse(CURLU *u, struct slice base, const char *url, struct origi
     if (curl_url_set(u, CURLUPART_URL, url, flags) != CURLUE_OK)
         return bad(e, base, "is no address of a server (like https://api.example.org/v1)");
     if (!read_origin(u, ret))
-        return bad(e, base, "is neither http nor https, or its host is too long");
+        return bad(e, base, "is neither http nor https, or its host is none (letters, digits, dots)");
     if (has(u, CURLUPART_QUERY) || has(u, CURLUPART_FRAGMENT) || has(u, CURLUPART_USER) || has(u, CURLUPART_PASSWORD))
         return bad(e, base, "has a user, a query or a fragment, and may not");
     return OK;

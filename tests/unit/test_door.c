@@ -205,6 +205,7 @@ static void addresses_are_read(void **state)
     assert_true(is_url("http://[::1]:8080/v1", "http://[::1]:8080") && is_url("http://0x7f.1/", "http://127.0.0.1"));
     assert_true(is_url("ftp://a/", NULL) && is_url("https://u@a/", NULL) && is_url("https://a/?q", NULL) && is_url("https://a/#f", NULL));
     assert_true(is_url("", NULL) && is_url("a.example", NULL) && is_url("https://", NULL) && is_url("https://a\\b", NULL) && is_url("https://a b", NULL));
+    assert_true(is_url("https://a%61.example/", "https://aa.example") && is_url("https://b\xc3\xbc.example/", NULL) && is_url("https:", NULL) && is_url("https://a%aa.example", NULL));
     assert_true(is_url("https://a:0/", NULL) && is_url("https://a:70000/", NULL));
     static const struct {
         const char *text;
