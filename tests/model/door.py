@@ -78,7 +78,7 @@ RICH = {'text': 'Two things, then: größe und Maß.', 'reasoning': 'hm, let me 
 def answers_whole():
     """text, reasoning and parallel calls, streamed in pieces of any size and in one piece, in both formats"""
     for provider, _ in BOTH:
-        for more, quirks in (({}, 0), ({'split': 1}, 0), ({'split': 7, 'chunk': 1}, 0), ({}, 1 << 1)):
+        for more, quirks in (({}, 0), ({'split': 1}, 0), ({'split': 7, 'chunk': 1, 'side_by_side': True}, 0), ({}, 1 << 1)):
             a = one(dict(RICH, **more), provider, secret=True, QUIRKS=quirks)
             eq((a['fault'], a['stop'], a['STATUS'], a['SENT'], a['KNOWN']), ('none', 'calls', 200, 1, 1))
             eq((a['IN'], a['CACHE_READ'], a['OUT'], a['MODEL']), (70, 30, 20, 'scripted'), 'usage')
