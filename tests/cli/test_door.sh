@@ -3,4 +3,4 @@
 # (tests/model/scripted.py) in both formats and with every fault: tests/model/door.py says each.
 . "$(dirname "$0")/lib.sh"
 PYTHONDONTWRITEBYTECODE=1 python3 "$ROOT/tests/model/door.py" "$BIN/crannog-door" "$T" || failures=1
-mkdir "$T/tls" && PYTHONDONTWRITEBYTECODE=1 python3 "$ROOT/tests/model/tls.py" "$BIN/crannog-door" "$T/tls" || failures=1
+mkdir "$T/machine" && PYTHONDONTWRITEBYTECODE=1 python3 "$ROOT/tests/model/door_machine.py" "$BIN/crannog-door" "$T/machine" || failures=1

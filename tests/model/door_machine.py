@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""tls.py PROGRAM FOLDER: crannog-door against servers with certificates, in a mount namespace where a test CA is the machine's.
+"""door_machine.py PROGRAM FOLDER: crannog-door where certificates and names are ours: in a mount namespace with a CA and an /etc/hosts of the test.
 
 Proves that a good certificate is taken and the secret sent, and that a strange CA, another name, and an old one are refused before a
-byte of the request leaves.
+byte of the request leaves; that names are asked for by a few threads however many calls there are, and a name that leads to an
+address that is never dialled is not dialled, nor one in clear with a secret that leads elsewhere than here.
 """
 import os
 import ssl
@@ -78,11 +79,36 @@ def check(name, base, kind):
     return good
 
 
+def names():
+    d = Door(PROGRAM, [('K', SECRET, 'http://far.test')])
+    base = plain().replace('127.0.0.1', 'near.test')
+    ids = {d.ask(base) for _ in range(100)}
+    answers = []
+    while len(answers) < 100:
+        f = d.receive()
+        answers += [f] if f['type'] == 'ANSWERED' else []
+    with open(f'/proc/{d.child.pid}/status') as file:
+        threads = int(file.read().split('Threads:')[1].split()[0])
+    good = all(f['FAULT'] == 0 for f in answers) and {f['id'] for f in answers} == ids and threads <= 5
+    print(f'{"ok" if good else "not ok"} names: 100 calls to one name, {threads} threads' + ('' if good else f'\n  {answers[0]}'), flush=True)
+    for host, secret, kind, words in (('meta.test', '', 'no_model', 'never dialled'), ('far.test', 'K', 'auth', 'https'),
+                                      ('nowhere.test', '', 'no_model server timeout', 'nowhere.test')):
+        a = d.answer(d.ask(f'http://{host}', secret=secret, CONNECT_MS=5000))
+        fine = a['fault'] in kind.split() and a['SENT'] == 0 and words in a['TEXT']
+        print(f'{"ok" if fine else "not ok"} names: {host}' + ('' if fine else f'\n  {a}'), flush=True)
+        good = good and fine
+    d.close()
+    return good
+
+
 def inside():
+    with open(FOLDER + '/hosts', 'w') as file:
+        file.write('127.0.0.1 localhost near.test\n169.254.169.254 meta.test\n192.0.2.1 far.test\n')
     subprocess.run(['mount', '--bind', f'{FOLDER}/ours.pem', CA_FILE], check=True)
+    subprocess.run(['mount', '--bind', FOLDER + '/hosts', '/etc/hosts'], check=True)
     good = [check('a good certificate', serve('good'), 'none'), check('of a strange CA', serve('strange'), 'no_model'),
             check('for another name', serve('other'), 'no_model'), check('that is over', serve('old'), 'no_model'),
-            check('plain http where TLS is meant', 'https' + plain()[4:], 'server')]
+            check('plain http where TLS is meant', 'https' + plain()[4:], 'server'), names()]
     sys.exit(not all(good))
 
 
