@@ -145,6 +145,25 @@ static void draw_live(struct screen *s)
     buf_release(&l.rows);
 }
 
+/* Nothing more can wait for the terminal: what is said is counted, not kept. */
+static void lose(struct screen *s)
+{
+    s->lost += count_rows(&s->above);
+    buf_reset(&s->above);
+}
+
+static void tell_lost(struct screen *s)
+{
+    BUF_CLEANUP struct buf all = BUF_INIT(ABOVE_MAX + 200);
+    if (!s->lost)
+        return;
+    buf_addf(&all, "(%zu rows are not shown: the terminal took nothing)\n", s->lost);
+    buf_add(&all, buf_slice(&s->above));
+    buf_reset(&s->above);
+    buf_add(&s->above, buf_slice(&all));
+    s->lost = 0;
+}
+
 static void draw_plain(struct screen *s)
 {
     buf_add(&s->tty.pending, buf_slice(&s->above));
@@ -164,12 +183,15 @@ void screen_draw(struct screen *s, bool now)
         s->flash = NULL;
         due = true;
     }
-    tty_flush(&s->tty);
-    if (s->given_away || !(now || due || (moves && since >= SPIN_MS)))
+    bool takes = tty_flush(&s->tty);
+    if (!takes && s->above.n > ABOVE_DRAW)
+        lose(s);
+    if (!takes || s->given_away || !(now || due || (moves && since >= SPIN_MS)))
         return;
     bool slow = s->tty.pending.n && !now; /* the terminal has not taken the last frame yet */
     if (slow && s->above.n < ABOVE_DRAW)
         return;
+    tell_lost(s);
     if (s->plain)
         draw_plain(s);
     else
