@@ -128,7 +128,7 @@ static bool heading(const struct pen *p, struct slice text)
     while (words.n && words.p[words.n - 1] == '#')
         words.n--;
     struct flow f;
-    struct prefix mark = {"######" + (6 - level), 0, level}, blank = {" ", 0, 1};
+    struct prefix mark = {&"######"[6 - level], 0, level}, blank = {" ", 0, 1};
     p->st->gap = true;
     begin_block(p);
     struct prefix marks[] = {mark, blank};

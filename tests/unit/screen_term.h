@@ -35,10 +35,12 @@ static inline void term_down(struct term *t)
         t->row++;
         return;
     }
-    if (t->row + 1 == TERM_LINES) {
-        memmove(t->cells, t->cells[1], sizeof t->cells - sizeof t->cells[0]);
-        memset(t->cells[TERM_LINES - 1], 0, sizeof t->cells[0]);
-        return;
+    if (t->row + 1 == TERM_LINES) { /* the oldest half goes */
+        size_t half = TERM_LINES / 2;
+        memmove(t->cells, t->cells[half], sizeof t->cells / 2);
+        memset(t->cells[half], 0, sizeof t->cells / 2);
+        t->row -= half;
+        t->top -= half;
     }
     t->row++;
     t->top++;
@@ -55,6 +57,11 @@ static inline void term_put(struct term *t, uint32_t c)
     if (!w)
         return;
     if (t->col + w > t->columns) {
+        if (!t->may_wrap) {
+            fprintf(stderr, "past column %zu of %zu: ", t->col, t->columns);
+            for (size_t i = 0; i < t->columns; i++)
+                fprintf(stderr, t->cells[t->row][i] < 0x80 ? "%c" : "?", (char)t->cells[t->row][i]);
+        }
         ASSERT(t->may_wrap);
         t->col = 0;
         term_down(t);
@@ -173,6 +180,8 @@ static inline void term_text(const struct term *t, struct buf *ret)
             keep = ret->n;
     }
     ret->n = keep;
+    if (ret->p)
+        ret->p[keep] = 0;
 }
 
 #endif
