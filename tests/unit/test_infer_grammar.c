@@ -213,6 +213,24 @@ static void test_long_string_is_shortened(void **state)
     grammar_free(g);
 }
 
+/* Near the bound of a string not all that may stand in one fits. */
+static void test_mask_at_the_end_of_a_string(void **state)
+{
+    (void)state;
+    struct grammar *g = start(CHOICE_ANY);
+    TOKENS_CLEANUP struct tokens x = {0}, the = {0}, quote = {0};
+    vocab_encode(vocab, SLICE("x"), &x), vocab_encode(vocab, SLICE("the"), &the), vocab_encode(vocab, SLICE("\""), &quote);
+    assert_true(x.n == 1 && the.n == 1 && quote.n == 1);
+    assert_true(say(g, CALL_OPEN "{\"name\": \"read\", \"arguments\": {\"path\": \"", PLENTY));
+    for (int i = 0; i < 200; i++) {
+        assert_int_equal(is_allowed(grammar_allowed(g), the.id[0]), i + 3 <= 200);
+        assert_true(is_allowed(grammar_allowed(g), x.id[0]) && is_allowed(grammar_allowed(g), quote.id[0]));
+        assert_true(grammar_take(g, x.id[0], PLENTY));
+    }
+    assert_false(is_allowed(grammar_allowed(g), x.id[0]));
+    grammar_free(g);
+}
+
 static void test_forced(void **state)
 {
     (void)state;
@@ -306,6 +324,7 @@ static int play(const char *what, struct slice file)
         cmocka_unit_test(test_text_and_calls),
         cmocka_unit_test(test_no_room),
         cmocka_unit_test(test_long_string_is_shortened),
+        cmocka_unit_test(test_mask_at_the_end_of_a_string),
         cmocka_unit_test(test_forced),
         cmocka_unit_test(test_mask_is_what_is_taken),
         cmocka_unit_test(test_tools_that_are_refused),

@@ -130,6 +130,43 @@ static bool accepts(const char *schema, const char *value)
     return good && automaton_ended(&a);
 }
 
+static void expect_end(const char *schema, const char *begun, const char *end)
+{
+    struct world w;
+    struct automaton a, b;
+    BUF_CLEANUP struct buf text = BUF_INIT(1 << 16), wrapped = BUF_INIT(1 << 16), closed = BUF_INIT(1 << 16);
+    buf_addf(&wrapped, "{\"type\":\"object\",\"required\":[\"v\"],\"properties\":{\"v\":%s}}", schema);
+    world_init(&w, parse(buf_str(&wrapped)));
+    buf_addf(&text, "{\"name\": \"t\", \"arguments\": {\"v\": %s", begun);
+    automaton_start(&a, w.call);
+    for (size_t i = 0; i < text.n; i++) {
+        assert_true(automaton_step(&w.schema, &a, (unsigned char)text.p[i], &b));
+        automaton_copy(&a, &b);
+    }
+    automaton_close(&w.schema, &a, &closed);
+    closed.n -= 2; /* "}}" */
+    closed.p[closed.n] = '\0';
+    assert_string_equal(buf_str(&closed), end);
+    world_release(&w);
+}
+
+static void test_ends(void **state)
+{
+    (void)state;
+    expect_end("{\"type\":\"string\"}", "\"\\u", "0001\"");
+    expect_end("{\"type\":\"string\"}", "\"\\u000", "1\"");
+    expect_end("{\"type\":\"string\"}", "\"\\ud", "000\"");
+    expect_end("{\"type\":\"string\"}", "\"\\", "n\"");
+    expect_end("{\"type\":\"string\"}", "\"\xf0", "\x90\x80\x80\"");
+    expect_end("{\"type\":\"string\",\"minLength\":3}", "\"\xe0\xa0", "\x80  \"");
+    expect_end("{\"type\":\"number\"}", "-0", ".0");
+    expect_end("{\"type\":\"number\"}", "1e-", "0");
+    expect_end("{\"type\":\"integer\",\"minimum\":345,\"maximum\":1100}", "1", "000");
+    expect_end("{\"type\":\"integer\",\"minimum\":-20,\"maximum\":-11}", "-", "11");
+    expect_end("{\"enum\":[\"abc\",\"ab\",\"b\"]}", "\"a", "b\"");
+    expect_end("{\"type\":\"array\",\"minItems\":2,\"items\":{\"type\":\"null\"}}", "[null,", " null]");
+}
+
 static void test_values(void **state)
 {
     (void)state;
@@ -207,6 +244,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random_schemas),
+        cmocka_unit_test(test_ends),
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_refusals),
     };
