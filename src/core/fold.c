@@ -193,7 +193,7 @@ static enum err read_plan(struct run_state *r, const struct json *p, struct erro
         err = plan_parse(text, "plan", r->arena, &plan, e);
     if (!err && r->nopen)
         err = error_set(e, ERR_CORRUPT, "the plan changes while a step is open");
-    if (!err && (r->is_exec || r->is_take))
+    if (!err && (r->is_exec || r->is_take || r->is_agent))
         err = error_set(e, ERR_CORRUPT, "a run of a command has no plan");
     if (!err)
         err = run_plan_may_change(r, &plan, e);
@@ -433,7 +433,7 @@ static enum err apply_typed(struct run_state *r, const struct event *ev, const s
     case EVENT_ANSWERED: return apply_answered(r, p, e);
     case EVENT_SAID: return talk_said(r, p, e);
     case EVENT_REWOUND: return talk_rewound(r, p, e);
-    case EVENT_MODEL_CHANGED: return talk_read_server(r, p, e);
+    case EVENT_MODEL_CHANGED: return r->is_agent ? talk_read_server(r, p, e) : error_set(e, ERR_CORRUPT, "another model for what has none");
     case EVENT_COMPACT_WANTED: return talk_compact_wanted(r, e);
     default: return error_set(e, ERR_CORRUPT, "an event of an unknown type");
     }

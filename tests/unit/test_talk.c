@@ -571,6 +571,23 @@ static void test_a_fork_begins_where_the_other_stands(void **state)
     turns_are("SARASA");
 }
 
+/* Its items would be others, and the first one without a talk. */
+static void test_an_agent_has_no_plan_and_a_plan_no_talk(void **state)
+{
+    (void)state;
+    begin(ATTENDED);
+    well(STAGE_THINK);
+    assert_int_equal(rig_apply(&world, EVENT_PLAN_CHANGED, NULL, "{\"v\":0,\"plan\":\"- [ ] a: b\\n  writes: x\\n\"}"), ERR_CORRUPT);
+    static const struct { enum event_type type; const char *payload; } of_talks[] = {
+        {EVENT_SAID, "{\"v\":0,\"turn\":\"" RIG_HASH "\",\"bytes\":3}"}, {EVENT_REWOUND, "{\"v\":0,\"turns\":0,\"after\":0}"},
+        {EVENT_MODEL_CHANGED, "{\"v\":0,\"window\":4000,\"max_output\":10}"}, {EVENT_COMPACT_WANTED, "{\"v\":0}"}};
+    for (size_t i = 0; i < 4; i++) {
+        rig_end(&world);
+        rig_start(&world, "- [ ] a: b\n  writes: x\n", "");
+        assert_int_equal(rig_apply(&world, of_talks[i].type, NULL, of_talks[i].payload), ERR_CORRUPT);
+    }
+}
+
 /* ---- what cannot be ---- */
 
 static void test_illegal_events(void **state)
@@ -662,6 +679,7 @@ int main(void)
         TEST(test_rewinding_forgets_layers_and_undos),
         TEST(test_another_model),
         TEST(test_a_fork_begins_where_the_other_stands),
+        TEST(test_an_agent_has_no_plan_and_a_plan_no_talk),
         TEST(test_illegal_events),
         TEST(test_bad_beginnings),
     };
