@@ -399,7 +399,7 @@ static enum err apply_stopped(struct run_state *r)
 {
     r->status = RUN_STOPPED;
     if (r->is_agent && r->items[0].head.talk->attended)
-        r->items[0].head.talk->hold = true;
+        talk_stopped(r);
     return OK;
 }
 

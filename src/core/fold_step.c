@@ -455,6 +455,8 @@ enum err fold_finished(struct run_state *r, const struct event *ev, const struct
     line_out(it, l);
     l->open = false;
     err = apply_outcome(r, &o, ev, p, e);
+    if (!err && l->talk)
+        talk_rest(r, l);
     if (!err)
         line_in(it, l);
     return err;

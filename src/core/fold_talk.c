@@ -38,7 +38,7 @@ enum stage talk_next(const struct run_state *r, const struct line *l)
         return STAGE_SQUASH;
     if (t->finished)
         return t->commits && hash_is_zero(&r->rest) && r->nlayers ? STAGE_COMMIT : STAGE_DONE;
-    if (t->next < t->ncalls) /* also where it is on hold: a command that the person runs themselves */
+    if (t->next < t->ncalls) /* on hold it is a command that the person runs themselves: all others were dropped */
         return STAGE_CALL;
     if (t->hold)
         return STAGE_TALK;
@@ -120,10 +120,19 @@ enum err talk_deliver(struct run_state *r, struct talk *t, struct error *e)
     return err;
 }
 
-/* Calls that will not be carried out any more. */
-static void drop_calls(struct talk *t)
+/* Calls that will not be carried out any more: all that were to come. One that is under way is not one of them. */
+static void drop_calls(struct line *l)
 {
-    t->ncalls = t->next;
+    struct talk *t = l->talk;
+    bool busy = (l->open && l->stage == STAGE_CALL) || (l->stage == STAGE_STUCK && l->question == QUESTION_ASK);
+    if (t->next < t->ncalls)
+        t->ncalls = t->next + (busy ? 1 : 0);
+}
+
+/* Stands still, and what it would do next is the model's to say. */
+static bool is_idle(const struct line *l)
+{
+    return !l->open && (l->stage == STAGE_THINK || l->stage == STAGE_CALL || l->stage == STAGE_COMPACT);
 }
 
 static bool said_now(const struct talk *t)
@@ -198,10 +207,11 @@ enum err talk_thought(struct run_state *r, struct line *l, uint32_t step, const 
         line_stick(l, QUESTION_FAILED, STAGE_THINK, SLICE("the model answers with nothing"));
     } else if (goes_round(t, res)) {
         t->same = 0;
-        drop_calls(t);
         t->ncalls = t->next = 0;
         line_stick(l, QUESTION_FAILED, STAGE_THINK, SLICE("the model makes the same call again and again; say what it should do instead"));
     } else {
+        if (t->hold) /* it was stopped, and had ended before it heard */
+            drop_calls(l);
         ask_if_next(l);
     }
     return OK;
@@ -217,7 +227,7 @@ enum err talk_called(struct run_state *r, struct line *l, uint32_t step, const s
         return err;
     t->next++;
     if (said_now(t)) /* it is steered: what it meant to do next it decides anew */
-        drop_calls(t);
+        drop_calls(l);
     ask_if_next(l);
     return OK;
 }
@@ -298,7 +308,7 @@ static bool is_question_of_failure(const struct line *l)
 static void go_on(struct run_state *r, struct line *l)
 {
     struct talk *t = l->talk;
-    bool idle = !l->open && (l->stage == STAGE_THINK || l->stage == STAGE_CALL || l->stage == STAGE_COMPACT);
+    bool idle = is_idle(l);
     line_out(&r->items[0], l);
     if (is_question_of_failure(l)) {
         l->stage = l->resume;
@@ -306,7 +316,7 @@ static void go_on(struct run_state *r, struct line *l)
         l->why[0] = '\0';
         l->failures = l->deaths = 0;
         l->again = false;
-        idle = l->stage == STAGE_THINK || l->stage == STAGE_CALL || l->stage == STAGE_COMPACT;
+        idle = is_idle(l);
     }
     if (idle && (t->hold || r->status == RUN_STOPPED)) {
         t->ncalls = t->next = 0;
@@ -421,6 +431,31 @@ enum err talk_rewound(struct run_state *r, const struct json *p, struct error *e
     r->branch++;
     r->touched = 0;
     return OK;
+}
+
+/* After a stop it neither goes on nor tries again; also where what was under way ended in another way than by the stop. */
+void talk_rest(struct run_state *r, struct line *l)
+{
+    struct talk *t = l->talk;
+    if (!t->attended || r->status != RUN_STOPPED || !is_idle(l))
+        return;
+    t->ncalls = t->next = 0;
+    t->compact = false;
+    l->stage = STAGE_TALK;
+    l->again = false;
+    l->wake_ms = 0;
+}
+
+/* K3. What is under way ends, or hears of it (talk_cancelled). */
+void talk_stopped(struct run_state *r)
+{
+    struct line *l = line_of_talk(r);
+    line_out(&r->items[0], l);
+    l->talk->hold = true;
+    drop_calls(l);
+    talk_rest(r, l);
+    line_in(&r->items[0], l);
+    r->touched = 0;
 }
 
 enum err talk_compact_wanted(struct run_state *r, struct error *e)

@@ -429,6 +429,49 @@ static void test_conflicts_of_a_landing(void **state)
     waits();
 }
 
+/* K3. Between two steps, and where a step had ended before it heard of the stop. */
+static void test_nothing_follows_a_stop(void **state)
+{
+    (void)state;
+    for (int when = 0; when < 9; when++) {
+        begin(ATTENDED);
+        if (when == 0) { /* a retry waits for its time */
+            step(STAGE_THINK, OUTCOME_FAILED, NULL);
+            stop();
+        } else if (when == 1) { /* it ends with calls all the same */
+            open_step(STAGE_THINK);
+            stop();
+            close_step(OUTCOME_OK, ASKS(CALL_OF("bash") ",{\"name\":\"ask\",\"question\":\"?\"}"));
+        } else {
+            step(STAGE_THINK, OUTCOME_OK, ASKS(CALL_OF("bash") "," CALL_OF("bash") ",{\"name\":\"ask\",\"question\":\"?\"}"));
+            if (when > 3 && when < 8)
+                open_step(STAGE_CALL);
+            if (when == 5)
+                close_step(OUTCOME_LOST, NULL);
+            stop();
+            if (when == 4)
+                close_step(OUTCOME_OK, rig_result(STAGE_CALL));
+            if (when == 6)
+                close_step(OUTCOME_LOST, NULL); /* its crannog died before it heard */
+            if (when == 7)
+                close_step(OUTCOME_CANCELLED, NULL);
+        }
+        assert_int_equal(world.r.status, RUN_STOPPED);
+        go_on();
+        waits();
+        WELL(rig_say(&world, "now"));
+        well(STAGE_THINK);
+        waits();
+        rig_end(&world);
+    }
+    begin(ATTENDED);
+    well(STAGE_THINK);
+    WELL(rig_say(&world, "command")); /* the person's own, too */
+    stop();
+    go_on();
+    waits();
+}
+
 /* ---- making it shorter ---- */
 
 static const char *compacted(size_t upto)
@@ -680,6 +723,7 @@ int main(void)
         TEST(test_another_model),
         TEST(test_a_fork_begins_where_the_other_stands),
         TEST(test_an_agent_has_no_plan_and_a_plan_no_talk),
+        TEST(test_nothing_follows_a_stop),
         TEST(test_illegal_events),
         TEST(test_bad_beginnings),
     };
