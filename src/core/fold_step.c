@@ -267,11 +267,16 @@ static enum err result_apply(struct run_state *r, const struct open_step *o, str
 }
 
 /* The commit is a layer; of all of them only what the rest names is taken (the branch), not the files. */
-static enum err result_commit(struct run_state *r, const struct open_step *o, const struct json *layer, const struct json *res,
-                              struct error *e)
+static enum err result_commit(struct run_state *r, const struct open_step *o, const struct line *l, const struct json *layer,
+                              const struct json *res, struct error *e)
 {
+    struct hash rest;
     enum err err = layer ? fold_push_layer(r, layer, o->key.step, e) : OK;
-    return err ? err : get_hash(res, "rest", &r->rest, e);
+    if (!err)
+        err = get_hash(res, "rest", &rest, e);
+    if (!err && l->talk->finished) /* else something was said meanwhile: it goes on, and the commit is made again */
+        r->rest = rest;
+    return err;
 }
 
 /* What a step that went well leaves in its line. */
@@ -312,10 +317,10 @@ static enum err apply_result(struct run_state *r, const struct open_step *o, str
     case STAGE_CALL:
         err = talk_called(r, l, o->key.step, res, e);
         return err || !layer ? err : fold_push_layer(r, layer, o->key.step, e);
-    case STAGE_COMMIT: return result_commit(r, o, layer, res, e);
+    case STAGE_COMMIT: return result_commit(r, o, l, layer, res, e);
     case STAGE_VERIFY:
         if (l->talk)
-            l->talk->finished = true;
+            l->talk->finished = !l->talk->ninbox; /* what was said while it ran comes first */
         return OK;
     default: return OK;
     }

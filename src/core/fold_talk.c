@@ -210,7 +210,7 @@ enum err talk_thought(struct run_state *r, struct line *l, uint32_t step, const 
         t->ncalls = t->next = 0;
         line_stick(l, QUESTION_FAILED, STAGE_THINK, SLICE("the model makes the same call again and again; say what it should do instead"));
     } else {
-        if (t->hold) /* it was stopped, and had ended before it heard */
+        if (t->hold || said_now(t)) /* it was stopped or told something, and had ended before it heard */
             drop_calls(l);
         ask_if_next(l);
     }
@@ -226,9 +226,7 @@ enum err talk_called(struct run_state *r, struct line *l, uint32_t step, const s
     if (err)
         return err;
     t->next++;
-    if (said_now(t)) /* it is steered: what it meant to do next it decides anew */
-        drop_calls(l);
-    ask_if_next(l);
+    ask_if_next(l); /* a word that came meanwhile has dropped the others */
     return OK;
 }
 
@@ -305,35 +303,47 @@ static bool is_question_of_failure(const struct line *l)
     return l->stage == STAGE_STUCK && (l->question == QUESTION_FAILED || l->question == QUESTION_POISON) && l->resume != STAGE_APPLY;
 }
 
-static void go_on(struct run_state *r, struct line *l)
+/* What failed is not tried again by itself where a person says something instead: the model decides anew, and a check has all
+   its tries again. */
+static void leave_question(struct line *l)
 {
     struct talk *t = l->talk;
-    bool idle = is_idle(l);
+    bool works = l->resume == STAGE_SURVEY || l->resume == STAGE_INSTRUCT || l->resume == STAGE_SQUASH;
+    l->stage = works ? l->resume : STAGE_TALK;
+    l->question = QUESTION_NONE;
+    l->why[0] = '\0';
+    l->failures = l->deaths = 0;
+    l->again = false;
+    t->ncalls = t->next = t->checks = 0;
+}
+
+/* A word ends a hold, and what was about to come (`now`) or stood still with a stop is decided anew. */
+static void go_on(struct run_state *r, struct line *l, bool now)
+{
+    struct talk *t = l->talk;
     line_out(&r->items[0], l);
-    if (is_question_of_failure(l)) {
-        l->stage = l->resume;
-        l->question = QUESTION_NONE;
-        l->why[0] = '\0';
-        l->failures = l->deaths = 0;
-        l->again = false;
-        idle = is_idle(l);
-    }
-    if (idle && (t->hold || r->status == RUN_STOPPED)) {
+    if (is_question_of_failure(l))
+        leave_question(l);
+    if (now)
+        drop_calls(l);
+    bool is_check = !l->open && (l->stage == STAGE_VERIFY || l->stage == STAGE_COMMIT);
+    if (is_check || (is_idle(l) && (r->status == RUN_STOPPED || (now && l->stage == STAGE_CALL)))) {
         t->ncalls = t->next = 0;
         l->stage = STAGE_TALK;
         l->again = false;
     }
     l->wake_ms = 0;
-    t->hold = false;
+    t->hold = t->finished = false;
     t->same = 0;
     line_in(&r->items[0], l);
 }
 
 /* A person runs a command as the agent would: it stands in the talk, and nobody answers to it. */
-static enum err said_command(struct run_state *r, struct talk *t, struct talk_turn turn, struct error *e)
+static enum err said_command(struct run_state *r, struct line *l, struct talk_turn turn, struct error *e)
 {
-    if (t->next < t->ncalls)
-        return error_set(e, ERR_CORRUPT, "a command of a person in the middle of the agent's");
+    struct talk *t = l->talk;
+    if (l->stage != STAGE_TALK || t->next < t->ncalls)
+        return error_set(e, ERR_CORRUPT, "a command of a person in the middle of the agent's; stop it first");
     turn.kind = TALK_ANSWER;
     enum err err = push_turn(r, t, turn, e);
     if (err)
@@ -360,9 +370,9 @@ enum err talk_said(struct run_state *r, const struct json *p, struct error *e)
     if (l->talk->ninbox == TALK_INBOX_MAX)
         return error_set(e, ERR_LIMIT, "more than %d messages wait", TALK_INBOX_MAX);
     struct slice when = json_text(json_get(p, "when"));
-    go_on(r, l);
+    go_on(r, l, !slice_is(when, "later") && !slice_is(when, "command"));
     if (slice_is(when, "command"))
-        err = said_command(r, l->talk, turn, e);
+        err = said_command(r, l, turn, e);
     else
         l->talk->inbox[l->talk->ninbox++] = (struct talk_waiting){turn, slice_is(when, "later")};
     if (err)

@@ -472,6 +472,113 @@ static void test_nothing_follows_a_stop(void **state)
     waits();
 }
 
+/* Wherever the round stands, no call begins after the word but the one that is under way. */
+static void test_a_word_now_before_the_next_call(void **state)
+{
+    (void)state;
+    for (int when = 0; when < 4; when++) {
+        begin_landing(ATTENDED, when == 3 ? "step" : "end");
+        world.changes = when == 3;
+        if (when == 0) { /* the model is still at it */
+            open_step(STAGE_THINK);
+            WELL(rig_say(&world, "now"));
+            close_step(OUTCOME_OK, ASKS(CALL_OF("bash") ",{\"name\":\"ask\",\"question\":\"?\"}"));
+        } else {
+            step(STAGE_THINK, OUTCOME_OK, ASKS(CALL_OF("bash") "," CALL_OF("bash")));
+            if (when == 2)
+                step(STAGE_CALL, OUTCOME_LOST, NULL); /* it would be done again */
+            if (when == 3)
+                well(STAGE_CALL);
+            WELL(rig_say(&world, "now"));
+            if (when == 3)
+                well(STAGE_APPLY);
+        }
+        world.changes = false;
+        well(STAGE_THINK);
+        turns_are(when == 3 ? "SARSA" : "SASA");
+        waits();
+        rig_end(&world);
+    }
+    begin(ATTENDED);
+}
+
+/* It would run the same check again, and the model would never hear the word. */
+static void test_a_word_instead_of_an_answer(void **state)
+{
+    (void)state;
+    static const enum stage stuck[] = {STAGE_VERIFY, STAGE_THINK, STAGE_CALL};
+    for (size_t i = 0; i < 3; i++) {
+        begin("{\"verify\":\"make check\",\"checks\":1}");
+        if (stuck[i] != STAGE_THINK)
+            step(STAGE_THINK, OUTCOME_OK, stuck[i] == STAGE_CALL ? ASKS(CALL_OF("bash")) : NULL);
+        for (int k = 0; k < RUN_DEATHS_MAX; k++)
+            step(stuck[i], OUTCOME_LOST, NULL);
+        assert_true(line()->question == QUESTION_POISON && line()->resume == stuck[i]);
+        WELL(rig_say(&world, i == 1 ? "later" : "now"));
+        well(STAGE_THINK);
+        if (i == 1)
+            well(STAGE_THINK);
+        well(STAGE_VERIFY);
+        assert_int_equal(rig_what(&world), DECIDE_DONE);
+        rig_end(&world);
+    }
+    begin(CHECKED);
+    for (int i = 0; i < 3; i++) {
+        well(STAGE_THINK);
+        step(STAGE_VERIFY, OUTCOME_FAILED, "{\"turn\":\"" RIG_HASH "\",\"bytes\":80}");
+    }
+    assert_int_equal(line()->question, QUESTION_FAILED);
+    WELL(rig_say(&world, "now"));
+    for (int i = 0; i < 3; i++) { /* all its tries, once more */
+        well(STAGE_THINK);
+        step(STAGE_VERIFY, OUTCOME_FAILED, "{\"turn\":\"" RIG_HASH "\",\"bytes\":80}");
+    }
+    assert_int_equal(line()->question, QUESTION_FAILED);
+}
+
+static void test_a_word_while_it_is_checked_or_committed(void **state)
+{
+    (void)state;
+    static const enum stage last[] = {STAGE_VERIFY, STAGE_COMMIT};
+    for (size_t i = 0; i < 4; i++) {
+        begin("{\"verify\":\"make check\",\"checks\":3,\"commits\":true}");
+        world.changes = true;
+        step(STAGE_THINK, OUTCOME_OK, ASKS(CALL_OF("bash")));
+        well(STAGE_CALL);
+        well(STAGE_THINK);
+        if (last[i % 2] == STAGE_COMMIT)
+            well(STAGE_VERIFY);
+        open_step(last[i % 2]);
+        WELL(rig_say(&world, i < 2 ? "now" : "later"));
+        close_step(OUTCOME_OK, rig_result(last[i % 2]));
+        assert_true(hash_is_zero(&world.r.rest));
+        well(STAGE_THINK);
+        well(STAGE_VERIFY);
+        well(STAGE_COMMIT);
+        rig_step(&world, 1, HEAD, STAGE_APPLY, OUTCOME_OK, NULL);
+        assert_int_equal(rig_what(&world), DECIDE_DONE);
+        rig_end(&world);
+    }
+    begin(ATTENDED);
+}
+
+static void test_a_command_of_the_person_waits_for_the_agent(void **state)
+{
+    (void)state;
+    for (int when = 0; when < 4; when++) {
+        begin(ATTENDED);
+        if (when == 0)
+            open_step(STAGE_THINK);
+        if (when == 1)
+            step(STAGE_THINK, OUTCOME_FAILED, NULL);
+        if (when > 1)
+            step(STAGE_THINK, OUTCOME_OK, when == 2 ? ASKS(CALL_OF("bash")) : ASKS("{\"name\":\"ask\",\"question\":\"?\"}"));
+        assert_int_equal(rig_say(&world, "command"), ERR_CORRUPT);
+        rig_end(&world);
+    }
+    begin(ATTENDED);
+}
+
 /* ---- making it shorter ---- */
 
 static const char *compacted(size_t upto)
@@ -724,6 +831,10 @@ int main(void)
         TEST(test_a_fork_begins_where_the_other_stands),
         TEST(test_an_agent_has_no_plan_and_a_plan_no_talk),
         TEST(test_nothing_follows_a_stop),
+        TEST(test_a_word_now_before_the_next_call),
+        TEST(test_a_word_instead_of_an_answer),
+        TEST(test_a_word_while_it_is_checked_or_committed),
+        TEST(test_a_command_of_the_person_waits_for_the_agent),
         TEST(test_illegal_events),
         TEST(test_bad_beginnings),
     };
