@@ -222,7 +222,7 @@ enum err fold_layer(struct run_state *r, const struct json *from, uint32_t step,
     int64_t changes = json_int(json_get(from, "changes"), -1);
     if (!is_layer_name(name) || changes < 0 || !hash_from_hex(json_text(json_get(from, "manifest")), &manifest))
         return error_set(e, ERR_CORRUPT, "a layer without name, manifest or number of changes");
-    *ret = (struct layer_ref){.manifest = manifest, .changes = (uint64_t)changes, .step = step};
+    *ret = (struct layer_ref){.manifest = manifest, .changes = (uint64_t)changes, .step = step, .first = step};
     return fold_keep(r, name, &ret->name, e);
 }
 

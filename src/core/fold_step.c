@@ -229,6 +229,7 @@ static enum err result_squash(struct run_state *r, const struct open_step *o, co
         err = fold_layer(r, layer, o->key.step, &one, e);
     if (err)
         return err;
+    one.first = r->layers[0].first;
     layers_drop(r, known - 1);
     r->layers[0] = one;
     return OK;

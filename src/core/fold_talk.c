@@ -54,7 +54,7 @@ enum stage talk_next(const struct run_state *r, const struct line *l)
 static void settle_finished(struct talk *t)
 {
     bool over = t->nturns && t->turns[t->nturns - 1].kind == TALK_ANSWER && t->next >= t->ncalls && !t->ninbox;
-    if (over && !t->attended && !t->verify.n)
+    if (over && !t->attended && !t->verify.n && !t->hold)
         t->finished = true;
 }
 
@@ -398,6 +398,18 @@ enum err talk_answered(struct run_state *r, struct line *l, const struct json *p
     return OK;
 }
 
+/* A layer that was squashed stands for steps from `first` on; a landing that is half in the folder is ended first. */
+static enum err may_forget(const struct run_state *r, const struct line *l, uint32_t after, struct error *e)
+{
+    if (l->landing || !hash_is_zero(&r->rest))
+        return error_set(e, ERR_CORRUPT, "a part of what it changed is in the folder; what is left is answered first");
+    for (size_t i = 0; i < r->nlayers; i++)
+        if (r->layers[i].step > after && r->layers[i].first <= after)
+            return error_set(e, ERR_CORRUPT, "the changes up to step %u are one layer with those up to step %u and cannot be taken back alone",
+                             after, r->layers[i].step);
+    return OK;
+}
+
 /* Layers and undo layers of steps after one are no longer the run's: their changes are being taken back, or never landed. */
 static void forget_layers(struct run_state *r, uint32_t after)
 {
@@ -413,11 +425,15 @@ enum err talk_rewound(struct run_state *r, const struct json *p, struct error *e
     int64_t keep = json_int(json_get(p, "turns"), -1), after = json_int(json_get(p, "after"), -1);
     if (!l || r->nopen || keep < 0 || (size_t)keep > l->talk->nturns || after > UINT32_MAX || line_over(l))
         return error_set(e, ERR_CORRUPT, "a talk is taken back further than it goes");
+    enum err err = after >= 0 ? may_forget(r, l, (uint32_t)after, e) : OK;
+    if (err)
+        return err;
     struct talk *t = l->talk;
     line_out(&r->items[0], l);
+    t->ncalls = t->next = 0;
     if ((size_t)keep < t->nturns) {
         t->nturns = (size_t)keep;
-        t->ncalls = t->next = t->ninbox = 0;
+        t->ninbox = 0;
         t->context = 0;
         if (t->from > t->nturns) { /* what the summary tells of is partly gone: it is made again if it must be */
             t->from = 0;
@@ -431,7 +447,9 @@ enum err talk_rewound(struct run_state *r, const struct json *p, struct error *e
     if (after >= 0)
         forget_layers(r, (uint32_t)after);
     t->hold = true;
-    t->same = t->empties = t->shrinks = 0;
+    t->finished = t->compact = false;
+    t->same = t->empties = t->shrinks = t->checks = 0;
+    l->wake_ms = 0;
     l->question = QUESTION_NONE;
     l->why[0] = '\0';
     l->failures = l->deaths = 0;

@@ -738,6 +738,76 @@ static void test_an_agent_has_no_plan_and_a_plan_no_talk(void **state)
     }
 }
 
+/* All turns stay and only files are taken back (or a crannog that died is carried past a landing): the calls that were to come
+   do not come. */
+static void test_rewinding_drops_the_calls_that_were_to_come(void **state)
+{
+    (void)state;
+    for (int what = 0; what < 2; what++) {
+        begin(ATTENDED);
+        step(STAGE_THINK, OUTCOME_OK, ASKS(CALL_OF("bash") ",{\"name\":\"ask\",\"question\":\"?\"}"));
+        if (what)
+            well(STAGE_CALL);
+        rewind_to((int)talk()->nturns, what - 1);
+        waits();
+        WELL(rig_say(&world, "now"));
+        well(STAGE_THINK);
+        waits();
+        rig_end(&world);
+    }
+    begin_landing(ATTENDED, "step");
+    world.changes = true;
+    step(STAGE_THINK, OUTCOME_OK, ASKS(CALL_OF("bash") "," CALL_OF("bash")));
+    well(STAGE_CALL);
+    step(STAGE_APPLY, OUTCOME_LOST, NULL);
+    rewind_to(3, -1);
+    well(STAGE_APPLY);
+    waits();
+}
+
+static void test_rewinding_a_goal_holds_it(void **state)
+{
+    (void)state;
+    begin(GOAL);
+    step(STAGE_THINK, OUTCOME_OK, ASKS(CALL_OF("bash")));
+    well(STAGE_CALL);
+    step(STAGE_THINK, OUTCOME_OK, ASKS(CALL_OF("bash")));
+    rewind_to(2, -1); /* ends with an answer, and is not done for that */
+    waits();
+    WELL(rig_say(&world, "now"));
+    well(STAGE_THINK);
+    assert_int_equal(rig_what(&world), DECIDE_DONE);
+}
+
+/* Sixteen steps' changes are one layer: none of them can go alone. */
+static void test_rewinding_into_what_was_squashed(void **state)
+{
+    (void)state;
+    for (int what = 0; what < 3; what++) {
+        begin(ATTENDED);
+        world.changes = true;
+        for (size_t i = 0; i <= RUN_LAYERS_KEPT; i++) {
+            step(STAGE_THINK, OUTCOME_OK, ASKS(CALL_OF("bash")));
+            well(STAGE_CALL);
+        }
+        well(STAGE_SQUASH);
+        assert_true(world.r.nlayers == 1 && world.r.layers[0].first == 4 && world.r.layers[0].step == 37);
+        if (what == 0)
+            assert_int_equal(rig_apply(&world, EVENT_REWOUND, NULL, "{\"v\":0,\"turns\":1,\"after\":20}"), ERR_CORRUPT);
+        else
+            rewind_to(1, what == 1 ? 3 : 37);
+        if (what)
+            assert_int_equal(world.r.nlayers, what - 1);
+        rig_end(&world);
+    }
+    begin_landing(ATTENDED, "step"); /* nor what is half in the folder */
+    world.changes = true;
+    step(STAGE_THINK, OUTCOME_OK, ASKS(CALL_OF("bash")));
+    well(STAGE_CALL);
+    step(STAGE_APPLY, OUTCOME_LOST, NULL);
+    assert_int_equal(rig_apply(&world, EVENT_REWOUND, NULL, "{\"v\":0,\"turns\":1,\"after\":2}"), ERR_CORRUPT);
+}
+
 /* ---- what cannot be ---- */
 
 static void test_illegal_events(void **state)
@@ -835,6 +905,9 @@ int main(void)
         TEST(test_a_word_instead_of_an_answer),
         TEST(test_a_word_while_it_is_checked_or_committed),
         TEST(test_a_command_of_the_person_waits_for_the_agent),
+        TEST(test_rewinding_drops_the_calls_that_were_to_come),
+        TEST(test_rewinding_a_goal_holds_it),
+        TEST(test_rewinding_into_what_was_squashed),
         TEST(test_illegal_events),
         TEST(test_bad_beginnings),
     };
