@@ -359,7 +359,8 @@ static enum err apply_answered(struct run_state *r, const struct json *p, struct
     if (l->question == QUESTION_ASK)
         return answered_ask(r, item, l, p, e);
     bool skip = slice_is(answer, "skip") || slice_is(answer, "keep"), replace = slice_is(answer, "replace");
-    if (!skip && !replace && !slice_is(answer, l->question == QUESTION_APPLY ? "apply" : "retry"))
+    bool lands = l->question == QUESTION_CONFLICT || l->question == QUESTION_APPLY;
+    if ((!skip && !replace && !slice_is(answer, l->question == QUESTION_APPLY ? "apply" : "retry")) || (l->talk && !lands && (skip || replace)))
         return error_set(e, ERR_CORRUPT, "an unknown answer");
     struct hash only = {{0}};
     if (json_has(p, "only") && !hash_from_hex(json_text(json_get(p, "only")), &only))

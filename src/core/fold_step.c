@@ -404,6 +404,8 @@ static enum err apply_outcome(struct run_state *r, const struct open_step *o, co
     case OUTCOME_FAILED:
         if (!agent_goes_on(r, o, l, json_get(p, "result")))
             line_failed(it, l, p, ev->time_ms);
+        if (l->talk && o->stage == STAGE_COMPACT)
+            talk_compact_failed(l);
         return OK;
     case OUTCOME_LOST:
         if (++l->deaths >= RUN_DEATHS_MAX)

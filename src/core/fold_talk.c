@@ -40,12 +40,14 @@ enum stage talk_next(const struct run_state *r, const struct line *l)
         return t->commits && hash_is_zero(&r->rest) && r->nlayers ? STAGE_COMMIT : STAGE_DONE;
     if (t->next < t->ncalls) /* on hold it is a command that the person runs themselves: all others were dropped */
         return STAGE_CALL;
+    if (t->compact && t->hold && talk_is_due(t, r->window)) /* a person's wish, before their next word */
+        return STAGE_COMPACT;
     if (t->hold)
         return STAGE_TALK;
     bool answered = !t->nturns || t->turns[t->nturns - 1].kind == TALK_ANSWER;
     if (!answered || has_word(t))
         return talk_is_due(t, r->window) ? STAGE_COMPACT : STAGE_THINK;
-    if (t->compact && t->nturns > t->from + 2)
+    if (t->compact && talk_is_due(t, r->window))
         return STAGE_COMPACT;
     return t->attended || !t->nturns || !t->verify.n ? STAGE_TALK : STAGE_VERIFY;
 }
@@ -189,13 +191,15 @@ enum err talk_thought(struct run_state *r, struct line *l, uint32_t step, const 
     int64_t tokens = json_int(json_get(res, "tokens"), 0);
     size_t before = t->nturns;
     enum err err = push_named(r, t, res, "turn", "bytes", TALK_ANSWER, step, e);
+    if (!err && t->nturns == before && json_count(json_get(res, "calls")))
+        err = error_set(e, ERR_CORRUPT, "calls of no answer");
     if (!err)
         err = read_calls(r, t, json_get(res, "calls"), e);
     if (err)
         return err;
     t->answer = t->nturns ? t->nturns - 1 : 0;
-    t->context = tokens > 0 ? (uint64_t)tokens : 0;
-    if (tokens > 0)
+    t->context = tokens > 0 && tokens <= TALK_BYTES_MAX ? (uint64_t)tokens : 0;
+    if (t->context)
         t->fresh = 0;
     t->shrinks = 0;
     t->empties = t->nturns == before ? t->empties + 1 : 0;
@@ -268,13 +272,22 @@ enum err talk_compacted(struct run_state *r, struct line *l, const struct json *
     return OK;
 }
 
+/* It cannot be made shorter now. What comes next is decided anew when a person says so: with another model it may fit. */
+void talk_compact_failed(struct line *l)
+{
+    l->talk->compact = false;
+    l->talk->shrinks++;
+    if (l->stage == STAGE_STUCK)
+        l->resume = STAGE_TALK;
+}
+
 /* The check of an unattended agent failed: the model is told, as often as its tries go. True: it goes on. */
 bool talk_check_failed(struct run_state *r, struct line *l, uint32_t step, const struct json *res)
 {
     struct talk *t = l->talk;
-    if (++t->checks >= t->checks_max || !json_has(res, "turn"))
-        return false;
-    return push_named(r, t, res, "turn", "bytes", TALK_NOTE, step, NULL) == OK;
+    t->checks++;
+    bool told = json_has(res, "turn") && push_named(r, t, res, "turn", "bytes", TALK_NOTE, step, NULL) == OK;
+    return told && t->checks < t->checks_max;
 }
 
 /* An attended act that was stopped is over: what came of an answer stays, calls that were to come are dropped. */
@@ -387,13 +400,18 @@ enum err talk_said(struct run_state *r, const struct json *p, struct error *e)
 enum err talk_answered(struct run_state *r, struct line *l, const struct json *p, struct error *e)
 {
     struct talk *t = l->talk;
+    if (!json_has(p, "turn"))
+        return error_set(e, ERR_CORRUPT, "an answer to an agent that says nothing");
     enum err err = push_named(r, t, p, "turn", "bytes", TALK_RESULT, l->step, e);
     if (err)
         return err;
     l->stage = STAGE_TALK;
     l->question = QUESTION_NONE;
     l->why[0] = '\0';
+    t->hold = false; /* K3 */
     t->next += t->next < t->ncalls;
+    if (said_now(t))
+        drop_calls(l);
     ask_if_next(l);
     return OK;
 }
@@ -496,7 +514,6 @@ enum err talk_compact_wanted(struct run_state *r, struct error *e)
     r->touched = 0;
     if (r->status == RUN_STOPPED)
         r->status = RUN_ACTIVE;
-    l->talk->hold = false;
     return OK;
 }
 

@@ -231,6 +231,7 @@ static void test_a_check_that_fails_is_told_and_then_asked_about(void **state)
     well(STAGE_THINK);
     step(STAGE_VERIFY, OUTCOME_FAILED, "{\"turn\":\"" RIG_HASH "\",\"bytes\":80}");
     assert_true(line()->question == QUESTION_FAILED && line()->resume == STAGE_VERIFY && rig_what(&world) == DECIDE_ASK);
+    turns_are("SANANAN"); /* also the last time: whoever goes on knows why */
     rig_answer(&world, line()->question_step, "retry");
     well(STAGE_VERIFY);
     assert_int_equal(rig_what(&world), DECIDE_DONE);
@@ -579,6 +580,67 @@ static void test_a_command_of_the_person_waits_for_the_agent(void **state)
     begin(ATTENDED);
 }
 
+static const char *answer_of(const char *more)
+{
+    static char text[200];
+    snprintf(text, sizeof text, "{\"v\":0,\"question\":%u,\"answer\":\"that\"%s}", line()->question_step, more);
+    return text;
+}
+
+static void test_answers_to_a_question_of_the_model(void **state)
+{
+    (void)state;
+    static const char turn[] = ",\"turn\":\"" RIG_HASH "\",\"bytes\":20";
+    for (int what = 0; what < 4; what++) {
+        begin(ATTENDED);
+        step(STAGE_THINK, OUTCOME_OK, ASKS("{\"name\":\"ask\",\"question\":\"a?\"},{\"name\":\"ask\",\"question\":\"b?\"}," CALL_OF("bash")));
+        if (what == 0) { /* its result would be missing */
+            assert_int_equal(rig_apply(&world, EVENT_ANSWERED, NULL, answer_of("")), ERR_CORRUPT);
+        } else if (what == 1) { /* two in a row */
+            WELL(rig_apply(&world, EVENT_ANSWERED, NULL, answer_of(turn)));
+            assert_string_equal(line()->why, "b?");
+            WELL(rig_apply(&world, EVENT_ANSWERED, NULL, answer_of(turn)));
+            well(STAGE_CALL);
+            turns_are("SARRR");
+        } else if (what == 2) { /* a word beside the answer drops the rest */
+            WELL(rig_say(&world, "now"));
+            assert_int_equal(line()->question, QUESTION_ASK);
+            WELL(rig_apply(&world, EVENT_ANSWERED, NULL, answer_of(turn)));
+            well(STAGE_THINK);
+            turns_are("SARSA");
+        } else { /* an answer is a word: it ends a hold */
+            stop();
+            go_on();
+            assert_int_equal(line()->question, QUESTION_ASK);
+            WELL(rig_apply(&world, EVENT_ANSWERED, NULL, answer_of(turn)));
+            well(STAGE_THINK);
+            turns_are("SARA");
+        }
+        rig_end(&world);
+    }
+    begin(ATTENDED);
+}
+
+/* What cannot be left out: to leave an agent is to stop it. Its changes are not dropped by the way. */
+static void test_a_failure_of_an_agent_is_not_skipped(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"skip", "keep", "replace", "apply"};
+    for (size_t i = 0; i < 4; i++) {
+        begin(GOAL);
+        world.changes = true;
+        step(STAGE_THINK, OUTCOME_OK, ASKS(CALL_OF("bash")));
+        well(STAGE_CALL);
+        open_step(STAGE_THINK);
+        WELL(rig_finish(&world, OUTCOME_FAILED, NULL, "\"final\":true,"));
+        char text[100];
+        snprintf(text, sizeof text, "{\"v\":0,\"question\":%u,\"answer\":\"%s\"}", line()->question_step, words[i]);
+        assert_int_equal(rig_apply(&world, EVENT_ANSWERED, NULL, text), ERR_CORRUPT);
+        rig_end(&world);
+    }
+    begin(ATTENDED);
+}
+
 /* ---- making it shorter ---- */
 
 static const char *compacted(size_t upto)
@@ -635,6 +697,50 @@ static void test_a_wish_to_make_it_shorter(void **state)
     assert_true(talk()->from == 4 && talk()->nturns == 4);
     WELL(rig_apply(&world, EVENT_COMPACT_WANTED, NULL, "{\"v\":0}"));
     waits(); /* nothing is left to be told shorter */
+}
+
+/* The person asked for less, not for more. */
+static void test_a_wish_to_make_it_shorter_ends_no_hold(void **state)
+{
+    (void)state;
+    begin(ATTENDED);
+    step(STAGE_THINK, OUTCOME_OK, ASKS(CALL_OF("read")));
+    well(STAGE_CALL);
+    open_step(STAGE_THINK);
+    stop();
+    close_step(OUTCOME_CANCELLED, NULL);
+    turns_are("SAR");
+    WELL(rig_apply(&world, EVENT_COMPACT_WANTED, NULL, "{\"v\":0}"));
+    step(STAGE_COMPACT, OUTCOME_OK, compacted(1));
+    waits();
+    WELL(rig_say(&world, "now"));
+    well(STAGE_THINK);
+    turns_are("SARSA");
+}
+
+/* What was too long for one model fits another; and each try at the old one ends. */
+static void test_what_cannot_be_made_shorter(void **state)
+{
+    (void)state;
+    begin(ATTENDED);
+    step(STAGE_THINK, OUTCOME_OK, ASKS(CALL_OF("read")));
+    well(STAGE_CALL);
+    open_step(STAGE_THINK);
+    WELL(rig_finish(&world, OUTCOME_FAILED, "{\"overflow\":true}", "\"final\":true,"));
+    for (int i = 0; i < 2; i++) {
+        open_step(STAGE_COMPACT);
+        WELL(rig_finish(&world, OUTCOME_FAILED, NULL, "\"final\":true,"));
+        assert_true(line()->question == QUESTION_FAILED && line()->resume == STAGE_TALK);
+        rig_answer(&world, line()->question_step, "retry");
+        open_step(STAGE_THINK);
+        WELL(rig_finish(&world, OUTCOME_FAILED, "{\"overflow\":true}", "\"final\":true,"));
+    }
+    open_step(STAGE_COMPACT);
+    WELL(rig_finish(&world, OUTCOME_FAILED, NULL, "\"final\":true,"));
+    WELL(rig_apply(&world, EVENT_MODEL_CHANGED, NULL, "{\"v\":0,\"window\":200000,\"max_output\":8000}"));
+    WELL(rig_say(&world, "now"));
+    well(STAGE_THINK);
+    waits();
 }
 
 /* ---- taking back, other models, forks ---- */
@@ -816,6 +922,7 @@ static void test_illegal_events(void **state)
     static const struct { enum stage at; enum event_type type; const char *payload; } cases[] = {
         {STAGE_THINK, EVENT_STEP_FINISHED, "{\"v\":0,\"outcome\":\"ok\",\"used\":{},\"result\":{\"turn\":\"xx\"}}"},
         {STAGE_THINK, EVENT_STEP_FINISHED, "{\"v\":0,\"outcome\":\"ok\",\"used\":{},\"result\":{\"turn\":\"" RIG_HASH "\",\"bytes\":-1}}"},
+        {STAGE_THINK, EVENT_STEP_FINISHED, "{\"v\":0,\"outcome\":\"ok\",\"used\":{},\"result\":{\"calls\":[{\"name\":\"bash\"}]}}"},
         {STAGE_THINK, EVENT_STEP_FINISHED, "{\"v\":0,\"outcome\":\"conflict\",\"used\":{},\"result\":{}}"},
         {STAGE_THINK, EVENT_REWOUND, "{\"v\":0,\"turns\":0}"}, /* a step is open */
         {STAGE_THINK, EVENT_REWOUND, "{\"v\":0,\"turns\":-1}"},
@@ -908,6 +1015,10 @@ int main(void)
         TEST(test_rewinding_drops_the_calls_that_were_to_come),
         TEST(test_rewinding_a_goal_holds_it),
         TEST(test_rewinding_into_what_was_squashed),
+        TEST(test_a_wish_to_make_it_shorter_ends_no_hold),
+        TEST(test_what_cannot_be_made_shorter),
+        TEST(test_answers_to_a_question_of_the_model),
+        TEST(test_a_failure_of_an_agent_is_not_skipped),
         TEST(test_illegal_events),
         TEST(test_bad_beginnings),
     };
