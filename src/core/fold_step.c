@@ -229,6 +229,7 @@ static enum err result_squash(struct run_state *r, const struct open_step *o, co
         err = fold_layer(r, layer, o->key.step, &one, e);
     if (err)
         return err;
+    one.first = r->layers[0].first;
     layers_drop(r, known - 1);
     r->layers[0] = one;
     return OK;
@@ -267,11 +268,16 @@ static enum err result_apply(struct run_state *r, const struct open_step *o, str
 }
 
 /* The commit is a layer; of all of them only what the rest names is taken (the branch), not the files. */
-static enum err result_commit(struct run_state *r, const struct open_step *o, const struct json *layer, const struct json *res,
-                              struct error *e)
+static enum err result_commit(struct run_state *r, const struct open_step *o, const struct line *l, const struct json *layer,
+                              const struct json *res, struct error *e)
 {
+    struct hash rest;
     enum err err = layer ? fold_push_layer(r, layer, o->key.step, e) : OK;
-    return err ? err : get_hash(res, "rest", &r->rest, e);
+    if (!err)
+        err = get_hash(res, "rest", &rest, e);
+    if (!err && l->talk->finished) /* else something was said meanwhile: it goes on, and the commit is made again */
+        r->rest = rest;
+    return err;
 }
 
 /* What a step that went well leaves in its line. */
@@ -312,10 +318,10 @@ static enum err apply_result(struct run_state *r, const struct open_step *o, str
     case STAGE_CALL:
         err = talk_called(r, l, o->key.step, res, e);
         return err || !layer ? err : fold_push_layer(r, layer, o->key.step, e);
-    case STAGE_COMMIT: return result_commit(r, o, layer, res, e);
+    case STAGE_COMMIT: return result_commit(r, o, l, layer, res, e);
     case STAGE_VERIFY:
         if (l->talk)
-            l->talk->finished = true;
+            l->talk->finished = !l->talk->ninbox; /* what was said while it ran comes first */
         return OK;
     default: return OK;
     }
@@ -398,6 +404,8 @@ static enum err apply_outcome(struct run_state *r, const struct open_step *o, co
     case OUTCOME_FAILED:
         if (!agent_goes_on(r, o, l, json_get(p, "result")))
             line_failed(it, l, p, ev->time_ms);
+        if (l->talk && o->stage == STAGE_COMPACT)
+            talk_compact_failed(l);
         return OK;
     case OUTCOME_LOST:
         if (++l->deaths >= RUN_DEATHS_MAX)
@@ -455,6 +463,8 @@ enum err fold_finished(struct run_state *r, const struct event *ev, const struct
     line_out(it, l);
     l->open = false;
     err = apply_outcome(r, &o, ev, p, e);
+    if (!err && l->talk)
+        talk_rest(r, l);
     if (!err)
         line_in(it, l);
     return err;
