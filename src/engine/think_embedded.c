@@ -162,6 +162,8 @@ void think_generated(struct engine *g, const struct frame *f, const struct open_
         snprintf(c->why, sizeof c->why, "%.200s", e.text);
         return;
     }
+    if (n && parts[n - 1].kind == PART_CALL && message_get_u64(f->message, INFER_SHORTENED, 0))
+        parts[n - 1].malformed = true; /* it says less than it should: not carried out, and the model is told */
     struct transcript_turn turn = {TURN_ASSISTANT, parts, n};
     c->blob = BUF_INIT(TURN_MAX);
     if (n && turn_print(&turn, &c->blob, &e) == OK) {
