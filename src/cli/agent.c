@@ -1,6 +1,7 @@
 #include "cli/agent.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/sys.h"
@@ -26,6 +27,16 @@ void agent_model_limits(struct agent_model *m)
         m->max_output = AGENT_OUTPUT;
     if (m->max_output > m->window / 4)
         m->max_output = m->window / 4;
+}
+
+enum err agent_check_folder(const struct cli *c, const char *work, struct error *e)
+{
+    char real[PATH_MAX];
+    const char *crannog = realpath(buf_str(&c->crannog), real) ? real : buf_str(&c->crannog);
+    if (!slice_below(slice_of(crannog), slice_of(work)) && !slice_eq(slice_of(crannog), slice_of(work)))
+        return OK;
+    return error_set(e, ERR_USAGE, "your crannog (%.150s) lies in %.150s, so an agent cannot work there: go to a folder below it, or keep the "
+                     "crannog elsewhere (-C DIR, $CRANNOG)", crannog, work);
 }
 
 /* The crannog's own model, by a person's word alone: it is too small to be taken for a real goal. */

@@ -34,6 +34,8 @@ struct agent_job {
 
 enum { AGENT_WINDOW = 128000, AGENT_OUTPUT = 16384, AGENT_CHECKS = 8 };
 
+/* ERR_USAGE where the crannog itself lies in the folder: what an agent changes is kept beside the folder, never in it. */
+enum err MUST_USE agent_check_folder(const struct cli *c, const char *work, struct error *e);
 /* The model to work with: `wanted`, the remembered one, or the best that is found (cli/choose.h); tells on standard error what was
    found when nothing was chosen before. All lies in the arena. */
 enum err MUST_USE agent_choose(struct cli *c, const char *wanted, struct arena *a, struct agent_model *ret, struct error *e);

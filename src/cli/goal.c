@@ -63,6 +63,8 @@ static enum err prepare(struct cli *c, struct goal_job *g, struct error *e)
     struct agent_job *j = &g->job;
     enum err err = cli_work_folder(g->o->in ? g->o->in : ".", j->work, &j->st, e);
     if (!err)
+        err = agent_check_folder(c, j->work, e);
+    if (!err)
         err = config_read(c, &g->arena, &g->cfg, e);
     if (!err)
         err = agent_choose(c, g->o->model, &g->arena, &j->model, e);
@@ -129,10 +131,47 @@ static bool starts(const struct goal_job *g)
 /* ---- while it works ---- */
 
 struct shown {
-    bool color;
+    bool live;              /* a terminal: the last line tells what goes on now */
+    bool drawn;
     size_t acts;
+    int64_t began_ms;
     struct buf title[1];
 };
+
+static void live_end(struct shown *s)
+{
+    if (s->drawn)
+        fputs("\r\033[K", stderr);
+    s->drawn = false;
+}
+
+/* One line in place: what it does, for how long, how many acts, what it cost of what it may. */
+static void live_draw(void *session, struct engine *g)
+{
+    static const char *const words[STAGES] = {[STAGE_SURVEY] = "looking around", [STAGE_INSTRUCT] = "reading", [STAGE_THINK] = "thinking",
+        [STAGE_COMPACT] = "making the talk shorter", [STAGE_APPLY] = "putting it into the folder", [STAGE_COMMIT] = "committing"};
+    struct session *s = session;
+    struct shown *shown = s->look_ctx;
+    BUF_CLEANUP struct buf b = BUF_INIT(4096);
+    (void)g;
+    if (!shown->live || !s->run)
+        return;
+    const struct run_state *r = &s->run->state;
+    const struct line *l = run_line_const(r, 0, HEAD);
+    const char *word = l->wake_ms > sys->now_ms() ? "waiting to try again" : words[l->stage] ? words[l->stage] : buf_str(shown->title);
+    buf_addf(&b, "  %.120s · %zu acts · ", word, shown->acts);
+    amount_print(UNIT_NUSD, r->used.n[UNIT_NUSD], &b);
+    if (r->budget.n[UNIT_NUSD] != AMOUNT_UNLIMITED) {
+        buf_add_text(&b, " of ");
+        amount_print(UNIT_NUSD, r->budget.n[UNIT_NUSD], &b);
+    }
+    buf_add_text(&b, " · ");
+    time_print(sys->now_ms() - shown->began_ms, &b);
+    cli_fit(&b, cli_columns(STDERR_FILENO) - 1);
+    fprintf(stderr, "\r\033[K%s", buf_str(&b));
+    fflush(stderr);
+    shown->drawn = true;
+}
 
 static void on_begin(void *ctx, uint64_t id, struct slice tool, struct slice title)
 {
@@ -150,12 +189,13 @@ static void on_end(void *ctx, uint64_t id, enum agent_end how, struct slice summ
     (void)id;
     (void)detail;
     s->acts++;
+    live_end(s);
     fprintf(stderr, "%s %s%s%.*s%s\n", mark, buf_str(s->title), summary.n ? "  (" : "", SLICE_ARG(summary), summary.n ? ")" : "");
 }
 
 static void on_note(void *ctx, struct slice text)
 {
-    (void)ctx;
+    live_end(ctx);
     safe_line("· ", text);
 }
 
@@ -195,8 +235,10 @@ static void print_end(const struct session *s, const struct goal_job *g, const s
     else if (r->status == RUN_DONE)
         buf_add_text(&b, ", by its own word (no --verify was given)");
     buf_add_text(&b, ", ");
-    amount_print(UNIT_NUSD, r->used.n[UNIT_NUSD], &b);
-    buf_add_text(&b, ", ");
+    if (r->used.n[UNIT_NUSD]) {
+        amount_print(UNIT_NUSD, r->used.n[UNIT_NUSD], &b);
+        buf_add_text(&b, ", ");
+    }
     amount_print(UNIT_TOKENS, r->used.n[UNIT_TOKENS], &b);
     buf_add_text(&b, ", in ");
     time_print(sys->now_ms() - since_ms, &b);
@@ -205,7 +247,8 @@ static void print_end(const struct session *s, const struct goal_job *g, const s
         buf_addf(&b, "\n  %s%s", l->question == QUESTION_ASK ? "it asks: " : "", l->why);
     else if (*r->why)
         buf_addf(&b, "\n  %s", r->why);
-    safe_line("", buf_slice(&b));
+    for (struct slice rest = buf_slice(&b), line; slice_line(&rest, &line);)
+        safe_line("", line);
     if (f.committed && r->status == RUN_DONE)
         fprintf(stderr, "  look: git diff HEAD...crannog/r%llu    take it: git merge crannog/r%llu    drop it: git branch -D crannog/r%llu\n", id, id, id);
     else if (!session_tell_changes(s) && l && l->stage == STAGE_STUCK)
@@ -244,13 +287,15 @@ static int work(struct cli *c, struct goal_job *g)
     struct session s;
     struct error e = {0};
     struct buf title = BUF_INIT(2048);
-    struct shown shown = {.title = {title}};
+    struct shown shown = {.title = {title}, .live = isatty(STDERR_FILENO), .began_ms = sys->now_ms()};
     struct agent_watch w = {.ctx = &shown, .begin = on_begin, .end = on_end, .note = on_note};
     int64_t since = sys->now_ms();
     enum err err = session_open(&s, c, g->job.model.file, &e);
     if (err)
         return cli_fail(&e);
     s.quiet = true;
+    s.look = live_draw;
+    s.look_ctx = &shown;
     s.machine.home = getenv("HOME");
     agent_watch(&w, &s.engine);
     err = agent_start(&s, &g->job, &e);
@@ -258,6 +303,9 @@ static int work(struct cli *c, struct goal_job *g)
         err = engine_say_text(&s.engine, s.run, g->job.goal, false, &e);
     if (!err)
         err = session_work(&s, &e);
+    live_end(&shown);
+    if (shown.live && sys->now_ms() - since > 8000)
+        fputc('\a', stderr);
     int status = err ? cli_fail(&e) : finish(c, &s, g, &shown, since);
     buf_release(shown.title);
     session_close(&s);

@@ -406,6 +406,8 @@ static enum err open_all(struct talking *t, const struct talk_options *o, struct
 {
     uint64_t id = 0;
     enum err err = cli_work_folder(o->in ? o->in : ".", t->job.work, &t->job.st, e);
+    if (!err)
+        err = agent_check_folder(t->cli, t->job.work, e);
     t->job.attended = true;
     t->job.land = LAND_STEP;
     t->job.budget = amounts_unlimited();
