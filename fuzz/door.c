@@ -24,10 +24,12 @@ static void play_scrub(struct slice s, size_t n, size_t step)
 {
     BUF_CLEANUP struct buf whole = BUF_INIT(16 << 20), split = BUF_INIT(16 << 20);
     struct slice secret = slice_sub(s, 0, n), text = slice_sub(s, n / 2, s.n);
+    if (slice_index(secret, ' ') < secret.n) /* credential.c takes none with a blank */
+        return;
     scrub_pieces(secret, text, text.n + 1, &whole);
     scrub_pieces(secret, text, step, &split);
     ASSERT(slice_eq(buf_slice(&whole), buf_slice(&split)));
-    if (secret.n >= SCRUB_MIN && slice_index(secret, '*') == secret.n)
+    if (secret.n >= SCRUB_MIN)
         ASSERT(slice_find(buf_slice(&whole), secret, 0) == whole.n);
 }
 

@@ -54,7 +54,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Quiet(ThreadingHTTPServer):
-    daemon_threads = True
+    daemon_threads, request_queue_size = True, 1024
 
     def handle_error(self, *_):
         pass
