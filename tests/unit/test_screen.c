@@ -213,7 +213,7 @@ static void test_picture(void **state)
 
 static void random_text(struct buf *b, size_t n)
 {
-    static const char *const often[] = {"\n", "**", "```\n", "| a | b |\n|--|--|\n", "- ", "word ", "漢字", "e\xcc\x81", "\033[2J", "\033]0;x\a", "\xc2\x9b\x32J", "\xe2\x80\xae",
+    static const char *const often[] = {"\n", "**", "```\n", "| a | b |\n|--|--|\n", "- ", "word ", "漢字", "e\xcc\x81", "\033[2J", "\033]0;x\a", ("\xc2\x9b" "2J"), "\xe2\x80\xae",
         "\xff", "\r", "\t", "+1\n", "@@ -1 +1 @@\n", "# h\n", "long long long line of words that goes on and on "};
     while (n--) {
         uint32_t x = check_random();
