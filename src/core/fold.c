@@ -368,6 +368,8 @@ static enum err apply_answered(struct run_state *r, const struct json *p, struct
     r->touched = item;
     line_out(&r->items[item], l);
     l->stage = skip ? STAGE_SKIPPED : l->resume;
+    if (l->talk && !lands)
+        l->talk->hold = false; /* K3 */
     if (skip && l->talk)
         leave_changes(r, l);
     if (!l->landing) { /* else it ends as it began, whatever is said now; what is left is asked about again */

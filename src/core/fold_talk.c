@@ -122,11 +122,12 @@ enum err talk_deliver(struct run_state *r, struct talk *t, struct error *e)
     return err;
 }
 
-/* Calls that will not be carried out any more: all that were to come. One that is under way is not one of them. */
+/* Calls that will not be carried out any more: all that were to come. One that is under way, or asked about, is not one. */
 static void drop_calls(struct line *l)
 {
     struct talk *t = l->talk;
-    bool busy = (l->open && l->stage == STAGE_CALL) || (l->stage == STAGE_STUCK && l->question == QUESTION_ASK);
+    bool asked = l->stage == STAGE_STUCK && (l->question == QUESTION_ASK || l->resume == STAGE_CALL);
+    bool busy = asked || (l->open && l->stage == STAGE_CALL);
     if (t->next < t->ncalls)
         t->ncalls = t->next + (busy ? 1 : 0);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/sys.h"
+#include "engine/talk_text.h"
 #include "text/json.h"
 
 void completion_release(struct completion *c)
@@ -285,7 +286,9 @@ static enum err take_answer(struct engine *g, struct run *r, const struct reques
     if (!l || !question_takes(l, json_text(json_get(args, "answer"))))
         return OK; /* answered meanwhile (another question may have its number since), or nonsense: nothing to do */
     struct step_key key = run_key(r);
-    return append(g, r, EVENT_ANSWERED, &key, args, e);
+    if (l->question == QUESTION_ASK) /* any words, which become the result of its call */
+        err = talk_put_answer(g->store, l->talk, args, e);
+    return err ? err : append(g, r, EVENT_ANSWERED, &key, args, e);
 }
 
 enum err commit_requests(struct engine *g, struct run *r, struct error *e)
@@ -346,8 +349,7 @@ static enum err step_run(struct engine *g, struct run *r, struct error *e)
     return err ? err : decide_run(g, r, e);
 }
 
-/* Back to what the journal says: after a refused savepoint or commit the state in memory is ahead of it. */
-static enum err refold(struct engine *g, struct run *r, struct error *e)
+enum err commit_refold(struct engine *g, struct run *r, struct error *e)
 {
     uint64_t id = r->state.id;
     arena_release(&r->arena);
@@ -416,7 +418,7 @@ enum err commit_turn(struct engine *g, struct error *e)
         g->full = true; /* finish what is in flight, begin nothing */
         err = OK;
         for (size_t i = 0; !err && i < n; i++)
-            err = refold(g, ready[i], e);
+            err = commit_refold(g, ready[i], e);
         if (!err)
             err = commit_group(g, ready, n, e);
     }

@@ -109,9 +109,12 @@ enum err engine_append(struct engine *g, struct run *r, enum event_type type, st
     if (err)
         return err;
     err = journal_append(g->store, &r->lease, &r->state, type, &key, payload, e);
-    if (!err)
-        return store_commit(g->store, e);
-    store_rollback(g->store);
+    if (err)
+        store_rollback(g->store);
+    else
+        err = store_commit(g->store, e);
+    if (err && commit_refold(g, r, NULL)) /* the run is as it was */
+        r->broken = r->resting = true;
     return err;
 }
 

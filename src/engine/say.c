@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "engine/commit.h"
 #include "engine/talk_text.h"
 #include "model/usage.h"
 
@@ -26,11 +27,13 @@ static enum err append_turn(struct engine *g, struct run *r, enum event_type typ
         err = buf_check(&text, "an event", e);
     if (!err)
         err = journal_append(g->store, &r->lease, &r->state, type, &key, buf_slice(&text), e);
-    if (!err) {
-        r->resting = false;
-        return store_commit(g->store, e);
-    }
-    store_rollback(g->store);
+    if (err)
+        store_rollback(g->store);
+    else
+        err = store_commit(g->store, e);
+    r->resting = err && r->resting;
+    if (err && commit_refold(g, r, NULL)) /* the run is as it was */
+        r->broken = r->resting = true;
     return err;
 }
 
@@ -84,17 +87,11 @@ enum err engine_say_command(struct engine *g, struct run *r, struct slice comman
 
 enum err engine_answer_ask(struct engine *g, struct run *r, struct slice text, struct error *e)
 {
-    ARENA_CLEANUP struct arena a = ARENA_INIT(32 << 20);
     BUF_CLEANUP struct buf bytes = BUF_INIT(TURN_MAX);
     const struct line *l = r->state.is_agent ? &r->state.items[0].head : NULL;
-    struct transcript_part call;
     if (!l || l->stage != STAGE_STUCK || l->question != QUESTION_ASK)
         return error_set(e, ERR_MISSING, "r%llu asks nothing", (unsigned long long)r->state.id);
-    enum err err = talk_call(g->store, l->talk, l->talk->next, &a, &call, e);
-    if (err)
-        return err;
-    talk_result(call.id, text, false, &bytes);
-    err = buf_check(&bytes, "an answer", e);
+    enum err err = talk_answer(g->store, l->talk, text, &bytes, e);
     if (err)
         return err;
     struct json *p = said_by_terminal();
