@@ -4,12 +4,13 @@
 #include <string.h>
 
 #include "base/sys.h"
-#include <stdlib.h>
+#include "cli/choose.h"
 #include "context/tools.h"
 #include "engine/talk_text.h"
 #include "model/prices.h"
 
-enum { TURN_MAX = 32 * 1024 * 1024, TITLE_MAX = 400, DETAIL_MAX = 64 * 1024 };
+enum { TURN_MAX = 32 * 1024 * 1024, TITLE_MAX = 400, DETAIL_MAX = 64 * 1024,
+       EMBEDDED_WINDOW = 2048 /* what the small model was made for; crannog-infer has 4096 */, EMBEDDED_OUTPUT = 400 };
 
 /* ---- its beginning ---- */
 
@@ -27,12 +28,41 @@ void agent_model_limits(struct agent_model *m)
         m->max_output = m->window / 4;
 }
 
+/* The crannog's own model, by a person's word alone: it is too small to be taken for a real goal. */
+static enum err choose_embedded(struct cli *c, const char *name, struct arena *a, struct agent_model *ret, struct error *e)
+{
+    struct config cfg;
+    BUF_CLEANUP struct buf path = BUF_INIT(PATH_MAX);
+    enum err err = config_read(c, a, &cfg, e);
+    if (!err)
+        err = config_model(c, &cfg, name, &path, e);
+    if (err)
+        return err;
+    struct slice file = arena_copy(a, buf_slice(&path)), base = slice_sub(file, slice_last_part(file), file.n);
+    *ret = (struct agent_model){.provider = SLICE("embedded"), .model = slice_sub(base, 0, base.n - strlen(".gguf")), .file = file.p,
+                                .window = EMBEDDED_WINDOW, .max_output = EMBEDDED_OUTPUT};
+    ret->ref = slice_of(arena_printf(a, "embedded/%.*s", SLICE_ARG(ret->model)));
+    return OK;
+}
+
 enum err agent_choose(struct cli *c, const char *wanted, struct arena *a, struct agent_model *ret, struct error *e)
 {
-    struct slice w = slice_of(wanted);
-    size_t n = slice_index(w, '/');
-    (void)c; (void)a; (void)e;
-    *ret = (struct agent_model){.ref = w, .provider = slice_sub(w, 0, n), .model = slice_sub(w, n + 1, w.n), .base = slice_of(getenv("TBASE")), .secret = slice_of(getenv("TSECRET"))};
+    struct choose_with w;
+    struct choice choice;
+    BUF_CLEANUP struct buf told = BUF_INIT(16384);
+    if (wanted && (strcmp(wanted, "embedded") == 0 || strncmp(wanted, "embedded/", 9) == 0))
+        return choose_embedded(c, wanted[8] ? wanted + 9 : NULL, a, ret, e);
+    enum err err = choose_open(c, true, a, &w, e);
+    if (err)
+        return err;
+    err = choose_model(&w, wanted, a, &choice, &told, e);
+    choose_close(&w);
+    if (told.n)
+        fprintf(stderr, "%s", buf_str(&told));
+    if (err)
+        return err;
+    *ret = (struct agent_model){.ref = choice.ref, .provider = choice.place.provider, .model = choice.model, .base = choice.place.base,
+                                .secret = choice.place.secret, .window = choice.context, .max_output = choice.max_output};
     agent_model_limits(ret);
     return OK;
 }

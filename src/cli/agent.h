@@ -13,6 +13,7 @@ struct agent_model {
     struct slice ref;           /* as people name it: "anthropic/claude-sonnet-5-5", "box/qwen" */
     struct slice provider, model, base, secret;
     int64_t window, max_output; /* tokens */
+    const char *file;           /* of the embedded model; NULL: it is asked through the door */
 };
 
 struct agent_job {

@@ -26,7 +26,7 @@ struct command {
 };
 
 extern const struct command cmd_run, cmd_ls, cmd_show, cmd_spend, cmd_stop, cmd_answer, cmd_init, cmd_model, cmd_doctor, cmd_exec,
-    cmd_apply, cmd_diff, cmd_undo, cmd_fork;
+    cmd_apply, cmd_diff, cmd_undo, cmd_fork, cmd_login;
 
 /* Carries out a command as the command line does; argv[0] is its name. */
 int cli_run(struct cli *c, const struct command *cmd, int argc, char **argv);
@@ -47,12 +47,22 @@ bool cli_run_id(const char *text, uint64_t *ret_run, uint32_t *ret_question);
 /* The run named, or the latest one where text is NULL. */
 enum err MUST_USE cli_pick_run(struct store *s, const char *text, uint64_t *ret, struct error *e);
 
+/* A server of models that a person named. */
+struct config_server {
+    struct slice name, provider, base; /* "box", "openai-compatible", "http://10.0.0.7:8000/v1" */
+};
+enum { CONFIG_SERVERS_MAX = 16 };
+
 /* crannog.yaml, strict. Texts live in the arena. */
 struct config {
     struct slice model; /* name of a file in .crannog/models, without .gguf; empty: the only one there */
     int64_t window;     /* tokens of a document that a model sees at once */
     struct amounts budget; /* for runs that name none; AMOUNT_UNLIMITED where unset */
+    struct config_server servers[CONFIG_SERVERS_MAX]; /* or where one of the known ones is, "ollama" */
+    size_t n_servers;
 };
+/* Whether a server can be called so, and an address be one: ERR_USAGE in words. */
+enum err MUST_USE config_server_check(const struct config_server *s, struct error *e);
 enum err MUST_USE config_read(struct cli *c, struct arena *a, struct config *ret, struct error *e);
 /* The path of the model in use, or ERR_MISSING with what to do. `name` may be NULL. */
 enum err MUST_USE config_model(struct cli *c, const struct config *cfg, const char *name, struct buf *ret_path, struct error *e);

@@ -18,7 +18,9 @@ static const char first_config[] =
     "# Your crannog's settings. Nothing that an agent can write is read from here on its word.\n"
     "#model: smollm2-135m-instruct-q4_1   # which of .crannog/models is used; without it, the only one there\n"
     "#window: 2048                        # tokens of a document that a model is shown at once\n"
-    "#budget: 2000000tok 3600cpu-s        # for runs that name none: dollars (5), tokens, CPU seconds, calls\n";
+    "#budget: 2000000tok 3600cpu-s        # for runs that name none: dollars (5), tokens, CPU seconds, calls\n"
+    "#servers:                            # of models, beside those found by themselves; `crannog login --base` adds some too\n"
+    "#  box: http://10.0.0.7:8000/v1\n";
 
 static const char first_agent[] = "# main\n\nThe agent that walks plans which name no other. What stands here is for agents with tools;\n"
                                   "items of a plan that only write an answer are not shown it.\n";
@@ -117,6 +119,35 @@ enum err cli_pick_run(struct store *s, const char *text, uint64_t *ret, struct e
     return OK;
 }
 
+enum err config_server_check(const struct config_server *s, struct error *e)
+{
+    enum { NAME_MAX_BYTES = 40, BASE_MAX_BYTES = 500 };
+    bool name = s->name.n > 0 && s->name.n <= NAME_MAX_BYTES, base = s->base.n <= BASE_MAX_BYTES;
+    for (size_t i = 0; i < s->name.n; i++)
+        name &= strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.", s->name.p[i]) && s->name.p[i];
+    for (size_t i = 0; i < s->base.n; i++)
+        base &= s->base.p[i] > ' ' && s->base.p[i] <= '~' && s->base.p[i] != '@'; /* no password in it */
+    if (!name)
+        return error_set(e, ERR_USAGE, "the name of a server is up to %d letters, digits and - _ . like `box`", NAME_MAX_BYTES);
+    base &= slice_starts(s->base, SLICE("http://")) || slice_starts(s->base, SLICE("https://"));
+    return base ? OK : error_set(e, ERR_USAGE, "the address of %.*s wants to be like http://127.0.0.1:8000/v1", SLICE_ARG(s->name));
+}
+
+static enum err config_servers(struct config *cfg, struct arena *a, const struct json *v, struct error *e)
+{
+    if (json_type(v) != JSON_OBJECT || json_count(v) > CONFIG_SERVERS_MAX)
+        return error_set(e, ERR_USAGE, "servers: wants at most %d lines like `box: http://10.0.0.7:8000/v1`", CONFIG_SERVERS_MAX);
+    for (size_t i = 0; i < json_count(v); i++) {
+        struct slice name, base = json_text(json_member(v, i, &name));
+        struct config_server s = {arena_copy(a, name), SLICE("openai-compatible"), arena_copy(a, base)};
+        enum err err = config_server_check(&s, e);
+        if (err)
+            return err;
+        cfg->servers[cfg->n_servers++] = s;
+    }
+    return OK;
+}
+
 static enum err config_value(struct config *cfg, struct arena *a, struct slice key, const struct json *v, struct error *e)
 {
     BUF_CLEANUP struct buf number = BUF_INIT(64);
@@ -134,7 +165,9 @@ static enum err config_value(struct config *cfg, struct arena *a, struct slice k
         enum err err = budget_parse(number.n ? buf_slice(&number) : json_text(v), &cfg->budget, e);
         return err && e ? error_wrap(e, "budget") : err;
     }
-    return error_set(e, ERR_USAGE, "there is no setting '%.*s' (model, window, budget are known)",
+    if (slice_is(key, "servers"))
+        return config_servers(cfg, a, v, e);
+    return error_set(e, ERR_USAGE, "there is no setting '%.*s' (model, window, budget, servers are known)",
                      SLICE_ARG(slice_sub(key, 0, 40)));
 }
 

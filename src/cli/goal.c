@@ -247,7 +247,7 @@ static int work(struct cli *c, struct goal_job *g)
     struct shown shown = {.title = {title}};
     struct agent_watch w = {.ctx = &shown, .begin = on_begin, .end = on_end, .note = on_note};
     int64_t since = sys->now_ms();
-    enum err err = session_open(&s, c, NULL, &e);
+    enum err err = session_open(&s, c, g->job.model.file, &e);
     if (err)
         return cli_fail(&e);
     s.quiet = true;

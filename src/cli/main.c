@@ -14,7 +14,7 @@
 #include "version.h"
 
 static const struct command *const commands[] = {&cmd_run,  &cmd_ls,   &cmd_show,  &cmd_answer, &cmd_stop,
-                                                 &cmd_diff, &cmd_apply, &cmd_undo, &cmd_fork, &cmd_spend, &cmd_exec, &cmd_init, &cmd_model,  &cmd_doctor};
+                                                 &cmd_diff, &cmd_apply, &cmd_undo, &cmd_fork, &cmd_spend, &cmd_login, &cmd_exec, &cmd_init, &cmd_model,  &cmd_doctor};
 enum { NCOMMANDS = sizeof commands / sizeof *commands };
 
 static void print_overview(FILE *to)
@@ -168,7 +168,7 @@ static int talk(struct cli *c, const char *crannog, struct talk_options *o, cons
 {
     struct error e;
     o->goal = goal;
-    return find_crannog(c, crannog, &e) ? cli_fail(&e) : 0;
+    return find_crannog(c, crannog, &e) ? cli_fail(&e) : talk_main(c, o);
 }
 
 static bool is_goal(const char *word)
@@ -183,8 +183,8 @@ int main(int argc, char **argv)
     struct talk_options o = {0};
     struct cli c = {.crannog = BUF_INIT(4096)};
     const char *crannog = NULL;
+    door_take_environment(); /* first of all: no child, no core and no /proc has them then */
     opterr = 0;
-    door_take_environment(); /* first of all: nothing that runs later finds a key there */
     for (int ch; (ch = getopt_long(argc, argv, "+C:hvcr", options, NULL)) != -1;) {
         if (ch == 'C') {
             crannog = optarg;

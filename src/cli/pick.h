@@ -9,6 +9,8 @@
 
 struct look;
 
+enum { PICK_ASK_MAX = 32 };
+
 struct pick_item {
     struct slice label;  /* what is typed for */
     struct slice detail; /* dim, behind it or cut; also searched */

@@ -2,13 +2,17 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/sys.h"
 #include "cli/goal.h"
+#include "context/tools.h"
+#include "engine/talk_text.h"
 #include "tools/work.h"
 
 static const int64_t BELL_AFTER_MS = 8000;
@@ -94,6 +98,26 @@ static void show_waiting(struct talking *t)
         t->waiting[i] = slice_sub(buf_slice(&all), i ? ends[i - 1] : 0, ends[i] - (i ? ends[i - 1] : 0));
     screen_queue(t->screen, t->waiting, n);
     t->nwaiting = n;
+}
+
+/* What was said while it worked is drawn when it is heard. */
+static void show_said(struct talking *t)
+{
+    struct run *r = talk_run(t);
+    const struct talk *talk = r ? r->state.items[0].head.talk : NULL;
+    if (talk && t->seen > talk->nturns) /* taken back */
+        t->seen = talk->nturns;
+    for (; talk && t->seen < talk->nturns; t->seen++) {
+        BUF_CLEANUP struct buf text = BUF_INIT(TALK_TEXT_MAX);
+        if (talk->turns[t->seen].kind != TALK_SAID)
+            continue;
+        if (t->echoed) {
+            t->echoed--;
+            continue;
+        }
+        talk_turn_text(t->s.store, &talk->turns[t->seen], TALK_TEXT_MAX, &text);
+        screen_said(t->screen, buf_slice(&text));
+    }
 }
 
 /* ---- what the agent does, on the screen ---- */
@@ -187,8 +211,11 @@ static void submit(struct talking *t, const struct screen_event *ev, bool later)
         screen_edit(t->screen, ev->text, true);
         return;
     }
+    bool asked = talk_run(t) && run_line(&talk_run(t)->state, 0, HEAD)->question == QUESTION_ASK, command = slice_starts(ev->text, SLICE("!"));
     if (!busy)
         screen_said(t->screen, ev->text);
+    if (!busy && !asked && !command)
+        t->echoed++;
     if (talk_say(t, ev, later, &e))
         talk_fail(t, &e);
 }
@@ -206,23 +233,40 @@ enum err talk_halt(struct talking *t, struct error *e)
     return err;
 }
 
+/* The person's own setting is words for a shell ("code --wait"), as git and all others take it. */
+static bool run_editor(const char *editor, char *path)
+{
+    BUF_CLEANUP struct buf command = BUF_INIT(4096);
+    char sh[] = "/bin/sh", dash_c[] = "-c", name[] = "sh";
+    pid_t pid;
+    int status = -1;
+    buf_addf(&command, "exec %s \"$1\"", editor);
+    if (!buf_ok(&command))
+        return false;
+    char *argv[] = {sh, dash_c, command.p, name, path, NULL};
+    if (posix_spawn(&pid, sh, NULL, NULL, argv, environ) != 0)
+        return false;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    return status == 0;
+}
+
 /* $EDITOR on the draft, in a file of our own. */
 static void edit(struct talking *t, struct slice draft)
 {
     const char *editor = getenv("VISUAL") ? getenv("VISUAL") : getenv("EDITOR") ? getenv("EDITOR") : "vi";
     char path[] = "/tmp/crannog-XXXXXX";
     struct error e = {0};
-    BUF_CLEANUP struct buf text = BUF_INIT(1 << 20), command = BUF_INIT(4096);
+    BUF_CLEANUP struct buf text = BUF_INIT(1 << 20);
     FD_CLEANUP int fd = mkstemp(path);
     if (fd < 0 || sys_write_all(fd, draft, path, &e)) {
         screen_error(t->screen, SLICE("cannot make a file for the editor in /tmp"));
         return;
     }
-    buf_addf(&command, "%s %s", editor, path);
     screen_suspend(t->screen);
-    int status = system(buf_str(&command)); /* the person's own setting, as every shell reads it */
+    bool well = run_editor(editor, path);
     screen_resume(t->screen);
-    if (status == 0 && cli_read_file(path, "the draft", 1 << 20, &text, &e) == OK)
+    if (well && cli_read_file(path, "the draft", 1 << 20, &text, &e) == OK)
         screen_edit(t->screen, slice_trim(buf_slice(&text)), false);
     unlink(path);
 }
@@ -259,6 +303,21 @@ static void handle(struct talking *t, const struct screen_event *ev)
 
 /* ---- the loop ---- */
 
+/* What an agent asks, with what there is to choose from. */
+static void show_question(struct talking *t, const struct line *l)
+{
+    ARENA_CLEANUP struct arena a = ARENA_INIT(8 << 20);
+    BUF_CLEANUP struct buf text = BUF_INIT(64 * 1024);
+    struct transcript_part part;
+    struct tool_call c = {0};
+    buf_addf(&text, "**%s**\n", l->why);
+    if (talk_call(t->s.store, l->talk, l->talk->next, &a, &part, NULL) == OK &&
+        tool_call_parse(part.name, part.text, &a, &c, NULL) == OK)
+        for (size_t i = 0; i < c.noptions; i++)
+            buf_addf(&text, "- %.*s\n", SLICE_ARG(c.options[i]));
+    screen_markdown(t->screen, buf_slice(&text));
+}
+
 static void after_turn(struct talking *t, bool was_busy)
 {
     struct run *r = talk_run(t);
@@ -266,9 +325,7 @@ static void after_turn(struct talking *t, bool was_busy)
     if (!was_busy || talk_is_busy(t))
         return;
     if (l->stage == STAGE_STUCK && l->question == QUESTION_ASK) {
-        BUF_CLEANUP struct buf text = BUF_INIT(8192);
-        buf_addf(&text, "**%s**", l->why);
-        screen_markdown(t->screen, buf_slice(&text));
+        show_question(t, l);
     } else if (l->stage == STAGE_STUCK && l->resume == STAGE_APPLY) {
         talk_ask_landing(t);
     }
@@ -299,8 +356,10 @@ static enum err loop(struct talking *t, struct error *e)
             resized = 0;
             screen_resize(t->screen);
         }
-        if (!err)
+        if (!err) {
+            show_said(t);
             after_turn(t, busy);
+        }
         while (!err && !t->over && screen_next(t->screen, &ev))
             handle(t, &ev);
     }
@@ -355,7 +414,7 @@ static enum err open_all(struct talking *t, const struct talk_options *o, struct
     if (!err && (!(o->last || o->pick) || o->model))
         err = agent_choose(t->cli, o->model, &t->arena, &t->job.model, e);
     if (!err)
-        err = session_open(&t->s, t->cli, NULL, e);
+        err = session_open(&t->s, t->cli, t->job.model.file, e);
     if (err)
         return err;
     t->open = true;

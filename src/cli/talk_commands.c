@@ -302,6 +302,7 @@ static void new_talk(struct talking *t)
     if (t->s.run)
         engine_let_go(&t->s.engine, t->s.run);
     t->s.run = NULL;
+    t->seen = t->echoed = 0;
     screen_note(t->screen, SLICE("a new talk; the old one: crannog -r"));
 }
 

@@ -312,7 +312,7 @@ static enum err take_look(const struct frame *f, struct door_look *v, struct are
         v->answered = true;
         return copy_names(f, a, &v->models, &v->n, e);
     }
-    if (failed(f, &why))
+    if ((v->code = failed(f, &why)))
         snprintf(v->why, sizeof v->why, "%s", why.text);
     return OK;
 }

@@ -41,6 +41,7 @@ struct door_look {
     size_t n;
     bool answered; /* the server is there and said which models it has */
     char why[240]; /* else */
+    enum err code; /* else: ERR_DENIED where the server refuses the key, or wants one */
 };
 /* Asks several servers at once which models they have; waits at most timeout_ms in all. */
 enum err MUST_USE door_look_at(struct peer *p, struct door_look *v, size_t n, int timeout_ms, struct arena *a, struct error *e);

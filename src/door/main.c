@@ -58,6 +58,14 @@ static void warm_names(void)
         freeaddrinfo(list);
 }
 
+/* It is given none; were there something in it after all, it is not for us, and must not be seen in /proc. */
+static void drop_environment(void)
+{
+    for (char **v = environ; v && *v; v++)
+        explicit_bzero(*v, strlen(*v));
+    clearenv();
+}
+
 static int prepare(void)
 {
     if (sodium_init() < 0)
@@ -82,7 +90,7 @@ int main(int argc, char **argv)
     signal(SIGINT, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
-    clearenv();
+    drop_environment();
     if (prepare() < 0) {
         fputs("crannog-door: libcurl or libsodium could not be set up\n", stderr);
         return 1;

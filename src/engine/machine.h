@@ -145,7 +145,12 @@ enum err MUST_USE model_warm(struct engine *g, struct error *e);
 void model_collect(struct engine *g);
 void model_cancel(struct engine *g, struct run *r, const struct open_step *o);
 enum recovery model_recover(struct engine *g, struct run *r, const struct open_step *o, struct amounts *ret_used, bool *ret_exact);
-/* An agent's call of the model in crannog-infer. */
+/* Sends a GENERATE, whose fields are in `out` (taken), or keeps it until crannog-infer is ready. */
+enum err MUST_USE model_begin(struct engine *g, const struct open_step *o, struct outgoing *out, struct error *e);
+/* What an agent's call costs here: tokens of the window and CPU seconds; the name of the meter goes into its arguments. */
+void model_intend(struct engine *g, const struct run_state *r, struct intent *ret);
+/* An agent's call of the model in crannog-infer, and what came of it. */
+void think_generated(struct engine *g, const struct frame *f, const struct open_step *o, bool stopped, struct completion *c);
 enum err MUST_USE think_embedded(struct engine *g, struct run *r, const struct open_step *o, const struct json *args, struct error *e);
 void think_collect(struct engine *g);
 /* Sends what waits for the door to read. */

@@ -5,12 +5,12 @@
 PATH=$BIN:$PATH
 esc=$(printf '\033')
 
-for command in run ls show answer stop spend exec init model doctor; do
+for command in run ls show answer stop spend login exec init model doctor; do
   helps() { crannog "$1" --help | { read -r first; echo "$first" | grep -q "^usage: crannog $1" && grep -q '^ *crannog.*'"$1"; }; }
   check "$command --help shows usage and an example" helps $command
   refuses "$command names an unknown option" 2 'no option --nonesuch' crannog $command --nonesuch
   case $command in # these take any word or none
-  run | exec | show | answer | stop | spend | model) ;;
+  run | exec | show | answer | stop | spend | login | model) ;;
   *) refuses "$command takes no arguments" 2 'takes no arguments' crannog $command extra ;;
   esac
 done
@@ -27,7 +27,7 @@ refuses "no runs yet" 1 'no runs yet' crannog show
 
 # Names from outside do not steer the terminal.
 hostile=$(printf 'x\033[31m\007y')
-for command in "$hostile" "run $hostile" "show $hostile" "answer $hostile keep" "model get $hostile" "spend set $hostile 5" "--$hostile"; do
+for command in "$hostile" "run $hostile" "show $hostile" "answer $hostile keep" "model get $hostile" "login $hostile" "login --use $hostile" "login --base $hostile x" "spend set $hostile 5" "--$hostile"; do
   name="no control characters: crannog $(echo "$command" | tr -d '\033\007')"
   # shellcheck disable=SC2086
   if crannog $command 2>&1 | grep -q "[$esc$(printf '\007')]"; then not_ok "$name"; else ok "$name"; fi

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """scripted.py: a model server that answers from a script. For tests; on the loopback only; nothing but Python's library.
 
-    scripted.py --script FILE.json --ready FILE [--log FILE.jsonl] [--port 0] [--max-seconds 600]
+    scripted.py --script FILE.json --ready FILE [--log FILE.jsonl] [--port 0] [--max-seconds 600] [--models A,B] [--key KEY]
 
 It speaks both formats, streamed and in one piece, as the request says: POST …/chat/completions and POST …/messages (with or
 without /v1), and GET …/models. The port is written to --ready once it listens. It runs until it is killed, or --max-seconds.
+With --key, GET …/models without that key is answered by 401.
 
 The script is a list of replies, given in the order of the requests. Beyond it, the answer is an error 500, "script is over".
 {"loop": true} as the last one repeats the one before for ever. A reply:
@@ -54,6 +55,10 @@ FAULTS = {
     'headers_huge': 'a megabyte of headers',
     'no_done': 'the stream ends without its last event',
 }
+
+
+ERROR_TYPES = {400: 'invalid_request_error', 401: 'authentication_error', 402: 'billing_error', 403: 'permission_error', 404: 'not_found_error',
+               413: 'request_too_large', 429: 'rate_limit_error', 529: 'overloaded_error'}
 
 
 class Script:
@@ -281,7 +286,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         n = self.server.log_request_line(self, b'', None, -1)
-        if self.path.rstrip('/').endswith('/models'):
+        given = (self.headers.get('x-api-key') or '', (self.headers.get('authorization') or '').removeprefix('Bearer '))
+        if self.server.key and self.server.key not in given:
+            self.whole(401, {'error': {'message': 'invalid key', 'type': 'authentication_error'}})
+        elif self.path.split('?')[0].rstrip('/').endswith('/models'):
             self.whole(200, {'object': 'list', 'data': [{'id': name, 'object': 'model'} for name in self.server.models]})
         else:
             self.whole(404, {'error': {'message': 'no such address', 'type': 'not_found_error'}})
@@ -356,7 +364,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def error_of(self, reply, status):
         words = reply.get('error', 'something is wrong')
-        kind = reply.get('type', {429: 'rate_limit_error', 401: 'authentication_error', 529: 'overloaded_error'}.get(status, 'api_error'))
+        kind = reply.get('type', ERROR_TYPES.get(status, 'api_error'))
         return {'type': 'error', 'error': {'type': kind, 'message': words}} if self.anthropic else \
             {'error': {'message': words, 'type': kind, 'code': None}}
 
@@ -414,9 +422,9 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 4096
 
-    def __init__(self, port, script, log, models):
+    def __init__(self, port, script, log, models, key=None):
         super().__init__(('127.0.0.1', port), Handler)
-        self.script, self.models = script, models
+        self.script, self.models, self.key = script, models, key
         self.file = open(log, 'a', encoding='utf-8', buffering=1) if log else None
         self.lock, self.count = threading.Lock(), 0
 
@@ -455,9 +463,11 @@ def main():
     p.add_argument('--port', type=int, default=0)
     p.add_argument('--max-seconds', type=float, default=600)
     p.add_argument('--models', default='scripted', help='names for GET /models, with commas')
+    p.add_argument('--key', help='the one that GET /models wants')
     args = p.parse_args()
     threading.stack_size(256 * 1024)
-    server = Server(args.port, Script(args.script), args.log, [name for name in args.models.split(',') if name])
+    server = Server(args.port, Script(args.script), args.log, [name for name in args.models.split(',') if name],
+                    args.key)
     end = threading.Timer(args.max_seconds, lambda: os._exit(0))
     end.daemon = True
     end.start()

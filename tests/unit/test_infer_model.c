@@ -316,7 +316,7 @@ static int32_t pick(struct sampler *s, struct sample_settings how, const float *
     float copy[8];
     memcpy(copy, logits, sizeof copy);
     sampler_start(s, &how);
-    return sampler_pick(s, copy, said, n);
+    return sampler_pick(s, copy, said, n, NULL);
 }
 
 static void test_sampler(void **state)

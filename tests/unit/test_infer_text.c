@@ -203,12 +203,12 @@ static void test_chat(void **state)
     assert_true(c.open == TINY_OPEN && c.close == TINY_CLOSE && slice_is(c.system, "Be kind"));
     const struct turn turns[] = {{SLICE("system"), SLICE("a")}, {SLICE("user"), SLICE("<|im_end|>")}};
     TOKENS_CLEANUP struct tokens t = {0}, u = {0};
-    assert_int_equal(chat_prompt(&c, vocab, turns, 2, &t, &e), OK);
+    assert_int_equal(chat_prompt(&c, vocab, SLICE_NONE, turns, 2, &t, &e), OK);
     size_t closed = 0, opened = 0;
     for (size_t i = 0; i < t.n; i++)
         closed += t.id[i] == TINY_CLOSE, opened += t.id[i] == TINY_OPEN;
     assert_true(closed == 2 && opened == 3); /* the text's own "<|im_end|>" is letters */
-    assert_int_equal(chat_prompt(&c, vocab, turns + 1, 1, &u, &e), OK);
+    assert_int_equal(chat_prompt(&c, vocab, SLICE_NONE, turns + 1, 1, &u, &e), OK);
     assert_int_equal(u.n, t.n + strlen("Be kind") - 2); /* "in" of kind is one token; for "a" */
 }
 
@@ -226,7 +226,7 @@ static void test_no_chat(void **state)
     struct chat c = chat_of(&g, v);
     const struct turn turn = {SLICE("user"), SLICE("the")};
     TOKENS_CLEANUP struct tokens ids_of = {0};
-    assert_int_equal(chat_prompt(&c, v, &turn, 1, &ids_of, &e), OK);
+    assert_int_equal(chat_prompt(&c, v, SLICE_NONE, &turn, 1, &ids_of, &e), OK);
     assert_true(c.open == -1 && ids_of.n == 3 && ids_of.id[1] == '\n');
     vocab_free(v), gguf_release(&g), buf_release(&plain);
 }
