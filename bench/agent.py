@@ -28,7 +28,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 PEERS = Path(os.environ.get('PEERS', Path.home() / 'crannog-peers'))
 NODE = PEERS / 'node/node_modules/node/bin'
-STEPS, GOAL = 20, 'Run the scripted task.'
+STEPS, GOAL, DELAY = 20, 'Run the scripted task.', '0'
 PACKAGES = {'pi': '@mariozechner/pi-coding-agent', 'codex': '@openai/codex', 'claude': '@anthropic-ai/claude-code'}
 
 
@@ -38,7 +38,7 @@ class Server:
     def __init__(self, folder, command):
         self.log, ready = folder / 'model.jsonl', folder / 'ready'
         self.process = subprocess.Popen([sys.executable, HERE / 'model.py', '--ready', ready, '--log', self.log, '--steps', str(STEPS),
-                                         '--command', command])
+                                         '--command', command, '--delay', DELAY])
         while not ready.exists():
             if self.process.poll() is not None:
                 raise RuntimeError('the scripted model did not start')
@@ -59,8 +59,10 @@ def crannog(build, land):
     def line(folder, port):
         home = folder / 'home'
         home.mkdir()
-        return [str(build / 'src/crannog'), '-C', str(folder / 'crannog'), 'run', GOAL, '--yes', '--land', land, '--model', 'openai-compatible/mock',
-                '--budget', '10000000tok'], {'TBASE': f'http://127.0.0.1:{port}/v1', 'HOME': str(home)}
+        (folder / 'crannog').mkdir()
+        (folder / 'crannog/crannog.yaml').write_text(f'servers: {{box: "http://127.0.0.1:{port}/v1"}}\n')
+        return [str(build / 'src/crannog'), '-C', str(folder / 'crannog'), 'run', GOAL, '--yes', '--land', land, '--model', 'box/mock',
+                '--budget', '10000000tok'], {'HOME': str(home)}
     return line
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """model.py: the model server that bench/agent.py measures agents against. On the loopback; nothing but Python's library.
 
-    model.py --ready FILE --log FILE.jsonl [--steps 20] [--command 'echo step-{k}'] [--hold SECONDS] [--max-seconds 900]
+    model.py --ready FILE --log FILE.jsonl [--steps 20] [--command 'echo step-{k}'] [--delay SECONDS] [--max-seconds 900]
 
 It speaks Chat Completions, Responses and Messages, streamed and in one piece. While a request carries fewer than `steps` results
 of tools, the answer is one call of the shell tool that the request offers; then it is a text. One thread: what it takes itself is
@@ -182,8 +182,8 @@ class Connection(asyncio.Protocol):
             text = f'All {step} steps are done.'
         events, whole = form(body.get('model', 'mock'), call, text, len(raw) // 4)
         row = {'came_ns': self.came, 'bytes': len(raw), 'step': step, 'shell': bool(shell), 'called': bool(call)}
-        if self.options.hold and shell:
-            asyncio.get_running_loop().call_later(self.options.hold, self.say, body, events, whole, row)
+        if self.options.delay and shell:
+            asyncio.get_running_loop().call_later(self.options.delay, self.say, body, events, whole, row)
         else:
             self.say(body, events, whole, row)
         return None
@@ -216,7 +216,7 @@ def main():
     p.add_argument('--log', required=True)
     p.add_argument('--steps', type=int, default=20)
     p.add_argument('--command', default='echo step-{k}')
-    p.add_argument('--hold', type=float, default=0)
+    p.add_argument('--delay', type=float, default=0)
     p.add_argument('--max-seconds', type=float, default=900)
     asyncio.run(serve(p.parse_args()))
 

@@ -8,7 +8,8 @@ static size_t machine_watch(struct engine *g, struct pollfd *fds, size_t max, in
 {
     struct machine *m = g->acts.ctx;
     size_t n = 0;
-    (void)timeout_ms;
+    if (!g->ndone && *timeout_ms > 0) /* what follows from a dropped layer's end is under way by now */
+        layer_sweep_litter(m);
     if (m->infer.pid && n < max)
         fds[n++] = (struct pollfd){.fd = m->infer.socket, .events = POLLIN};
     if (m->door.pid && n < max)
@@ -74,6 +75,7 @@ enum err machine_open(struct machine *m, const char *model_file, const char *sta
 
 void machine_close(struct machine *m)
 {
+    layer_sweep_litter(m);
     sys_close_fd(&m->layers);
     if (m->meter_path.n)
         sys->unlinkat(AT_FDCWD, buf_str(&m->meter_path), 0);

@@ -60,6 +60,7 @@ struct machine {
     const char *home;       /* the person's, for what they tell all agents (AGENTS.md and the like); NULL: nothing of it is shown */
     const int *terminal;    /* 0, 1, 2 for exec at a terminal; NULL: output is kept */
     int layers;             /* the folder state/layers, once it was needed; -1 */
+    bool litter;            /* layers were dropped: their bytes go while nothing else is to be done */
     struct jail_job jails[MACHINE_JOBS_MAX];
     struct peer infer;
     enum infer_stage infer_stage;
@@ -82,8 +83,9 @@ extern const struct act_row act_tool, act_landing, act_model, act_measure, act_t
 void layer_name_of(const struct step_key *k, char ret[RUN_LAYER_NAME_MAX + 1]);
 /* The folder of all layers, made and swept at first use; borrowed. */
 enum err MUST_USE layer_folder(struct machine *m, int *ret, struct error *e);
-/* Removes a layer's folder, if it is there. */
+/* Removes a layer's folder, if it is there; what lay in it goes with layer_sweep_litter(), or when the next session begins. */
 void layer_drop(struct machine *m, const char *name);
+void layer_sweep_litter(struct machine *m);
 /* Marks a layer as one that another run uses too (a fork): its own run will leave it. ERR_MISSING: it has gone. */
 enum err MUST_USE layer_share(struct machine *m, struct slice name, struct error *e);
 /* Removes the folders of a run's layers that it does not need any more: taken, squashed, of attempts that died. Whoever calls
