@@ -62,6 +62,7 @@ struct machine {
     int layers;             /* the folder state/layers, once it was needed; -1 */
     bool litter;            /* layers were dropped: their bytes go while nothing else is to be done */
     struct jail_job jails[MACHINE_JOBS_MAX];
+    struct peer ready;      /* a crannog-jail that waits for its plan: started while a model answers */
     struct peer infer;
     enum infer_stage infer_stage;
     struct infer_job calls[MACHINE_JOBS_MAX];
@@ -74,6 +75,8 @@ struct machine {
 /* Finds the sibling programs. *m and both paths are borrowed by the table as long as the engine lives. */
 enum err MUST_USE machine_open(struct machine *m, const char *model_file, const char *state, struct act_table *ret, struct error *e);
 void machine_close(struct machine *m);
+/* Takes a crannog-door that runs already (or none) as its own, if it has none yet; *door is not the caller's any more. */
+void machine_take_door(struct machine *m, struct peer *door);
 
 /* rows, in act_tool.c, act_landing.c and act_model.c */
 extern const struct act_row act_tool, act_landing, act_model, act_measure, act_think;
