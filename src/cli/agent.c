@@ -56,18 +56,23 @@ static enum err choose_embedded(struct cli *c, const char *name, struct arena *a
     return OK;
 }
 
-enum err agent_choose(struct cli *c, const char *wanted, struct arena *a, struct agent_model *ret, struct error *e)
+enum err agent_choose(struct cli *c, const char *wanted, struct arena *a, struct agent_model *ret, struct peer *ret_door, struct error *e)
 {
     struct choose_with w;
     struct choice choice;
     BUF_CLEANUP struct buf told = BUF_INIT(16384);
+    if (ret_door)
+        *ret_door = PEER_INIT;
     if (wanted && (strcmp(wanted, "embedded") == 0 || strncmp(wanted, "embedded/", 9) == 0))
         return choose_embedded(c, wanted[8] ? wanted + 9 : NULL, a, ret, e);
     enum err err = choose_open(c, true, a, &w, e);
     if (err)
         return err;
     err = choose_model(&w, wanted, a, &choice, &told, e);
-    choose_close(&w);
+    if (!err && ret_door)
+        *ret_door = w.door;
+    else
+        choose_close(&w);
     if (told.n)
         fprintf(stderr, "%s", buf_str(&told));
     if (err)

@@ -37,8 +37,10 @@ enum { AGENT_WINDOW = 128000, AGENT_OUTPUT = 16384, AGENT_CHECKS = 8 };
 /* ERR_USAGE where the crannog itself lies in the folder: what an agent changes is kept beside the folder, never in it. */
 enum err MUST_USE agent_check_folder(const struct cli *c, const char *work, struct error *e);
 /* The model to work with: `wanted`, the remembered one, or the best that is found (cli/choose.h); tells on standard error what was
-   found when nothing was chosen before. All lies in the arena. */
-enum err MUST_USE agent_choose(struct cli *c, const char *wanted, struct arena *a, struct agent_model *ret, struct error *e);
+   found when nothing was chosen before. All lies in the arena. The crannog-door that was asked is *ret_door's (PEER_INIT where there
+   was none, and after an error), for the calls that follow; NULL: it is ended. */
+enum err MUST_USE agent_choose(struct cli *c, const char *wanted, struct arena *a, struct agent_model *ret, struct peer *ret_door,
+                               struct error *e);
 /* The window and the longest answer of a model: of the catalogue, else as most servers have it. */
 void agent_model_limits(struct agent_model *m);
 /* As run.started and model.changed have it; the caller owns it. */

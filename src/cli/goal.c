@@ -27,6 +27,7 @@ struct goal_job {
     const struct goal_options *o;
     struct agent_job job;
     struct config cfg;
+    struct peer door; /* until the session has it */
     struct arena arena;
 };
 
@@ -67,7 +68,7 @@ static enum err prepare(struct cli *c, struct goal_job *g, struct error *e)
     if (!err)
         err = config_read(c, &g->arena, &g->cfg, e);
     if (!err)
-        err = agent_choose(c, g->o->model, &g->arena, &j->model, e);
+        err = agent_choose(c, g->o->model, &g->arena, &j->model, &g->door, e);
     if (!err)
         err = find_budget(g, e);
     if (!err && g->o->land && !land_from(slice_of(g->o->land), &j->land))
@@ -293,6 +294,7 @@ static int work(struct cli *c, struct goal_job *g)
     enum err err = session_open(&s, c, g->job.model.file, &e);
     if (err)
         return cli_fail(&e);
+    machine_take_door(&s.machine, &g->door);
     s.quiet = true;
     s.look = live_draw;
     s.look_ctx = &shown;
@@ -314,7 +316,7 @@ static int work(struct cli *c, struct goal_job *g)
 
 int goal_run(struct cli *c, const struct goal_options *o)
 {
-    struct goal_job g = {.o = o, .arena = ARENA_INIT(16 << 20)};
+    struct goal_job g = {.o = o, .door = PEER_INIT, .arena = ARENA_INIT(16 << 20)};
     struct error e = {0};
     int status = EXIT_DONE;
     if (slice_trim(slice_of(o->goal)).n == 0)
@@ -323,6 +325,7 @@ int goal_run(struct cli *c, const struct goal_options *o)
         status = cli_fail(&e);
     else if (starts(&g))
         status = work(c, &g);
+    peer_kill(&g.door);
     arena_release(&g.arena);
     return status;
 }

@@ -405,6 +405,7 @@ static enum err resume(struct talking *t, uint64_t id, struct error *e)
 static enum err open_all(struct talking *t, const struct talk_options *o, struct error *e)
 {
     uint64_t id = 0;
+    struct peer door = PEER_INIT;
     enum err err = cli_work_folder(o->in ? o->in : ".", t->job.work, &t->job.st, e);
     if (!err)
         err = agent_check_folder(t->cli, t->job.work, e);
@@ -414,11 +415,14 @@ static enum err open_all(struct talking *t, const struct talk_options *o, struct
     if (!err && o->budget)
         err = budget_parse(slice_of(o->budget), &t->job.budget, e);
     if (!err && (!(o->last || o->pick) || o->model))
-        err = agent_choose(t->cli, o->model, &t->arena, &t->job.model, e);
+        err = agent_choose(t->cli, o->model, &t->arena, &t->job.model, &door, e);
     if (!err)
         err = session_open(&t->s, t->cli, t->job.model.file, e);
-    if (err)
+    if (err) {
+        peer_kill(&door);
         return err;
+    }
+    machine_take_door(&t->s.machine, &door);
     t->open = true;
     t->s.quiet = true;
     t->s.machine.home = getenv("HOME");

@@ -156,7 +156,7 @@ void talk_ask_landing(struct talking *t)
 static enum err take_model(struct talking *t, const char *wanted, struct error *e)
 {
     struct agent_model m;
-    enum err err = agent_choose(t->cli, wanted, &t->arena, &m, e);
+    enum err err = agent_choose(t->cli, wanted, &t->arena, &m, NULL, e);
     if (!err && t->s.run)
         err = talk_halt(t, e);
     if (!err && t->s.run) {

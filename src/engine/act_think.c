@@ -190,7 +190,11 @@ static enum err think_start(struct engine *g, struct run *r, const struct open_s
     if (!err)
         err = door_ready(m, e);
     if (!err)
+        err = store_begin_reading(g->store, e);
+    if (!err) {
         err = talk_transcript(g->store, run_line(&r->state, o->item, o->piece)->talk, args, &transcript, e);
+        store_rollback(g->store);
+    }
     if (!err)
         err = thinks_room(m, &job, e);
     if (err)

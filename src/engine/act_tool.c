@@ -261,7 +261,7 @@ static enum err phase_start(struct engine *g, struct run *r, const struct open_s
     if (!err)
         err = phase_plan(g, r, o, args, job, &a, &place, words, &message, &plan, e);
     if (!err)
-        err = jail_start(buf_str(&m->jail_path), &plan, plan.terminal ? m->terminal : NULL, true, &job->peer, e);
+        err = jail_start_ready(&m->ready, buf_str(&m->jail_path), &plan, plan.terminal ? m->terminal : NULL, true, &job->peer, e);
     return err;
 }
 

@@ -44,6 +44,9 @@ enum err MUST_USE store_begin(struct store *s, struct error *e);
    store_free_reserve(). */
 enum err MUST_USE store_commit(struct store *s, struct error *e);
 void store_rollback(struct store *s);
+/* A transaction that only reads (one moment of the journal, beside whoever writes) and may make temporary tables; it ends
+   with store_rollback(). Many small reads are faster in one. */
+enum err MUST_USE store_begin_reading(struct store *s, struct error *e);
 /* A run's part of a group: all between is undone by store_cancel(). They do not nest. */
 enum err MUST_USE store_savepoint(struct store *s, struct error *e);
 enum err MUST_USE store_release(struct store *s, struct error *e);
