@@ -387,6 +387,16 @@ static void complete_files(void *arg, struct slice prefix, struct complete_list 
     talk_complete_files(t->job.work, prefix, ret);
 }
 
+/* A run that has ended stays as it is; what is said now begins where it stands. */
+static enum err go_on_from(struct talking *t, struct error *e)
+{
+    struct run *ended = t->s.run;
+    enum err err = agent_fork(&t->s, &t->job, &ended->state, e);
+    engine_let_go(&t->s.engine, ended);
+    t->seen = err ? 0 : t->s.run->state.items[0].head.talk->nturns;
+    return err;
+}
+
 static enum err resume(struct talking *t, uint64_t id, struct error *e)
 {
     enum err err = engine_resume_run(&t->s.engine, id, &t->s.run, e);
@@ -399,7 +409,7 @@ static enum err resume(struct talking *t, uint64_t id, struct error *e)
                                         .secret = r->server.secret, .window = (int64_t)r->window,
                                         .max_output = r->items[0].head.talk->max_output};
     talk_replay(t);
-    return OK;
+    return r->status == RUN_DONE || r->status == RUN_FAILED ? go_on_from(t, e) : OK;
 }
 
 static enum err open_all(struct talking *t, const struct talk_options *o, struct error *e)

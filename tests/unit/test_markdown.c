@@ -4,7 +4,8 @@
  * terminal (V5); the time is linear, an unfinished text as well.
  *
  * Planted once and caught: a filter that lets C1 through; a continuation row whose prefix is wider than the first one's; a
- * part of a long line cut in the midst of a character; a table's row lost where it fills the buffer.
+ * part of a long line cut in the midst of a character; a table's row taken out where it fills the buffer; the closing mark
+ * searched for anew at each opening one.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -63,6 +64,7 @@ static const struct {
     {"table aligned", "|a|b|\n|:-:|--:|\n|xxx|1|\n|y|22|\n\nz\n", " a  │  b\n────┼───\nxxx │  1\n y  │ 22\n\nz\n", 40},
     {"table wrapped", "|a|b|\n|-|-|\n|one|two three four|\n", "a   │ b\n────┼──────────\none │ two three\n    │ four\n", 15},
     {"table as records", "|a|b|c|\n|-|-|-|\n|one more|two again|three|\n", "a: one more\n  b: two again\n  c: three\n", 14},
+    {"a long word in a record", "|a|b|c|\n|-|-|-|\n|abcdefghijklmnopqrstu|yyyyyyy|zzzzzzz|\n", "a:\n  abcdefghijkl\n  mnopqrstu\n  b: yyyyyyy\n  c: zzzzzzz\n", 14},
     {"no table", "| a |\nb\n", "| a |\nb\n", 40},
     {"controls", "a\033[31mb\x07" "c\x7f\n", "a␛[31mb␇c␡\n", 40},
     {"C1, bidi, malformed", "\xc2\x9b \xe2\x80\xae \xff \xc0\x80\n", "\\x9b \\u{202e} \xef\xbf\xbd \xef\xbf\xbd\xef\xbf\xbd\n", 40},
@@ -163,10 +165,13 @@ static void test_long_table(void **state)
     for (int i = 0; i < 20000; i++)
         buf_addf(&text, "| %d | %d |\n", i, 2 * i);
     draw(&bare, 40, buf_slice(&text), 1000, &out);
-    size_t rows = 0;
-    for (size_t i = 0; i < out.n; i++)
+    size_t rows = 0, bars = 0;
+    for (size_t i = 0; i < out.n; i++) {
         rows += out.p[i] == '\n';
+        bars += slice_starts(slice_sub(buf_slice(&out), i, 3), SLICE("│"));
+    }
     assert_int_equal(rows, 20002);
+    assert_int_equal(bars, 20001);
 }
 
 /* Each would take minutes if it were quadratic. */

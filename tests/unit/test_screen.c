@@ -4,8 +4,8 @@
  * whatever size, nothing but our own sequences goes out (V1) and no row runs over the edge (V5); splits change nothing (V2);
  * ten megabytes are drawn in seconds; a terminal that takes nothing or goes away stops nobody; pipes get plain lines.
  *
- * Planted once and caught: an erased row of the live area left in the scrollback; the last column erased behind a full row;
- * the cursor of a paste's row counted in bytes; a summary that is wider than the terminal.
+ * Planted once and caught: a row of the live area left in the scrollback; the last column erased behind a full row; a
+ * summary, a queued message wider than the terminal; rows dropped for a terminal that is stuck, and not a word of it.
  */
 #include <fcntl.h>
 #include <setjmp.h>
@@ -140,6 +140,11 @@ static void test_conversation(void **state)
     for (char *p = strstr(got, "for 0."); p && p[6] != '0'; p[6] = '0')
         ;
     assert_string_equal(got, want);
+    st.state = SLICE("waiting for you"); /* a full row that is drawn again alone */
+    st.waiting = true;
+    screen_status(r.s, &st);
+    settle(&r);
+    assert_non_null(strstr(shown(), "─ ● waiting for you ────────────────────────────────────────\n"));
     type_keys(&r, "\017");
     settle(&r);
     assert_non_null(strstr(shown(), "▾ make    test\n  │ 1\n  │ 2\n  │ 3\n"));
