@@ -414,6 +414,8 @@ enum err talk_answered(struct run_state *r, struct line *l, const struct json *p
     if (said_now(t))
         drop_calls(l);
     ask_if_next(l);
+    if (l->stage == STAGE_STUCK) /* the next one has a number of its own: words for the one before are not for it */
+        l->question_step = r->next_step++;
     return OK;
 }
 

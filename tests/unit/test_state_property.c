@@ -45,7 +45,7 @@ static void check_line(const struct run_state *r, const struct line *l)
     HOLDS((unsigned)l->stage < STAGES && (unsigned)l->resume < STAGES);
     HOLDS((l->stage == STAGE_STUCK) == (l->question != QUESTION_NONE));
     if (l->stage == STAGE_STUCK) {
-        HOLDS(l->question_step && (l->question_step == l->step || l->question == QUESTION_APPLY) && !l->open);
+        HOLDS(l->question_step && (l->question_step == l->step || l->question == QUESTION_APPLY || l->question == QUESTION_ASK) && !l->open);
         HOLDS(l->resume != STAGE_STUCK && l->resume != STAGE_PIECES && l->resume < STAGE_DONE);
     }
     HOLDS(!l->open || (l->step && l->attempt && !over(l) && l->stage != STAGE_PIECES));
