@@ -134,8 +134,7 @@ static struct slice first_line(struct slice s)
     return slice_line(&rest, &line) ? slice_sub(line, 0, TITLE_MAX) : SLICE_NONE;
 }
 
-/* "make test", "src/main.c:40": what a call is about. */
-static void title_of(const struct tool_call *c, struct buf *out)
+void agent_title(const struct tool_call *c, struct buf *out)
 {
     switch (c->tool) {
     case TOOL_BASH: buf_add(out, first_line(c->command)); break;
@@ -158,7 +157,7 @@ static void lines_with(struct buf *out, char mark, struct slice text)
     }
 }
 
-static void detail_of(const struct tool_call *c, struct slice result, struct buf *out)
+void agent_detail(const struct tool_call *c, struct slice result, struct buf *out)
 {
     for (size_t i = 0; c->tool == TOOL_EDIT && i < c->nedits; i++) {
         lines_with(out, '-', c->edits[i].old);
@@ -210,7 +209,7 @@ static void intended(struct agent_watch *w, struct run *r, const struct step_key
     if (!t || (!word && !slice_is(stage, "call")))
         return;
     if (slice_is(stage, "call") && call_of(w->engine, t, (size_t)json_int(json_get(args, "call"), 0), &a, &call, &name))
-        title_of(&call, &title);
+        agent_title(&call, &title);
     else if (slice_is(stage, "verify"))
         buf_add(&title, slice_sub(t->verify, 0, TITLE_MAX));
     if (i < RUN_OPEN_MAX)
@@ -267,7 +266,7 @@ static void act_ended(struct agent_watch *w, struct run *r, const struct step_ke
     if (how == AGENT_FAILED)
         buf_add(&detail, result.n ? buf_slice(&result) : json_text(json_get(p, "why")));
     else if (known)
-        detail_of(&call, buf_slice(&result), &detail);
+        agent_detail(&call, buf_slice(&result), &detail);
     if (w->end)
         w->end(w->ctx, key->step, how, buf_slice(&summary), buf_slice(&detail));
 }

@@ -6,6 +6,7 @@
 #define CRANNOG_CLI_AGENT_H
 
 #include "cli/session.h"
+#include "context/tools.h"
 #include "engine/say.h"
 
 /* A model that was chosen. Slices are borrowed. */
@@ -67,6 +68,10 @@ struct agent_watch {
 
 /* Makes the watch hear and be told what happens in an engine. */
 void agent_watch(struct agent_watch *w, struct engine *g);
+/* "make test", "src/main.c:40": what a call is about, one line. */
+void agent_title(const struct tool_call *c, struct buf *out);
+/* What a person wants to see of it: the lines that went and came, or what a command printed. */
+void agent_detail(const struct tool_call *c, struct slice result, struct buf *out);
 /* "+12 -3", "$0.0123", "1.2 s" for a line. */
 void agent_cost(int64_t nusd, struct buf *out);
 /* The last answer's words (the result of a run), appended. */

@@ -90,6 +90,9 @@ bool cli_fits(const struct buf *line, size_t width);
 /* Takes a line back to its first n bytes. */
 void cli_cut(struct buf *line, size_t n);
 
+/* Through the person's pager ($PAGER, else less), as their shell would start it. False where there is none. */
+bool cli_paged(struct slice text);
+
 void cli_print_json(const struct json *v);
 /* What a line does at a stage, in people's words: "asking the model". */
 const char *cli_stage_words(struct slice stage);
