@@ -4,13 +4,14 @@
 #include <string.h>
 
 #include "base/sys.h"
-#include "cli/session.h"
+#include "cli/agent.h"
+#include "cli/goal.h"
 
 static int answer_run(struct cli *c, int argc, char **argv);
 
 const struct command cmd_answer = {
     .name = "answer",
-    .usage = "QUESTION|RUN retry|skip|keep|replace|apply",
+    .usage = "QUESTION|RUN retry|skip|keep|replace|apply|\"WORDS\"",
     .summary = "answer what a run asks",
     .help =
         "`crannog show` lists open questions with their names (r7.12). With the name of a run (r7), all its open questions\n"
@@ -19,9 +20,11 @@ const struct command cmd_answer = {
         "  keep     a file that you changed stays  replace  put the run's version there; what you had is kept in the\n"
         "                                                    journal, and `crannog show` says how to get it\n"
         "  apply    what it changed may be put into the folder (`crannog apply` says so and does it at once)\n\n"
+        "What an agent asks is answered in words. Where nobody works on its run, this goes on with it until it rests again; a talk\n"
+        "goes on with `crannog -c`.\n\n"
         "A run of a plan that is not running takes the answer down; the same `crannog run` goes on with it. About the changes\n"
         "of a command, a fork or an undo the answer is carried out at once.\n\n"
-        "examples:\n  crannog answer r7.12 keep\n  crannog answer r7 retry\n",
+        "examples:\n  crannog answer r7.12 keep\n  crannog answer r7 retry\n  crannog answer r9 \"yes, the second one\"\n",
     .run = answer_run,
 };
 
@@ -101,8 +104,33 @@ static enum err answer_one(struct store *s, struct run_state *r, uint32_t questi
     return answer_now(s, r->id, r, a, buf_slice(&text), e);
 }
 
-/* *ret_now: nobody else will come to carry it out, so the caller does. */
-static enum err answer(struct store *s, uint64_t run, uint32_t question, const char *word, bool *ret_now, struct error *e)
+/* What is to be done beyond writing the answer down. */
+enum now { NOW_NOTHING, NOW_LAND /* the changes that wait are taken by this process */, NOW_WORK /* it goes on with the agent */ };
+
+static enum now what_now(const struct run_state *r, int64_t holder)
+{
+    const struct line *l = r->is_agent ? &r->items[0].head : NULL;
+    if (holder)
+        return NOW_NOTHING;
+    if (line_that_takes(r) && (!r->plan_path.n || r->is_agent))
+        return NOW_LAND;
+    return l && !l->talk->attended ? NOW_WORK : NOW_NOTHING;
+}
+
+static void tell_taken(const struct run_state *r, const char *word, int64_t holder)
+{
+    unsigned long long run = r->id;
+    if (holder)
+        printf("process %lld works on r%llu and takes it up\n", (long long)holder, run);
+    else if (r->is_agent)
+        printf("crannog -c r%llu goes on with it\n", run);
+    else
+        puts("go on with the same `crannog run`");
+    if (strcmp(word, "replace") == 0)
+        printf("what you have there is kept; afterwards `crannog show r%llu` says how to get it back\n", run);
+}
+
+static enum err answer(struct store *s, uint64_t run, uint32_t question, const char *word, enum now *ret_now, struct error *e)
 {
     ARENA_CLEANUP struct arena a = ARENA_INIT(RUN_ARENA_BYTES);
     static uint32_t chosen[RUN_PIECES_MAX];
@@ -113,28 +141,135 @@ static enum err answer(struct store *s, uint64_t run, uint32_t question, const c
     if (!err)
         err = choose(&r, question, word, chosen, RUN_PIECES_MAX, &n, e);
     int64_t holder = err ? 0 : lease_holder(s, run);
-    *ret_now = !err && !holder && !r.plan_path.n && line_that_takes(&r);
-    for (size_t i = 0; !err && !*ret_now && i < n; i++) {
+    *ret_now = err ? NOW_NOTHING : what_now(&r, holder);
+    if (err || *ret_now)
+        return err;
+    for (size_t i = 0; !err && i < n; i++) {
         err = answer_one(s, &r, chosen[i], word, &a, holder, e);
         if (!err)
             printf("r%llu.%u: %s\n", (unsigned long long)run, chosen[i], word);
     }
-    if (err || *ret_now)
+    if (!err)
+        tell_taken(&r, word, holder);
+    return err;
+}
+
+/* ---- what an agent asks ---- */
+
+/* Whether the question is one that an agent asks in words. */
+static bool asks_words(struct store *s, uint64_t run, uint32_t question)
+{
+    ARENA_CLEANUP struct arena a = ARENA_INIT(RUN_ARENA_BYTES);
+    struct run_state r;
+    run_init(&r, run, &a);
+    const struct line *l = journal_fold(s, run, &r, &a, NULL) == OK && r.is_agent ? &r.items[0].head : NULL;
+    return l && l->stage == STAGE_STUCK && l->question == QUESTION_ASK && (!question || l->question_step == question);
+}
+
+/* A request is short, so it names the blob with the words. */
+static enum err ask_holder(struct store *s, uint64_t run, uint32_t question, struct slice words, struct error *e)
+{
+    struct hash h;
+    char hex[HASH_HEX + 1];
+    BUF_CLEANUP struct buf text = BUF_INIT(256);
+    enum err err = blob_put(s, words, &h, e);
+    if (err)
         return err;
-    if (holder)
-        printf("process %lld works on r%llu and takes it up\n", (long long)holder, (unsigned long long)run);
+    hash_hex(&h, hex);
+    buf_addf(&text, "{\"v\":0,\"question\":%u,\"answer\":\"words\",\"words\":\"%s\"}", question, hex);
+    return request_put(s, run, "answer", buf_slice(&text), e);
+}
+
+/* The run is this process's from here on. An agent that failed is told to try again; what it asks is answered. */
+static enum err answer_agent(struct session *s, uint64_t run, uint32_t question, const char *words, struct error *e)
+{
+    BUF_CLEANUP struct buf text = BUF_INIT(256);
+    enum err err = engine_resume_run(&s->engine, run, &s->run, e);
+    if (err)
+        return err;
+    const struct line *l = &s->run->state.items[0].head;
+    if (l->stage != STAGE_STUCK || (question && l->question_step != question))
+        return error_set(e, ERR_MISSING, "r%llu does not ask that any more", (unsigned long long)run);
+    if (l->question == QUESTION_ASK)
+        return engine_answer_ask(&s->engine, s->run, slice_of(words), e);
+    buf_addf(&text, "{\"v\":0,\"question\":%u,\"answer\":\"%s\",\"by\":\"terminal\"}", l->question_step, words);
+    err = engine_append(&s->engine, s->run, EVENT_ANSWERED, buf_slice(&text), e);
+    s->run->resting = false;
+    return err;
+}
+
+/* With nobody on the run: answers, and goes on with the work of an agent that nobody attends. */
+static int work_on(struct cli *c, uint64_t run, uint32_t question, const char *words)
+{
+    struct session s;
+    struct error e = {0};
+    enum err err = session_open(&s, c, NULL, &e);
+    if (err)
+        return cli_fail(&e);
+    err = answer_agent(&s, run, question, words, &e);
+    int status = EXIT_DONE;
+    if (err)
+        status = cli_fail(&e);
+    else if (s.run->state.items[0].head.talk->attended)
+        printf("r%llu: answered; crannog -c r%llu goes on with it\n", (unsigned long long)run, (unsigned long long)run);
     else
-        puts("go on with the same `crannog run`");
-    if (strcmp(word, "replace") == 0)
-        printf("what you have there is kept; afterwards `crannog show r%llu` says how to get it back\n", (unsigned long long)run);
-    return OK;
+        status = goal_go_on(c, &s);
+    session_close(&s);
+    return status;
+}
+
+static int answer_words(struct cli *c, struct store *s, uint64_t run, uint32_t question, const char *words)
+{
+    ARENA_CLEANUP struct arena a = ARENA_INIT(RUN_ARENA_BYTES);
+    struct error e = {0};
+    struct run_state r;
+    int64_t holder = lease_holder(s, run);
+    enum err err = OK;
+    if (slice_trim(slice_of(words)).n == 0)
+        err = error_set(&e, ERR_USAGE, "an answer wants some words");
+    if (!err && !holder) {
+        store_close(s);
+        return work_on(c, run, question, words);
+    }
+    run_init(&r, run, &a);
+    if (!err)
+        err = journal_fold(s, run, &r, &a, &e);
+    if (!err)
+        err = ask_holder(s, run, r.items[0].head.question_step, slice_of(words), &e);
+    store_close(s);
+    if (err)
+        return cli_fail(&e);
+    tell_taken(&r, "", holder);
+    return EXIT_DONE;
+}
+
+/* ---- the command ---- */
+
+static int answer_question(struct cli *c, uint64_t run, uint32_t question, const char *words)
+{
+    struct store *s;
+    struct error e;
+    char name[32];
+    enum now now = NOW_NOTHING;
+    if (cli_open(c, false, false, &s, &e))
+        return cli_fail(&e);
+    if (asks_words(s, run, question))
+        return answer_words(c, s, run, question, words);
+    enum err err = word_ok(words) ? answer(s, run, question, words, &now, &e) : OK;
+    store_close(s);
+    if (!word_ok(words))
+        return cli_usage(&cmd_answer, "'%.40s' is no answer", words);
+    snprintf(name, sizeof name, "r%llu", (unsigned long long)run);
+    if (now == NOW_LAND)
+        return session_say(c, name, words, SLICE_NONE);
+    if (now == NOW_WORK)
+        return work_on(c, run, question, words);
+    return err ? cli_fail(&e) : EXIT_DONE;
 }
 
 static int answer_run(struct cli *c, int argc, char **argv)
 {
     static const struct option options[] = {CLI_COMMON_OPTIONS, {0}};
-    struct store *s;
-    struct error e;
     uint64_t run;
     uint32_t question = 0;
     int status;
@@ -145,16 +280,5 @@ static int answer_run(struct cli *c, int argc, char **argv)
         return cli_usage(&cmd_answer, "say which question and the answer");
     if (!cli_run_id(argv[optind], &run, &question))
         return cli_usage(&cmd_answer, "'%.40s' is not a question; they look like r7.12 (`crannog show` lists them)", argv[optind]);
-    if (!word_ok(argv[optind + 1]))
-        return cli_usage(&cmd_answer, "'%.40s' is no answer", argv[optind + 1]);
-    if (cli_open(c, false, false, &s, &e))
-        return cli_fail(&e);
-    bool now = false;
-    char name[32];
-    enum err err = answer(s, run, question, argv[optind + 1], &now, &e);
-    store_close(s);
-    snprintf(name, sizeof name, "r%llu", (unsigned long long)run);
-    if (now)
-        return session_say(c, name, argv[optind + 1], SLICE_NONE);
-    return err ? cli_fail(&e) : EXIT_DONE;
+    return answer_question(c, run, question, argv[optind + 1]);
 }

@@ -47,6 +47,9 @@ bool cli_run_id(const char *text, uint64_t *ret_run, uint32_t *ret_question);
 /* The run named, or the latest one where text is NULL. */
 enum err MUST_USE cli_pick_run(struct store *s, const char *text, uint64_t *ret, struct error *e);
 
+/* ERR_MISSING in words where there is no such run. */
+enum err MUST_USE cli_has_run(struct store *s, uint64_t run, struct error *e);
+
 /* A server of models that a person named. */
 struct config_server {
     struct slice name, provider, base; /* "box", "openai-compatible", "http://10.0.0.7:8000/v1" */
