@@ -131,52 +131,61 @@ static int again(struct cli *c, char *const *words, size_t n)
     return EXIT_FAILED;
 }
 
+enum does { LOOK, GO_ON, DIFF, UNDO, DOES };
+
 /* What can be done with a run, by what it is. */
-static int open_run(struct cli *c, struct store *s, const struct json *r)
+static size_t offer(const struct json *v, struct pick_item items[static DOES], enum does ret[static DOES])
 {
-    ARENA_CLEANUP struct arena a = ARENA_INIT(1 << 20);
-    JSON_CLEANUP struct json *v = NULL;
-    enum { LOOK, GO_ON, DIFF, UNDO } does[4];
-    struct pick_item items[4];
-    char *id = arena_str(&a, json_text(json_get(r, "id"))), *work = arena_str(&a, json_text(json_get(r, "work"))),
-         *goal = arena_str(&a, json_text(json_get(r, "goal")));
-    enum run_status status = run_status_from(json_text(json_get(r, "status")));
-    struct error e = {0};
-    uint64_t run;
-    long which = 0;
+    enum run_status status = run_status_from(json_text(json_get(v, "status")));
+    bool agent = json_bool(json_get(v, "agent"), false), over = status == RUN_DONE || status == RUN_FAILED;
+    bool undos = json_count(json_get(v, "undos")) > 0, changes = undos || json_count(json_get(v, "layers"));
+    const struct { bool is; enum does does; struct pick_item item; } all[] = {
+        {true, LOOK, {SLICE("look"), SLICE("what was said and done")}},
+        {agent && !over && !json_int(json_get(v, "holder"), 0), GO_ON,
+         {SLICE("go on"), json_bool(json_get(v, "attended"), false) ? SLICE("talk on") : SLICE("let it work on")}},
+        {agent && changes, DIFF, {SLICE("diff"), SLICE("what it changed")}},
+        {agent && undos, UNDO, {SLICE("undo"), SLICE("take its changes back")}}};
     size_t n = 0;
-    enum err err = id && work && goal && cli_run_id(id, &run, NULL) ? view_run(s, run, &v, &e) : error_set(&e, ERR_MEMORY, "no memory for a run");
-    store_close(s);
-    if (err)
-        return cli_fail(&e);
-    bool agent = json_bool(json_get(v, "agent"), false), attended = json_bool(json_get(v, "attended"), false);
-    bool held = json_int(json_get(v, "holder"), 0) > 0, over = status == RUN_DONE || status == RUN_FAILED;
-    items[n] = (struct pick_item){SLICE("look"), SLICE("what was said and done")};
-    does[n++] = LOOK;
-    if (agent && !over && !held) {
-        items[n] = (struct pick_item){SLICE("go on"), attended ? SLICE("talk on") : SLICE("let it work on")};
-        does[n++] = GO_ON;
-    }
-    if (json_count(json_get(v, "layers")) || json_count(json_get(v, "undos"))) {
-        items[n] = (struct pick_item){SLICE("diff"), SLICE("what it changed")};
-        does[n++] = DIFF;
-    }
-    if (json_count(json_get(v, "undos"))) {
-        items[n] = (struct pick_item){SLICE("undo"), SLICE("take its changes back")};
-        does[n++] = UNDO;
-    }
-    if (n > 1 && agent)
-        pick_run(STDIN_FILENO, STDOUT_FILENO, NULL, slice_of(id), items, n, &which);
-    if (which < 0)
-        return EXIT_DONE;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i].is) {
+            items[n] = all[i].item;
+            ret[n++] = all[i].does;
+        }
+    return n;
+}
+
+static int carry_out(struct cli *c, enum does what, const struct json *v, char *id, char *work, char *goal)
+{
     char *show[] = {"show", id}, *diff[] = {"diff", id}, *undo[] = {"undo", id}, *talk[] = {"-c", "--in", work, id},
          *let[] = {"run", "--in", work, "--yes", "--", goal};
-    switch (does[which]) {
-    case GO_ON: return attended ? again(c, talk, 4) : again(c, let, 6);
+    switch (what) {
+    case GO_ON: return json_bool(json_get(v, "attended"), false) ? again(c, talk, 4) : again(c, let, 6);
     case DIFF: return again(c, diff, 2);
     case UNDO: return again(c, undo, 2);
     default: return again(c, show, 2);
     }
+}
+
+/* Of an agent a small menu, else what there is to see. Closes the store. */
+static int open_run(struct cli *c, struct store *s, const struct json *r)
+{
+    ARENA_CLEANUP struct arena a = ARENA_INIT(1 << 20);
+    JSON_CLEANUP struct json *v = NULL;
+    struct pick_item items[DOES];
+    enum does does[DOES];
+    char *id = arena_str(&a, json_text(json_get(r, "id"))), *work = arena_str(&a, json_text(json_get(r, "work"))),
+         *goal = arena_str(&a, json_text(json_get(r, "goal")));
+    struct error e = {0};
+    uint64_t run;
+    long which = 0;
+    enum err err = id && work && goal && cli_run_id(id, &run, NULL) ? view_run(s, run, &v, &e) : error_set(&e, ERR_MEMORY, "no memory for a run");
+    store_close(s);
+    if (err)
+        return cli_fail(&e);
+    size_t n = offer(v, items, does);
+    if (n > 1)
+        pick_run(STDIN_FILENO, STDOUT_FILENO, NULL, slice_of(id), items, n, &which);
+    return which < 0 ? EXIT_DONE : carry_out(c, does[which], v, id, work, goal);
 }
 
 /* Closes the store. */

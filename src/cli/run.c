@@ -23,7 +23,7 @@ const struct command cmd_run = {
         "  --budget B   what this run may use: 5 (dollars), 200000tok, 90cpu-s, 30calls, several with commas; said again for\n"
         "               a run that goes on, it takes the place of what was said before\n"
         "  --model NAME which of the crannog's models to use\n"
-        "  --again      start anew although the plan was walked before\n"
+        "  --again      start anew although the plan was walked before, or a goal of these words is unfinished here\n"
         "  --json       print the run as JSON at the end\n\n"
         "The plan is never changed; `crannog show` tells how far it is. Killed at any moment, the same command goes on\n"
         "at the first unfinished item. A file that a person changed is never overwritten: you are asked.\n\n"

@@ -66,15 +66,16 @@ refuses "another check is another run" 1 'another check' goal stop "stop me" --l
 
 # ---- killed ----
 
+# It answers by what it is told last, so that a call that died is answered again as it was.
 serve <<'JSON'
-[{"calls": [{"name": "bash", "arguments": {"command": "echo one >>log"}}]},
- {"text": "Slow.", "calls": [{"name": "bash", "arguments": {"command": "sleep 3; echo two >>log"}}]},
- {"calls": [{"name": "bash", "arguments": {"command": "echo three >>log"}}], "delay_ms": 1500},
- {"text": "All three."}]
+[{"when": "count up", "again": true, "calls": [{"name": "bash", "arguments": {"command": "echo one >>log; echo first"}}]},
+ {"when": "first", "again": true, "text": "Slow.", "calls": [{"name": "bash", "arguments": {"command": "sleep 3; echo two >>log; echo second"}}]},
+ {"when": "second", "again": true, "calls": [{"name": "bash", "arguments": {"command": "echo three >>log; echo third"}}], "delay_ms": 1500},
+ {"when": "third", "again": true, "text": "All three."}]
 JSON
 # kill_at TEXT: begins or goes on with it, and kills it with all it runs as soon as show says TEXT.
 kill_at() {
-  setsid crannog run --in killed --model box/scripted --yes --land end "count to three" >/dev/null 2>&1 &
+  setsid crannog run --in killed --model box/scripted --yes --land end "count up" >/dev/null 2>&1 &
   pid=$!
   wait_for sh -c "crannog show r7 2>/dev/null | grep -q '$1'" || echo "  never: $1"
   kill -9 -$pid 2>/dev/null
@@ -83,10 +84,10 @@ kill_at() {
 mkdir killed
 kill_at 'bash sleep 3.*under way'
 kill_at 'is asked now'
-refuses "killed twice it goes on and ends" 0 'All three' goal killed "count to three" --land end
+refuses "killed twice it goes on and ends" 0 'All three' goal killed "count up" --land end
 check "nothing is done twice" sh -c 'test "$(tr "\n" " " <killed/log)" = "one two three "'
 check "one run" sh -c 'test "$(crannog ls --json | grep -o "\"r[0-9]*\"" | sort -u | wc -l)" = 7'
 check "its goal was said once" events r7 "sum(e['type'] == 'said' for e in v) == 1"
-check "each call was finished well once" entries r7 "[e['arguments']['command'] for e in v if e['kind'] == 'call' and e['outcome'] == 'ok'] == ['echo one >>log', 'sleep 3; echo two >>log', 'echo three >>log']"
+check "each call was finished well once" entries r7 "[e['arguments']['command'] for e in v if e['kind'] == 'call' and e['outcome'] == 'ok'] == ['echo one >>log; echo first', 'sleep 3; echo two >>log; echo second', 'echo three >>log; echo third']"
 check "what died is told as lost" entries r7 "any(e.get('outcome') == 'lost' for e in v)"
 refuses "the books hold" 1 'every chain, blob and list agrees' crannog doctor --audit
