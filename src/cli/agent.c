@@ -56,6 +56,17 @@ static enum err choose_embedded(struct cli *c, const char *name, struct arena *a
     return OK;
 }
 
+enum err agent_file(struct cli *c, const struct run_state *r, struct buf *ret, struct error *e)
+{
+    ARENA_CLEANUP struct arena a = ARENA_INIT(1 << 20);
+    struct config cfg;
+    char *name = arena_str(&a, r->server.model);
+    if (!slice_is(r->server.provider, "embedded"))
+        return OK;
+    enum err err = name ? config_read(c, &a, &cfg, e) : error_set(e, ERR_MEMORY, "no memory for a name");
+    return err ? err : config_model(c, &cfg, name, ret, e);
+}
+
 enum err agent_choose(struct cli *c, const char *wanted, struct arena *a, struct agent_model *ret, struct peer *ret_door, struct error *e)
 {
     struct choose_with w;
@@ -170,8 +181,7 @@ static struct slice first_line(struct slice s)
     return slice_line(&rest, &line) ? slice_sub(line, 0, TITLE_MAX) : SLICE_NONE;
 }
 
-/* "make test", "src/main.c:40": what a call is about. */
-static void title_of(const struct tool_call *c, struct buf *out)
+void agent_title(const struct tool_call *c, struct buf *out)
 {
     switch (c->tool) {
     case TOOL_BASH: buf_add(out, first_line(c->command)); break;
@@ -194,7 +204,7 @@ static void lines_with(struct buf *out, char mark, struct slice text)
     }
 }
 
-static void detail_of(const struct tool_call *c, struct slice result, struct buf *out)
+void agent_detail(const struct tool_call *c, struct slice result, struct buf *out)
 {
     for (size_t i = 0; c->tool == TOOL_EDIT && i < c->nedits; i++) {
         lines_with(out, '-', c->edits[i].old);
@@ -246,7 +256,7 @@ static void intended(struct agent_watch *w, struct run *r, const struct step_key
     if (!t || (!word && !slice_is(stage, "call")))
         return;
     if (slice_is(stage, "call") && call_of(w->engine, t, (size_t)json_int(json_get(args, "call"), 0), &a, &call, &name))
-        title_of(&call, &title);
+        agent_title(&call, &title);
     else if (slice_is(stage, "verify"))
         buf_add(&title, slice_sub(t->verify, 0, TITLE_MAX));
     if (i < RUN_OPEN_MAX)
@@ -303,7 +313,7 @@ static void act_ended(struct agent_watch *w, struct run *r, const struct step_ke
     if (how == AGENT_FAILED)
         buf_add(&detail, result.n ? buf_slice(&result) : json_text(json_get(p, "why")));
     else if (known)
-        detail_of(&call, buf_slice(&result), &detail);
+        agent_detail(&call, buf_slice(&result), &detail);
     if (w->end)
         w->end(w->ctx, key->step, how, buf_slice(&summary), buf_slice(&detail));
 }

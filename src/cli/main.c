@@ -207,6 +207,8 @@ int main(int argc, char **argv)
             return EXIT_USAGE;
         }
     }
+    if (o.last && optind + 1 == argc && cli_run_id(argv[optind], &o.run, NULL)) /* crannog -c r7 */
+        optind++;
     bool nothing = optind == argc, words = !nothing && is_goal(argv[optind]);
     if (nothing && !(isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))) {
         print_overview(stderr);

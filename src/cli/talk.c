@@ -436,7 +436,9 @@ static enum err open_all(struct talking *t, const struct talk_options *o, struct
     t->open = true;
     t->s.quiet = true;
     t->s.machine.home = getenv("HOME");
-    if (o->last || o->pick)
+    if (o->run)
+        err = cli_has_run(t->s.store, id = o->run, e);
+    else if (o->last || o->pick)
         err = talk_find(t, o->pick, &id, e);
     if (!err && (o->last || o->pick) && !id)
         err = error_set(e, ERR_MISSING, "there is no talk of this folder to go on with; `crannog` begins one");

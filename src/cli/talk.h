@@ -60,6 +60,7 @@ void talk_complete_files(const char *work, struct slice prefix, struct complete_
 struct talk_options {
     const char *model, *in, *budget, *goal; /* NULL: not said */
     bool last, pick;                        /* go on with the last one here, or with one of a list */
+    uint64_t run;                           /* with `last`: this one; 0: not said */
 };
 
 /* At a terminal a talk, else a goal that is worked on at once. */

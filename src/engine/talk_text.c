@@ -172,30 +172,6 @@ enum err talk_call(struct store *s, const struct talk *t, size_t i, struct arena
     return err ? err : error_set(e, ERR_CORRUPT, "a call that its answer has not");
 }
 
-enum err talk_answer(struct store *s, const struct talk *t, struct slice text, struct buf *out, struct error *e)
-{
-    ARENA_CLEANUP struct arena a = ARENA_INIT(32 << 20);
-    struct transcript_part call;
-    enum err err = talk_call(s, t, t->next, &a, &call, e);
-    if (!err)
-        talk_result(call.id, text, false, out);
-    return err ? err : buf_check(out, "an answer", e);
-}
-
-enum err talk_put_answer(struct store *s, const struct talk *t, struct json *answer, struct error *e)
-{
-    BUF_CLEANUP struct buf turn = BUF_INIT(TURN_MAX);
-    struct hash h;
-    enum err err = talk_answer(s, t, json_text(json_get(answer, "answer")), &turn, e);
-    if (!err)
-        err = blob_put(s, buf_slice(&turn), &h, e);
-    if (err)
-        return err;
-    json_put_hash(answer, "turn", &h);
-    json_put_int(answer, "bytes", (int64_t)turn.n);
-    return OK;
-}
-
 /* ---- compaction ---- */
 
 size_t talk_cut(const struct talk *t, uint64_t window)
