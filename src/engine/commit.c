@@ -327,20 +327,13 @@ enum err commit_requests(struct engine *g, struct run *r, struct error *e)
 
 /* ---- the group ---- */
 
-static bool has_completion(struct engine *g, const struct run *r)
-{
-    for (size_t i = 0; i < g->ndone; i++)
-        if (g->done[i].key.run == r->state.id)
-            return true;
-    return false;
-}
-
-static bool is_ready(struct engine *g, struct run *r)
+/* `asked`: another terminal wants something of some run. */
+static bool is_ready(struct engine *g, struct run *r, bool asked)
 {
     struct decision d;
     if (r->broken)
         return false;
-    if (has_completion(g, r) || r->stop || request_waiting(g->store, r->state.id))
+    if (r->ended || r->stop || (asked && request_waiting(g->store, r->state.id)))
         return true;
     run_decide(&r->state, sys->now_ms(), &d);
     if (d.what == DECIDE_ASK || d.what == DECIDE_REST || (g->full && r->state.nopen == 0))
@@ -352,6 +345,7 @@ static enum err step_run(struct engine *g, struct run *r, struct error *e)
 {
     enum err err = OK;
     r->nstart = 0;
+    r->ended = false;
     for (size_t i = 0; !err && i < g->ndone; i++)
         if (g->done[i].key.run == r->state.id)
             err = commit_finish(g, r, &g->done[i], e);
@@ -419,10 +413,11 @@ static void drop_completions(struct engine *g, size_t n)
 
 enum err commit_turn(struct engine *g, struct error *e)
 {
-    struct run *ready[ENGINE_RUNS_MAX];
+    struct run **ready = g->ready;
     size_t n = 0, had = g->ndone;
+    bool asked = request_any(g->store);
     for (size_t i = 0; i < g->nruns; i++)
-        if (is_ready(g, g->runs[i]))
+        if (is_ready(g, g->runs[i], asked))
             ready[n++] = g->runs[i];
     if (n == 0) {
         drop_completions(g, had); /* of runs that are parked */

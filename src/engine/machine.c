@@ -44,6 +44,7 @@ static void machine_collect(struct engine *g, const struct pollfd *fds, size_t n
                 break;
             }
     }
+    tool_start_queued(g);
 }
 
 static void machine_end(struct engine *g)
@@ -58,6 +59,9 @@ static void machine_end(struct engine *g)
     sys->free(m->thinks);
     m->thinks = NULL;
     m->nthinks = 0;
+    sys->free(m->queue);
+    m->queue = NULL;
+    m->nqueue = m->cap_queue = 0;
     for (size_t i = 0; i < MACHINE_JOBS_MAX; i++) {
         tool_drop(m, &m->jails[i]);
         if (m->calls[i].id && !m->calls[i].sent)

@@ -62,6 +62,8 @@ struct machine {
     int layers;             /* the folder state/layers, once it was needed; -1 */
     bool litter;            /* layers were dropped: their bytes go while nothing else is to be done */
     struct jail_job jails[MACHINE_JOBS_MAX];
+    struct step_key *queue; /* acts that wait until one of those places is free, in their order */
+    size_t nqueue, cap_queue;
     struct peer ready;      /* a crannog-jail that waits for its plan: started while a model answers */
     struct peer infer;
     enum infer_stage infer_stage;
@@ -142,6 +144,8 @@ void tool_cancel(struct engine *g, struct run *r, const struct open_step *o);
 enum recovery tool_recover(struct engine *g, struct run *r, const struct open_step *o, struct amounts *ret_used, bool *ret_exact);
 void tool_clamp(struct json *args, const struct amounts *granted, const struct amounts *floor);
 void tool_collect(struct engine *g, struct jail_job *job);
+/* Begins what waits for a place, as far as there are some. */
+void tool_start_queued(struct engine *g);
 /* Ends a job and gives back what it holds; its layer's folder goes too, unless the job has let go of it. */
 void tool_drop(struct machine *m, struct jail_job *job);
 /* Starts crannog-infer and waits until it has loaded the model, so that a model that cannot be used is an error before

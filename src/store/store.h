@@ -146,8 +146,9 @@ struct request {
 enum err MUST_USE request_put(struct store *s, uint64_t run, const char *verb, struct slice args, struct error *e);
 /* Takes the oldest one for a run, in the open transaction; false if there is none. */
 enum err MUST_USE request_take(struct store *s, uint64_t run, struct request *ret, bool *ret_any, struct error *e);
-/* Whether there is one, without a transaction (cheap; once a turn). */
+/* Whether there is one for a run, or for any, without a transaction (cheap; once a turn). */
 bool request_waiting(struct store *s, uint64_t run);
+bool request_any(struct store *s);
 
 /* ---- upkeep ---- */
 /* Gives the reserve back to the file system so that what is in flight can be finished. False if it is gone already. */
