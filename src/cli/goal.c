@@ -12,6 +12,7 @@
 #include "view/view.h"
 
 enum { SAME_MAX = 16 };
+static const int64_t BELL_AFTER_MS = 8000;
 static const int64_t DEFAULT_NUSD = 5000000000, DEFAULT_TOKENS = 2000000, DEFAULT_CALLS = 500;
 
 bool goal_is(const char *text)
@@ -28,6 +29,7 @@ struct goal_job {
     const struct goal_options *o;
     struct agent_job job;
     struct config cfg;
+    struct peer door; /* until the session has it */
     struct arena arena;
 };
 
@@ -66,6 +68,8 @@ static enum err prepare(struct cli *c, struct goal_job *g, struct error *e)
     struct amounts asked;
     enum err err = cli_work_folder(g->o->in ? g->o->in : ".", j->work, &j->st, e);
     if (!err)
+        err = agent_check_folder(c, j->work, e);
+    if (!err)
         err = config_read(c, &g->arena, &g->cfg, e);
     if (!err && g->o->budget)
         err = budget_parse(slice_of(g->o->budget), &asked, e);
@@ -79,7 +83,7 @@ static enum err prepare(struct cli *c, struct goal_job *g, struct error *e)
 static enum err prepare_new(struct cli *c, struct goal_job *g, struct error *e)
 {
     struct agent_job *j = &g->job;
-    enum err err = agent_choose(c, g->o->model, &g->arena, &j->model, e);
+    enum err err = agent_choose(c, g->o->model, &g->arena, &j->model, &g->door, e);
     if (!err)
         err = find_budget(g, e);
     if (err)
@@ -192,7 +196,7 @@ static enum err take_changes(struct session *s, struct goal_job *g, struct error
             err = ledger_set_cap(s->store, r->account, (enum unit)u, "total", asked.n[u], e);
     if (err || !g->o->model || slice_is(r->model, g->o->model))
         return err;
-    err = agent_choose(s->cli, g->o->model, &g->arena, &g->job.model, e);
+    err = agent_choose(s->cli, g->o->model, &g->arena, &g->job.model, NULL, e);
     if (err || slice_eq(g->job.model.ref, r->model))
         return err;
     struct json *server = agent_server(&g->job.model);
@@ -227,10 +231,47 @@ static enum err begin(struct session *s, struct goal_job *g, struct error *e)
 /* ---- while it works ---- */
 
 struct shown {
-    bool color;
+    bool live;              /* a terminal: the last line tells what goes on now */
+    bool drawn;
     size_t acts;
+    int64_t began_ms;
     struct buf title[1];
 };
+
+static void live_end(struct shown *s)
+{
+    if (s->drawn)
+        fputs("\r\033[K", stderr);
+    s->drawn = false;
+}
+
+/* One line in place: what it does, for how long, how many acts, what it cost of what it may. */
+static void live_draw(void *session, struct engine *g)
+{
+    static const char *const words[STAGES] = {[STAGE_SURVEY] = "looking around", [STAGE_INSTRUCT] = "reading", [STAGE_THINK] = "thinking",
+        [STAGE_COMPACT] = "making the talk shorter", [STAGE_APPLY] = "putting it into the folder", [STAGE_COMMIT] = "committing"};
+    struct session *s = session;
+    struct shown *shown = s->look_ctx;
+    BUF_CLEANUP struct buf b = BUF_INIT(4096);
+    (void)g;
+    if (!shown->live || !s->run)
+        return;
+    const struct run_state *r = &s->run->state;
+    const struct line *l = run_line_const(r, 0, HEAD);
+    const char *word = l->wake_ms > sys->now_ms() ? "waiting to try again" : words[l->stage] ? words[l->stage] : buf_str(shown->title);
+    buf_addf(&b, "  %.120s · %zu acts · ", word, shown->acts);
+    amount_print(UNIT_NUSD, r->used.n[UNIT_NUSD], &b);
+    if (r->budget.n[UNIT_NUSD] != AMOUNT_UNLIMITED) {
+        buf_add_text(&b, " of ");
+        amount_print(UNIT_NUSD, r->budget.n[UNIT_NUSD], &b);
+    }
+    buf_add_text(&b, " · ");
+    time_print(sys->now_ms() - shown->began_ms, &b);
+    cli_fit(&b, cli_columns(STDERR_FILENO) - 1);
+    fprintf(stderr, "\r\033[K%s", buf_str(&b));
+    fflush(stderr);
+    shown->drawn = true;
+}
 
 static void on_begin(void *ctx, uint64_t id, struct slice tool, struct slice title)
 {
@@ -248,12 +289,13 @@ static void on_end(void *ctx, uint64_t id, enum agent_end how, struct slice summ
     (void)id;
     (void)detail;
     s->acts++;
+    live_end(s);
     fprintf(stderr, "%s %s%s%.*s%s\n", mark, buf_str(s->title), summary.n ? "  (" : "", SLICE_ARG(summary), summary.n ? ")" : "");
 }
 
 static void on_note(void *ctx, struct slice text)
 {
-    (void)ctx;
+    live_end(ctx);
     safe_line("· ", text);
 }
 
@@ -294,8 +336,10 @@ static void print_end(const struct session *s, const struct shown *shown, int64_
     else if (r->status == RUN_DONE)
         buf_add_text(&b, ", by its own word (no --verify was given)");
     buf_add_text(&b, ", ");
-    amount_print(UNIT_NUSD, r->used.n[UNIT_NUSD], &b);
-    buf_add_text(&b, ", ");
+    if (r->used.n[UNIT_NUSD]) {
+        amount_print(UNIT_NUSD, r->used.n[UNIT_NUSD], &b);
+        buf_add_text(&b, ", ");
+    }
     amount_print(UNIT_TOKENS, r->used.n[UNIT_TOKENS], &b);
     buf_add_text(&b, ", in ");
     time_print(sys->now_ms() - since_ms, &b);
@@ -304,7 +348,8 @@ static void print_end(const struct session *s, const struct shown *shown, int64_
         buf_addf(&b, "\n  %s%s", l->question == QUESTION_ASK ? "it asks: " : "", l->why);
     else if (*r->why)
         buf_addf(&b, "\n  %s", r->why);
-    safe_line("", buf_slice(&b));
+    for (struct slice rest = buf_slice(&b), line; slice_line(&rest, &line);)
+        safe_line("", line);
     if (f.committed && r->status == RUN_DONE)
         fprintf(stderr, "  look: git diff HEAD...crannog/r%llu    take it: git merge crannog/r%llu    drop it: git branch -D crannog/r%llu\n", id, id, id);
     else if (!session_tell_changes(s) && l && l->stage == STAGE_STUCK)
@@ -342,19 +387,28 @@ int goal_go_on(struct cli *c, struct session *s)
 {
     struct error e = {0};
     struct buf title = BUF_INIT(2048);
-    struct shown shown = {.title = {title}};
+    struct shown shown = {.title = {title}, .live = isatty(STDERR_FILENO), .began_ms = sys->now_ms()};
     struct agent_watch w = {.ctx = &shown, .begin = on_begin, .end = on_end, .note = on_note};
     int64_t since = sys->now_ms();
+    BUF_CLEANUP struct buf model = BUF_INIT(PATH_MAX);
     s->quiet = true;
+    s->look = live_draw;
+    s->look_ctx = &shown;
     s->machine.home = getenv("HOME");
     agent_watch(&w, &s->engine);
     const struct talk *t = s->run->state.items[0].head.talk;
-    enum err err = OK;
-    if (!t->nturns && !t->ninbox) /* new, or it died before its goal was said */
+    enum err err = agent_file(c, &s->run->state, &model, &e);
+    s->machine.model_file = model.n ? buf_str(&model) : NULL;
+    if (!err && !t->nturns && !t->ninbox) /* new, or it died before its goal was said */
         err = engine_say_text(&s->engine, s->run, s->run->state.goal, false, &e);
     if (!err)
         err = session_work(s, &e);
+    live_end(&shown);
+    if (shown.live && sys->now_ms() - since > BELL_AFTER_MS)
+        fputc('\a', stderr);
     int status = err ? cli_fail(&e) : finish(c, s, &shown, since);
+    s->look = NULL;
+    s->machine.model_file = NULL;
     buf_release(shown.title);
     return status;
 }
@@ -375,6 +429,7 @@ static int work(struct cli *c, struct goal_job *g)
         wanted = starts(g);
     if (!err && !s.run && wanted)
         err = begin(&s, g, &e);
+    machine_take_door(&s.machine, &g->door);
     int status = err ? cli_fail(&e) : wanted ? goal_go_on(c, &s) : EXIT_DONE;
     session_close(&s);
     return status;
@@ -382,7 +437,7 @@ static int work(struct cli *c, struct goal_job *g)
 
 int goal_run(struct cli *c, const struct goal_options *o)
 {
-    struct goal_job g = {.o = o, .arena = ARENA_INIT(16 << 20)};
+    struct goal_job g = {.o = o, .door = PEER_INIT, .arena = ARENA_INIT(16 << 20)};
     struct error e = {0};
     int status;
     if (slice_trim(slice_of(o->goal)).n == 0)
@@ -391,6 +446,7 @@ int goal_run(struct cli *c, const struct goal_options *o)
         status = cli_fail(&e);
     else
         status = work(c, &g);
+    peer_kill(&g.door);
     arena_release(&g.arena);
     return status;
 }

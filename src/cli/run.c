@@ -16,9 +16,19 @@ static int run_run(struct cli *c, int argc, char **argv);
 
 const struct command cmd_run = {
     .name = "run",
-    .usage = "PLAN.md [--in DIR] [--budget B] [--model NAME] [--again] [--json]",
-    .summary = "walk a plan; the same command goes on where it was",
+    .usage = "PLAN.md | \"GOAL\" [--in DIR] [--budget B] [--model M] [--verify CMD] [--yes] [--again] [--json]",
+    .summary = "work on a goal, or walk a plan, without you",
     .help =
+        "A goal in words is worked on by an agent in this folder: it reads, writes, edits and runs programs in a jail. In a git\n"
+        "repository the result is a branch crannog/rN with a commit (authorship yours; your files and branch stay as they are);\n"
+        "elsewhere its changes wait for your word. At a terminal you see first what it may do and cost.\n\n"
+        "  --verify CMD it is done when this passes; until then it is told what failed\n"
+        "  --tries N    how often (8)\n"
+        "  --yes        start at once\n"
+        "  --land M     into the folder: step (after each step), end, ask (when you say so); also in a git repository\n"
+        "  --no-branch  no branch: its changes wait for your word\n"
+        "  --model M    PLACE/MODEL (`crannog login` lists them); embedded: the crannog's own\n\n"
+        "A plan:\n\n"
         "  --in DIR     the work folder; the plan's own folder unless said\n"
         "  --budget B   what this run may use: 5 (dollars), 200000tok, 90cpu-s, 30calls, several with commas; said again for\n"
         "               a run that goes on, it takes the place of what was said before\n"
@@ -39,7 +49,8 @@ const struct command cmd_run = {
         "Exit status: 0 done, 1 failed or stopped, 2 usage, 3 out of budget, 4 waits for your answer.\n\n"
         "examples:\n"
         "  crannog run examples/review/PLAN.md\n"
-        "  crannog run PLAN.md --in ~/papers --budget 200000tok,900cpu-s\n",
+        "  crannog run PLAN.md --in ~/papers --budget 200000tok,900cpu-s\n"
+        "  crannog run \"make the flaky test pass ten times in a row\" --verify \"make test\" --budget 2\n",
     .run = run_run,
 };
 

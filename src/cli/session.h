@@ -21,6 +21,7 @@ struct session {
     struct bar bar;
     bool open, quiet; /* quiet: no bar */
     void (*look)(void *session, struct engine *g); /* after each turn; NULL */
+    void *look_ctx;   /* whatever it needs */
     bool told;        /* for `look` */
 };
 

@@ -21,6 +21,7 @@ struct talking {
     struct buf state;       /* word of the status line */
     struct slice waiting[TALK_QUEUE_SHOWN]; /* said and not yet taken, as shown */
     size_t nwaiting;
+    size_t seen, echoed;    /* turns whose words are on the screen; messages there before they became turns */
     char history[PATH_MAX];
 };
 

@@ -193,7 +193,7 @@ static enum err read_plan(struct run_state *r, const struct json *p, struct erro
         err = plan_parse(text, "plan", r->arena, &plan, e);
     if (!err && r->nopen)
         err = error_set(e, ERR_CORRUPT, "the plan changes while a step is open");
-    if (!err && (r->is_exec || r->is_take))
+    if (!err && (r->is_exec || r->is_take || r->is_agent))
         err = error_set(e, ERR_CORRUPT, "a run of a command has no plan");
     if (!err)
         err = run_plan_may_change(r, &plan, e);
@@ -222,7 +222,7 @@ enum err fold_layer(struct run_state *r, const struct json *from, uint32_t step,
     int64_t changes = json_int(json_get(from, "changes"), -1);
     if (!is_layer_name(name) || changes < 0 || !hash_from_hex(json_text(json_get(from, "manifest")), &manifest))
         return error_set(e, ERR_CORRUPT, "a layer without name, manifest or number of changes");
-    *ret = (struct layer_ref){.manifest = manifest, .changes = (uint64_t)changes, .step = step};
+    *ret = (struct layer_ref){.manifest = manifest, .changes = (uint64_t)changes, .step = step, .first = step};
     return fold_keep(r, name, &ret->name, e);
 }
 
@@ -359,7 +359,8 @@ static enum err apply_answered(struct run_state *r, const struct json *p, struct
     if (l->question == QUESTION_ASK)
         return answered_ask(r, item, l, p, e);
     bool skip = slice_is(answer, "skip") || slice_is(answer, "keep"), replace = slice_is(answer, "replace");
-    if (!skip && !replace && !slice_is(answer, l->question == QUESTION_APPLY ? "apply" : "retry"))
+    bool lands = l->question == QUESTION_CONFLICT || l->question == QUESTION_APPLY;
+    if ((!skip && !replace && !slice_is(answer, l->question == QUESTION_APPLY ? "apply" : "retry")) || (l->talk && !lands && (skip || replace)))
         return error_set(e, ERR_CORRUPT, "an unknown answer");
     struct hash only = {{0}};
     if (json_has(p, "only") && !hash_from_hex(json_text(json_get(p, "only")), &only))
@@ -367,6 +368,8 @@ static enum err apply_answered(struct run_state *r, const struct json *p, struct
     r->touched = item;
     line_out(&r->items[item], l);
     l->stage = skip ? STAGE_SKIPPED : l->resume;
+    if (l->talk && !lands)
+        l->talk->hold = false; /* K3 */
     if (skip && l->talk)
         leave_changes(r, l);
     if (!l->landing) { /* else it ends as it began, whatever is said now; what is left is asked about again */
@@ -399,7 +402,7 @@ static enum err apply_stopped(struct run_state *r)
 {
     r->status = RUN_STOPPED;
     if (r->is_agent && r->items[0].head.talk->attended)
-        r->items[0].head.talk->hold = true;
+        talk_stopped(r);
     return OK;
 }
 
@@ -433,7 +436,7 @@ static enum err apply_typed(struct run_state *r, const struct event *ev, const s
     case EVENT_ANSWERED: return apply_answered(r, p, e);
     case EVENT_SAID: return talk_said(r, p, e);
     case EVENT_REWOUND: return talk_rewound(r, p, e);
-    case EVENT_MODEL_CHANGED: return talk_read_server(r, p, e);
+    case EVENT_MODEL_CHANGED: return r->is_agent ? talk_read_server(r, p, e) : error_set(e, ERR_CORRUPT, "another model for what has none");
     case EVENT_COMPACT_WANTED: return talk_compact_wanted(r, e);
     default: return error_set(e, ERR_CORRUPT, "an event of an unknown type");
     }

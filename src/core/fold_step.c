@@ -3,7 +3,8 @@
 
 #include "core/internal.h"
 
-enum { TEXT_BYTES_MAX = 1 << 30 /* larger than any document or answer that is stored */, APPLY_RETRIES = 2, THINK_RETRIES = 5 };
+enum { TEXT_BYTES_MAX = 1 << 30 /* larger than any document or answer that is stored */, APPLY_RETRIES = 2, THINK_RETRIES = 5,
+       NIGHT_RETRIES = 200 /* nobody is there to try again: some three hours */ };
 
 /* ---- reading results ---- */
 
@@ -229,6 +230,7 @@ static enum err result_squash(struct run_state *r, const struct open_step *o, co
         err = fold_layer(r, layer, o->key.step, &one, e);
     if (err)
         return err;
+    one.first = r->layers[0].first;
     layers_drop(r, known - 1);
     r->layers[0] = one;
     return OK;
@@ -267,11 +269,16 @@ static enum err result_apply(struct run_state *r, const struct open_step *o, str
 }
 
 /* The commit is a layer; of all of them only what the rest names is taken (the branch), not the files. */
-static enum err result_commit(struct run_state *r, const struct open_step *o, const struct json *layer, const struct json *res,
-                              struct error *e)
+static enum err result_commit(struct run_state *r, const struct open_step *o, const struct line *l, const struct json *layer,
+                              const struct json *res, struct error *e)
 {
+    struct hash rest;
     enum err err = layer ? fold_push_layer(r, layer, o->key.step, e) : OK;
-    return err ? err : get_hash(res, "rest", &r->rest, e);
+    if (!err)
+        err = get_hash(res, "rest", &rest, e);
+    if (!err && l->talk->finished) /* else something was said meanwhile: it goes on, and the commit is made again */
+        r->rest = rest;
+    return err;
 }
 
 /* What a step that went well leaves in its line. */
@@ -312,10 +319,10 @@ static enum err apply_result(struct run_state *r, const struct open_step *o, str
     case STAGE_CALL:
         err = talk_called(r, l, o->key.step, res, e);
         return err || !layer ? err : fold_push_layer(r, layer, o->key.step, e);
-    case STAGE_COMMIT: return result_commit(r, o, layer, res, e);
+    case STAGE_COMMIT: return result_commit(r, o, l, layer, res, e);
     case STAGE_VERIFY:
         if (l->talk)
-            l->talk->finished = true;
+            l->talk->finished = !l->talk->ninbox; /* what was said while it ran comes first */
         return OK;
     default: return OK;
     }
@@ -330,7 +337,10 @@ static int64_t wake_after(unsigned failures, int64_t now)
 
 static void line_failed(struct item_state *it, struct line *l, const struct json *p, int64_t now)
 {
-    unsigned retries = it->plan ? it->plan->retries : l->stage == STAGE_APPLY ? APPLY_RETRIES : l->stage == STAGE_THINK ? THINK_RETRIES : 0;
+    unsigned retries = it->plan                                 ? it->plan->retries
+                       : l->stage == STAGE_APPLY                ? APPLY_RETRIES
+                       : l->stage == STAGE_THINK && l->talk     ? l->talk->attended ? THINK_RETRIES : NIGHT_RETRIES
+                                                                : 0;
     /* An answer that did not pass its check is asked for again; anything else is tried again as it is. */
     bool ask_again = l->stage == STAGE_VERIFY && l != &it->head; /* an agent's check is agent_goes_on() */
     enum stage resume = !ask_again ? l->stage : line_in_parts(l) ? STAGE_JOIN : STAGE_ASK;
@@ -398,6 +408,8 @@ static enum err apply_outcome(struct run_state *r, const struct open_step *o, co
     case OUTCOME_FAILED:
         if (!agent_goes_on(r, o, l, json_get(p, "result")))
             line_failed(it, l, p, ev->time_ms);
+        if (l->talk && o->stage == STAGE_COMPACT)
+            talk_compact_failed(l);
         return OK;
     case OUTCOME_LOST:
         if (++l->deaths >= RUN_DEATHS_MAX)
@@ -455,6 +467,8 @@ enum err fold_finished(struct run_state *r, const struct event *ev, const struct
     line_out(it, l);
     l->open = false;
     err = apply_outcome(r, &o, ev, p, e);
+    if (!err && l->talk)
+        talk_rest(r, l);
     if (!err)
         line_in(it, l);
     return err;

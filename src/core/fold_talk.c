@@ -38,14 +38,16 @@ enum stage talk_next(const struct run_state *r, const struct line *l)
         return STAGE_SQUASH;
     if (t->finished)
         return t->commits && hash_is_zero(&r->rest) && r->nlayers ? STAGE_COMMIT : STAGE_DONE;
-    if (t->next < t->ncalls) /* also where it is on hold: a command that the person runs themselves */
+    if (t->next < t->ncalls) /* on hold it is a command that the person runs themselves: all others were dropped */
         return STAGE_CALL;
+    if (t->compact && t->hold && talk_is_due(t, r->window)) /* a person's wish, before their next word */
+        return STAGE_COMPACT;
     if (t->hold)
         return STAGE_TALK;
     bool answered = !t->nturns || t->turns[t->nturns - 1].kind == TALK_ANSWER;
     if (!answered || has_word(t))
         return talk_is_due(t, r->window) ? STAGE_COMPACT : STAGE_THINK;
-    if (t->compact && t->nturns > t->from + 2)
+    if (t->compact && talk_is_due(t, r->window))
         return STAGE_COMPACT;
     return t->attended || !t->nturns || !t->verify.n ? STAGE_TALK : STAGE_VERIFY;
 }
@@ -54,7 +56,7 @@ enum stage talk_next(const struct run_state *r, const struct line *l)
 static void settle_finished(struct talk *t)
 {
     bool over = t->nturns && t->turns[t->nturns - 1].kind == TALK_ANSWER && t->next >= t->ncalls && !t->ninbox;
-    if (over && !t->attended && !t->verify.n)
+    if (over && !t->attended && !t->verify.n && !t->hold)
         t->finished = true;
 }
 
@@ -120,10 +122,20 @@ enum err talk_deliver(struct run_state *r, struct talk *t, struct error *e)
     return err;
 }
 
-/* Calls that will not be carried out any more. */
-static void drop_calls(struct talk *t)
+/* Calls that will not be carried out any more: all that were to come. One that is under way, or asked about, is not one. */
+static void drop_calls(struct line *l)
 {
-    t->ncalls = t->next;
+    struct talk *t = l->talk;
+    bool asked = l->stage == STAGE_STUCK && (l->question == QUESTION_ASK || l->resume == STAGE_CALL);
+    bool busy = asked || (l->open && l->stage == STAGE_CALL);
+    if (t->next < t->ncalls)
+        t->ncalls = t->next + (busy ? 1 : 0);
+}
+
+/* Stands still, and what it would do next is the model's to say. */
+static bool is_idle(const struct line *l)
+{
+    return !l->open && (l->stage == STAGE_THINK || l->stage == STAGE_CALL || l->stage == STAGE_COMPACT);
 }
 
 static bool said_now(const struct talk *t)
@@ -180,13 +192,15 @@ enum err talk_thought(struct run_state *r, struct line *l, uint32_t step, const 
     int64_t tokens = json_int(json_get(res, "tokens"), 0);
     size_t before = t->nturns;
     enum err err = push_named(r, t, res, "turn", "bytes", TALK_ANSWER, step, e);
+    if (!err && t->nturns == before && json_count(json_get(res, "calls")))
+        err = error_set(e, ERR_CORRUPT, "calls of no answer");
     if (!err)
         err = read_calls(r, t, json_get(res, "calls"), e);
     if (err)
         return err;
     t->answer = t->nturns ? t->nturns - 1 : 0;
-    t->context = tokens > 0 ? (uint64_t)tokens : 0;
-    if (tokens > 0)
+    t->context = tokens > 0 && tokens <= TALK_BYTES_MAX ? (uint64_t)tokens : 0;
+    if (t->context)
         t->fresh = 0;
     t->shrinks = 0;
     t->empties = t->nturns == before ? t->empties + 1 : 0;
@@ -198,10 +212,11 @@ enum err talk_thought(struct run_state *r, struct line *l, uint32_t step, const 
         line_stick(l, QUESTION_FAILED, STAGE_THINK, SLICE("the model answers with nothing"));
     } else if (goes_round(t, res)) {
         t->same = 0;
-        drop_calls(t);
         t->ncalls = t->next = 0;
         line_stick(l, QUESTION_FAILED, STAGE_THINK, SLICE("the model makes the same call again and again; say what it should do instead"));
     } else {
+        if (t->hold || said_now(t)) /* it was stopped or told something, and had ended before it heard */
+            drop_calls(l);
         ask_if_next(l);
     }
     return OK;
@@ -216,9 +231,7 @@ enum err talk_called(struct run_state *r, struct line *l, uint32_t step, const s
     if (err)
         return err;
     t->next++;
-    if (said_now(t)) /* it is steered: what it meant to do next it decides anew */
-        drop_calls(t);
-    ask_if_next(l);
+    ask_if_next(l); /* a word that came meanwhile has dropped the others */
     return OK;
 }
 
@@ -260,13 +273,22 @@ enum err talk_compacted(struct run_state *r, struct line *l, const struct json *
     return OK;
 }
 
+/* It cannot be made shorter now. What comes next is decided anew when a person says so: with another model it may fit. */
+void talk_compact_failed(struct line *l)
+{
+    l->talk->compact = false;
+    l->talk->shrinks++;
+    if (l->stage == STAGE_STUCK)
+        l->resume = STAGE_TALK;
+}
+
 /* The check of an unattended agent failed: the model is told, as often as its tries go. True: it goes on. */
 bool talk_check_failed(struct run_state *r, struct line *l, uint32_t step, const struct json *res)
 {
     struct talk *t = l->talk;
-    if (++t->checks >= t->checks_max || !json_has(res, "turn"))
-        return false;
-    return push_named(r, t, res, "turn", "bytes", TALK_NOTE, step, NULL) == OK;
+    t->checks++;
+    bool told = json_has(res, "turn") && push_named(r, t, res, "turn", "bytes", TALK_NOTE, step, NULL) == OK;
+    return told && t->checks < t->checks_max;
 }
 
 /* An attended act that was stopped is over: what came of an answer stays, calls that were to come are dropped. */
@@ -295,35 +317,47 @@ static bool is_question_of_failure(const struct line *l)
     return l->stage == STAGE_STUCK && (l->question == QUESTION_FAILED || l->question == QUESTION_POISON) && l->resume != STAGE_APPLY;
 }
 
-static void go_on(struct run_state *r, struct line *l)
+/* What failed is not tried again by itself where a person says something instead: the model decides anew, and a check has all
+   its tries again. */
+static void leave_question(struct line *l)
 {
     struct talk *t = l->talk;
-    bool idle = !l->open && (l->stage == STAGE_THINK || l->stage == STAGE_CALL || l->stage == STAGE_COMPACT);
+    bool works = l->resume == STAGE_SURVEY || l->resume == STAGE_INSTRUCT || l->resume == STAGE_SQUASH;
+    l->stage = works ? l->resume : STAGE_TALK;
+    l->question = QUESTION_NONE;
+    l->why[0] = '\0';
+    l->failures = l->deaths = 0;
+    l->again = false;
+    t->ncalls = t->next = t->checks = 0;
+}
+
+/* A word ends a hold, and what was about to come (`now`) or stood still with a stop is decided anew. */
+static void go_on(struct run_state *r, struct line *l, bool now)
+{
+    struct talk *t = l->talk;
     line_out(&r->items[0], l);
-    if (is_question_of_failure(l)) {
-        l->stage = l->resume;
-        l->question = QUESTION_NONE;
-        l->why[0] = '\0';
-        l->failures = l->deaths = 0;
-        l->again = false;
-        idle = l->stage == STAGE_THINK || l->stage == STAGE_CALL || l->stage == STAGE_COMPACT;
-    }
-    if (idle && (t->hold || r->status == RUN_STOPPED)) {
+    if (is_question_of_failure(l))
+        leave_question(l);
+    if (now)
+        drop_calls(l);
+    bool is_check = !l->open && (l->stage == STAGE_VERIFY || l->stage == STAGE_COMMIT);
+    if (is_check || (is_idle(l) && (r->status == RUN_STOPPED || (now && l->stage == STAGE_CALL)))) {
         t->ncalls = t->next = 0;
         l->stage = STAGE_TALK;
         l->again = false;
     }
     l->wake_ms = 0;
-    t->hold = false;
+    t->hold = t->finished = false;
     t->same = 0;
     line_in(&r->items[0], l);
 }
 
 /* A person runs a command as the agent would: it stands in the talk, and nobody answers to it. */
-static enum err said_command(struct run_state *r, struct talk *t, struct talk_turn turn, struct error *e)
+static enum err said_command(struct run_state *r, struct line *l, struct talk_turn turn, struct error *e)
 {
-    if (t->next < t->ncalls)
-        return error_set(e, ERR_CORRUPT, "a command of a person in the middle of the agent's");
+    struct talk *t = l->talk;
+    if (l->stage != STAGE_TALK || t->next < t->ncalls)
+        return error_set(e, ERR_CORRUPT, "a command of a person in the middle of the agent's; stop it first");
     turn.kind = TALK_ANSWER;
     enum err err = push_turn(r, t, turn, e);
     if (err)
@@ -350,9 +384,9 @@ enum err talk_said(struct run_state *r, const struct json *p, struct error *e)
     if (l->talk->ninbox == TALK_INBOX_MAX)
         return error_set(e, ERR_LIMIT, "more than %d messages wait", TALK_INBOX_MAX);
     struct slice when = json_text(json_get(p, "when"));
-    go_on(r, l);
+    go_on(r, l, !slice_is(when, "later") && !slice_is(when, "command"));
     if (slice_is(when, "command"))
-        err = said_command(r, l->talk, turn, e);
+        err = said_command(r, l, turn, e);
     else
         l->talk->inbox[l->talk->ninbox++] = (struct talk_waiting){turn, slice_is(when, "later")};
     if (err)
@@ -367,14 +401,33 @@ enum err talk_said(struct run_state *r, const struct json *p, struct error *e)
 enum err talk_answered(struct run_state *r, struct line *l, const struct json *p, struct error *e)
 {
     struct talk *t = l->talk;
+    if (!json_has(p, "turn"))
+        return error_set(e, ERR_CORRUPT, "an answer to an agent that says nothing");
     enum err err = push_named(r, t, p, "turn", "bytes", TALK_RESULT, l->step, e);
     if (err)
         return err;
     l->stage = STAGE_TALK;
     l->question = QUESTION_NONE;
     l->why[0] = '\0';
+    t->hold = false; /* K3 */
     t->next += t->next < t->ncalls;
+    if (said_now(t))
+        drop_calls(l);
     ask_if_next(l);
+    if (l->stage == STAGE_STUCK) /* the next one has a number of its own: words for the one before are not for it */
+        l->question_step = r->next_step++;
+    return OK;
+}
+
+/* A layer that was squashed stands for steps from `first` on; a landing that is half in the folder is ended first. */
+static enum err may_forget(const struct run_state *r, const struct line *l, uint32_t after, struct error *e)
+{
+    if (l->landing || !hash_is_zero(&r->rest))
+        return error_set(e, ERR_CORRUPT, "a part of what it changed is in the folder; what is left is answered first");
+    for (size_t i = 0; i < r->nlayers; i++)
+        if (r->layers[i].step > after && r->layers[i].first <= after)
+            return error_set(e, ERR_CORRUPT, "the changes up to step %u are one layer with those up to step %u and cannot be taken back alone",
+                             after, r->layers[i].step);
     return OK;
 }
 
@@ -393,11 +446,15 @@ enum err talk_rewound(struct run_state *r, const struct json *p, struct error *e
     int64_t keep = json_int(json_get(p, "turns"), -1), after = json_int(json_get(p, "after"), -1);
     if (!l || r->nopen || keep < 0 || (size_t)keep > l->talk->nturns || after > UINT32_MAX || line_over(l))
         return error_set(e, ERR_CORRUPT, "a talk is taken back further than it goes");
+    enum err err = after >= 0 ? may_forget(r, l, (uint32_t)after, e) : OK;
+    if (err)
+        return err;
     struct talk *t = l->talk;
     line_out(&r->items[0], l);
+    t->ncalls = t->next = 0;
     if ((size_t)keep < t->nturns) {
         t->nturns = (size_t)keep;
-        t->ncalls = t->next = t->ninbox = 0;
+        t->ninbox = 0;
         t->context = 0;
         if (t->from > t->nturns) { /* what the summary tells of is partly gone: it is made again if it must be */
             t->from = 0;
@@ -411,7 +468,9 @@ enum err talk_rewound(struct run_state *r, const struct json *p, struct error *e
     if (after >= 0)
         forget_layers(r, (uint32_t)after);
     t->hold = true;
-    t->same = t->empties = t->shrinks = 0;
+    t->finished = t->compact = false;
+    t->same = t->empties = t->shrinks = t->checks = 0;
+    l->wake_ms = 0;
     l->question = QUESTION_NONE;
     l->why[0] = '\0';
     l->failures = l->deaths = 0;
@@ -421,6 +480,31 @@ enum err talk_rewound(struct run_state *r, const struct json *p, struct error *e
     r->branch++;
     r->touched = 0;
     return OK;
+}
+
+/* After a stop it neither goes on nor tries again; also where what was under way ended in another way than by the stop. */
+void talk_rest(struct run_state *r, struct line *l)
+{
+    struct talk *t = l->talk;
+    if (!t->attended || r->status != RUN_STOPPED || !is_idle(l))
+        return;
+    t->ncalls = t->next = 0;
+    t->compact = false;
+    l->stage = STAGE_TALK;
+    l->again = false;
+    l->wake_ms = 0;
+}
+
+/* K3. What is under way ends, or hears of it (talk_cancelled). */
+void talk_stopped(struct run_state *r)
+{
+    struct line *l = line_of_talk(r);
+    line_out(&r->items[0], l);
+    l->talk->hold = true;
+    drop_calls(l);
+    talk_rest(r, l);
+    line_in(&r->items[0], l);
+    r->touched = 0;
 }
 
 enum err talk_compact_wanted(struct run_state *r, struct error *e)
@@ -433,7 +517,6 @@ enum err talk_compact_wanted(struct run_state *r, struct error *e)
     r->touched = 0;
     if (r->status == RUN_STOPPED)
         r->status = RUN_ACTIVE;
-    l->talk->hold = false;
     return OK;
 }
 

@@ -84,10 +84,13 @@ enum err MUST_USE talk_thought(struct run_state *r, struct line *l, uint32_t ste
 enum err MUST_USE talk_called(struct run_state *r, struct line *l, uint32_t step, const struct json *res, struct error *e);
 enum err MUST_USE talk_compacted(struct run_state *r, struct line *l, const struct json *res, struct error *e);
 enum err MUST_USE talk_cancelled(struct run_state *r, struct line *l, uint32_t step, const struct json *res, struct error *e);
+void talk_compact_failed(struct line *l);
 bool talk_check_failed(struct run_state *r, struct line *l, uint32_t step, const struct json *res);
 enum err MUST_USE talk_said(struct run_state *r, const struct json *p, struct error *e);
 enum err MUST_USE talk_answered(struct run_state *r, struct line *l, const struct json *p, struct error *e);
 enum err MUST_USE talk_rewound(struct run_state *r, const struct json *p, struct error *e);
+void talk_stopped(struct run_state *r);
+void talk_rest(struct run_state *r, struct line *l);
 enum err MUST_USE talk_compact_wanted(struct run_state *r, struct error *e);
 
 enum act_kind act_from(struct slice name); /* 0 if it is none */

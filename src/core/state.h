@@ -146,6 +146,7 @@ struct layer_ref {
     struct hash manifest; /* blob */
     uint64_t changes;
     uint32_t step;        /* that made it; 0: came with the run */
+    uint32_t first;       /* the first one whose changes it has: another one where it was squashed */
 };
 /* As events name it (all but the step, which the event says); the caller frees it. */
 struct json *layer_ref_print(const struct layer_ref *l);

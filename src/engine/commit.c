@@ -327,20 +327,13 @@ enum err commit_requests(struct engine *g, struct run *r, struct error *e)
 
 /* ---- the group ---- */
 
-static bool has_completion(struct engine *g, const struct run *r)
-{
-    for (size_t i = 0; i < g->ndone; i++)
-        if (g->done[i].key.run == r->state.id)
-            return true;
-    return false;
-}
-
-static bool is_ready(struct engine *g, struct run *r)
+/* `asked`: another terminal wants something of some run. */
+static bool is_ready(struct engine *g, struct run *r, bool asked)
 {
     struct decision d;
     if (r->broken)
         return false;
-    if (has_completion(g, r) || r->stop || request_waiting(g->store, r->state.id))
+    if (r->ended || r->stop || (asked && request_waiting(g->store, r->state.id)))
         return true;
     run_decide(&r->state, sys->now_ms(), &d);
     if (d.what == DECIDE_ASK || d.what == DECIDE_REST || (g->full && r->state.nopen == 0))
@@ -352,6 +345,7 @@ static enum err step_run(struct engine *g, struct run *r, struct error *e)
 {
     enum err err = OK;
     r->nstart = 0;
+    r->ended = false;
     for (size_t i = 0; !err && i < g->ndone; i++)
         if (g->done[i].key.run == r->state.id)
             err = commit_finish(g, r, &g->done[i], e);
@@ -364,8 +358,7 @@ static enum err step_run(struct engine *g, struct run *r, struct error *e)
     return err ? err : decide_run(g, r, e);
 }
 
-/* Back to what the journal says: after a refused savepoint or commit the state in memory is ahead of it. */
-static enum err refold(struct engine *g, struct run *r, struct error *e)
+enum err commit_refold(struct engine *g, struct run *r, struct error *e)
 {
     uint64_t id = r->state.id;
     arena_release(&r->arena);
@@ -420,10 +413,11 @@ static void drop_completions(struct engine *g, size_t n)
 
 enum err commit_turn(struct engine *g, struct error *e)
 {
-    struct run *ready[ENGINE_RUNS_MAX];
+    struct run **ready = g->ready;
     size_t n = 0, had = g->ndone;
+    bool asked = request_any(g->store);
     for (size_t i = 0; i < g->nruns; i++)
-        if (is_ready(g, g->runs[i]))
+        if (is_ready(g, g->runs[i], asked))
             ready[n++] = g->runs[i];
     if (n == 0) {
         drop_completions(g, had); /* of runs that are parked */
@@ -434,7 +428,7 @@ enum err commit_turn(struct engine *g, struct error *e)
         g->full = true; /* finish what is in flight, begin nothing */
         err = OK;
         for (size_t i = 0; !err && i < n; i++)
-            err = refold(g, ready[i], e);
+            err = commit_refold(g, ready[i], e);
         if (!err)
             err = commit_group(g, ready, n, e);
     }

@@ -15,6 +15,9 @@ enum err MUST_USE commit_turn(struct engine *g, struct error *e);
 enum err MUST_USE commit_finish(struct engine *g, struct run *r, struct completion *c, struct error *e);
 /* Takes the wishes of other terminals for a run into the open transaction. */
 enum err MUST_USE commit_requests(struct engine *g, struct run *r, struct error *e);
+/* Back to what the journal says: after a refused event, savepoint or commit the state in memory is ahead of it. Steps that were
+   to be started are not. */
+enum err MUST_USE commit_refold(struct engine *g, struct run *r, struct error *e);
 void completion_release(struct completion *c);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "engine/commit.h"
 #include "engine/talk_text.h"
 #include "model/usage.h"
 
@@ -26,11 +27,13 @@ static enum err append_turn(struct engine *g, struct run *r, enum event_type typ
         err = buf_check(&text, "an event", e);
     if (!err)
         err = journal_append(g->store, &r->lease, &r->state, type, &key, buf_slice(&text), e);
-    if (!err) {
-        r->resting = false;
-        return store_commit(g->store, e);
-    }
-    store_rollback(g->store);
+    if (err)
+        store_rollback(g->store);
+    else
+        err = store_commit(g->store, e);
+    r->resting = err && r->resting;
+    if (err && commit_refold(g, r, NULL)) /* the run is as it was */
+        r->broken = r->resting = true;
     return err;
 }
 

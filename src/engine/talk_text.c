@@ -20,6 +20,17 @@ void talk_note(struct slice text, struct buf *out)
     print_one(TURN_USER, (struct transcript_part){.kind = PART_TEXT, .text = text}, out);
 }
 
+void talk_put_note(struct engine *g, struct slice text, struct completion *c)
+{
+    struct hash h;
+    BUF_CLEANUP struct buf turn = BUF_INIT(8192);
+    talk_note(text, &turn);
+    if (blob_put(g->store, buf_slice(&turn), &h, NULL))
+        return;
+    json_put_hash(c->result, "note", &h);
+    json_put_int(c->result, "note_bytes", (int64_t)turn.n);
+}
+
 void talk_result(struct slice call_id, struct slice text, bool is_error, struct buf *out)
 {
     print_one(TURN_USER, (struct transcript_part){.kind = PART_RESULT, .id = call_id, .text = text, .is_error = is_error}, out);

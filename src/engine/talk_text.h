@@ -16,6 +16,8 @@ enum { COMPACT_OUTPUT_MAX = 4096 };
 
 /* A user's turn of one text, appended as turn_print() has it. */
 void talk_note(struct slice text, struct buf *out);
+/* Adds a note to an answer's completion, which becomes the turn after it. */
+void talk_put_note(struct engine *g, struct slice text, struct completion *c);
 /* The result of a call, likewise; bytes that are not UTF-8 are mended. */
 void talk_result(struct slice call_id, struct slice text, bool is_error, struct buf *out);
 /* result.calls (names, and the question of `ask`) and result.calls_hash of an answer. */

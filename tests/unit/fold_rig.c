@@ -11,7 +11,7 @@
 
 enum err rig_apply(struct rig *g, enum event_type type, const struct step_key *key, const char *payload)
 {
-    struct event ev = {.version = EVENT_VERSION, .type = (uint16_t)type, .key = {.run = g->r.id, .branch = 1}, .seq = g->r.seq + 1,
+    struct event ev = {.version = EVENT_VERSION, .type = (uint16_t)type, .key = {.run = g->r.id, .branch = g->r.branch}, .seq = g->r.seq + 1,
                        .time_ms = g->now_ms};
     if (key)
         ev.key = *key;
@@ -74,6 +74,16 @@ void rig_start_take(struct rig *g, const char *land)
           "\"origin\":{\"what\":\"undo\",\"run\":3},", land);
 }
 
+void rig_start_agent(struct rig *g, const char *talk, const char *more, const char *land)
+{
+    JSON_CLEANUP struct json *v = NULL;
+    BUF_CLEANUP struct buf b = BUF_INIT(4096);
+    assert_int_equal(json_parse(slice_of(talk), &v, NULL), OK);
+    buf_addf(&b, "\"server\":{\"provider\":\"openai\",\"model\":\"m\",\"base\":\"\",\"secret\":\"\",\"window\":%u,\"max_output\":100},%s",
+             RIG_WINDOW, more);
+    start(g, "talk", v, buf_str(&b), land);
+}
+
 void rig_end(struct rig *g)
 {
     for (size_t i = 0; i < g->n; i++) {
@@ -110,7 +120,7 @@ enum err rig_intend(struct rig *g, const struct want *w)
     }
     buf_add_text(&b, "},\"amounts\":{\"tokens\":100,\"cpu_ns\":1000},\"account\":\"crannog/main/r7\",\"base_layers\":[],\"grant\":{\"v\":0},"
                      "\"labels\":{\"v\":0},\"rule\":null}");
-    return rig_apply(g, EVENT_STEP_INTENDED, &(struct step_key){g->r.id, 1, w->step, w->attempt}, buf_str(&b));
+    return rig_apply(g, EVENT_STEP_INTENDED, &(struct step_key){g->r.id, g->r.branch, w->step, w->attempt}, buf_str(&b));
 }
 
 const char *rig_result(enum stage stage)
@@ -124,6 +134,10 @@ const char *rig_result(enum stage stage)
     case STAGE_LOOK:
     case STAGE_LAND: return "{\"stamp\":\"00ff\"}";
     case STAGE_SURVEY: return "{\"backend\":\"overlay\"}";
+    case STAGE_INSTRUCT: return "{\"system\":\"" RIG_HASH "\",\"bytes\":300}";
+    case STAGE_THINK: return "{\"turn\":\"" RIG_HASH "\",\"bytes\":50,\"tokens\":200,\"calls\":[]}";
+    case STAGE_CALL: return "{\"turn\":\"" RIG_HASH "\",\"bytes\":60,\"ok\":true}";
+    case STAGE_COMMIT: return "{\"rest\":\"" RIG_HASH "\"}";
     default: return "{}";
     }
 }
@@ -134,11 +148,11 @@ enum err rig_finish(struct rig *g, enum outcome outcome, const char *result, con
     assert_true(g->pick < g->r.nopen);
     struct step_key key = g->r.open[g->pick].key;
     enum stage stage = g->r.open[g->pick].stage;
-    bool made = outcome == OUTCOME_OK && ((stage == STAGE_EXEC && g->changes) || stage == STAGE_SQUASH ||
+    bool made = outcome == OUTCOME_OK && (((stage == STAGE_EXEC || stage == STAGE_CALL || stage == STAGE_COMMIT) && g->changes) || stage == STAGE_SQUASH ||
                                           (stage == STAGE_APPLY && !g->lands_nothing) || (stage == STAGE_LAND && g->r.land != LAND_STEP));
     char layer[200] = "null";
     if (made)
-        snprintf(layer, sizeof layer, "{\"name\":\"r7-1-%u-%u\",\"manifest\":\"" RIG_HASH "\",\"changes\":3}", key.step, key.attempt);
+        snprintf(layer, sizeof layer, "{\"name\":\"r7-%u-%u-%u\",\"manifest\":\"" RIG_HASH "\",\"changes\":3}", key.branch, key.step, key.attempt);
     buf_addf(&b, "{\"v\":0,%s\"outcome\":\"%s\",\"why\":\"because\",\"used\":{\"tokens\":7},\"how\":\"%s\",\"result\":%s,\"layer\":%s,"
              "\"labels\":{\"v\":0},\"effects\":[]}", more, outcome_name(outcome), outcome == OUTCOME_LOST ? "assumed" : "exact",
              result ? result : "{}", layer);
@@ -154,6 +168,13 @@ void rig_step(struct rig *g, uint32_t item, int32_t piece, enum stage stage, enu
                  stage_name(d.wants[0].stage), item, piece, stage_name(stage));
     WELL(rig_intend(g, &d.wants[0]));
     WELL(rig_finish(g, outcome, result ? result : rig_result(stage), ""));
+}
+
+enum err rig_say(struct rig *g, const char *when)
+{
+    BUF_CLEANUP struct buf b = BUF_INIT(1000);
+    buf_addf(&b, "{\"v\":0,\"by\":\"terminal\",\"when\":\"%s\",\"turn\":\"" RIG_HASH "\",\"bytes\":30}", when);
+    return rig_apply(g, EVENT_SAID, NULL, buf_str(&b));
 }
 
 enum decision_what rig_what(const struct rig *g)
@@ -195,13 +216,32 @@ static void dump_line(const struct line *l, struct buf *out)
     buf_add_text(out, "\n");
 }
 
+static void dump_talk(const struct talk *t, struct buf *out)
+{
+    static const char kinds[] = "?SARN";
+    char h[HASH_HEX + 1];
+    hash_hex(&t->summary, h);
+    buf_addf(out, "  talk attended %d commits %d verify '%.*s' checks %u/%u from %zu summary %.6s/%llu calls %zu/%zu of %zu system %llu context %llu "
+             "fresh %llu hold %d compact %d finished %d shrinks %u empties %u same %u output %lld turns ", t->attended, t->commits,
+             SLICE_ARG(t->verify), t->checks, t->checks_max, t->from, h, (unsigned long long)t->summary_bytes, t->next, t->ncalls, t->answer,
+             (unsigned long long)t->system_bytes, (unsigned long long)t->context, (unsigned long long)t->fresh, t->hold, t->compact,
+             t->finished, t->shrinks, t->empties, t->same, (long long)t->max_output);
+    for (size_t i = 0; i < t->nturns; i++)
+        buf_addf(out, "%c%u", kinds[t->turns[i].kind], t->turns[i].step);
+    for (size_t i = 0; i < t->ninbox; i++)
+        buf_addf(out, " %s", t->inbox[i].later ? "later" : "now");
+    for (size_t i = t->next; i < t->ncalls; i++)
+        buf_addf(out, " %.*s", SLICE_ARG(t->calls[i]));
+    buf_add_text(out, "\n");
+}
+
 void rig_dump(const struct run_state *r, struct buf *out)
 {
     buf_addf(out, "run %llu seq %llu next %u %s '%s' touched %u slots %u window %llu used %lld assumed %lld plan %zu '%.*s'\n",
              (unsigned long long)r->id, (unsigned long long)r->seq, r->next_step, run_status_name(r->status), r->why, r->touched, r->slots,
              (unsigned long long)r->window, (long long)r->used.n[UNIT_TOKENS], (long long)r->assumed.n[UNIT_TOKENS], r->plan.nitems,
              SLICE_ARG(r->plan_text));
-    buf_addf(out, " land %s copies %d origin '%.*s' %llu take %d rest %s undos %zu layers", land_name(r->land), r->copies, SLICE_ARG(r->origin),
+    buf_addf(out, " branch %u land %s copies %d origin '%.*s' %llu take %d rest %s undos %zu layers", r->branch, land_name(r->land), r->copies, SLICE_ARG(r->origin),
              (unsigned long long)r->origin_run, r->is_take, hash_is_zero(&r->rest) ? "none" : "some", r->nundos);
     for (size_t i = 0; i < r->nlayers; i++)
         buf_addf(out, " %.*s", SLICE_ARG(r->layers[i].name));
@@ -215,6 +255,8 @@ void rig_dump(const struct run_state *r, struct buf *out)
         buf_addf(out, " item %zu phase %d started %d open %zu stuck %zu over %zu first %zu\n", i, it->phase, it->started, it->nopen,
                  it->nstuck, it->nover, it->first);
         dump_line(&it->head, out);
+        if (it->head.talk)
+            dump_talk(it->head.talk, out);
         for (size_t k = 0; k < it->npieces; k++)
             dump_line(&it->pieces[k], out);
     }

@@ -4,7 +4,7 @@
 
 #include "core/state.h"
 
-enum { RIG_EVENTS_MAX = 4096 };
+enum { RIG_EVENTS_MAX = 4096, RIG_WINDOW = 4000 };
 
 struct rig {
     struct run_state r;
@@ -28,6 +28,8 @@ void rig_start_exec(struct rig *g, const char *words);
 void rig_start_landing(struct rig *g, const char *plan, const char *more, const char *land);
 void rig_start_exec_landing(struct rig *g, const char *words, const char *land);
 void rig_start_take(struct rig *g, const char *land);
+/* An agent with this talk: {"attended":true}; a window of RIG_WINDOW tokens. */
+void rig_start_agent(struct rig *g, const char *talk, const char *more, const char *land);
 void rig_end(struct rig *g);
 enum err rig_apply(struct rig *g, enum event_type type, const struct step_key *key, const char *payload);
 /* The intent of one want, as the engine would write it. */
@@ -38,6 +40,8 @@ enum err rig_finish(struct rig *g, enum outcome outcome, const char *result, con
 void rig_step(struct rig *g, uint32_t item, int32_t piece, enum stage stage, enum outcome outcome, const char *result);
 enum decision_what rig_what(const struct rig *g);
 void rig_answer(struct rig *g, uint32_t question, const char *answer);
+/* A person says something: "now", "later", "command". */
+enum err rig_say(struct rig *g, const char *when);
 /* A usual result of a stage, `bytes` long where that says something. */
 const char *rig_result(enum stage stage);
 /* Folds the first n events anew. */
