@@ -243,6 +243,7 @@ static void test_write_stays_inside(void **state)
     says(write_to("../other/n.md", SLICE("x")), ERR_DENIED, "outside");
     says(write_to(rig_path("/n.md"), SLICE("x")), ERR_DENIED, "outside");
     says(write_to("/etc/crannog-test", SLICE("x")), ERR_DENIED, "outside");
+    assert_int_equal(chdir("/"), 0); /* a checkout may lie below /tmp, where it may write */
     says(write_to("/proc/self/cwd/x", SLICE("x")), ERR_DENIED, "outside");
     says(write_to("none/../../other/n.md", SLICE("x")), ERR_USAGE, "name");
     says(write_to("sub/", SLICE("x")), ERR_USAGE, "does not name a file");
