@@ -15,6 +15,7 @@
 #include "engine/talk_text.h"
 #include "tools/work.h"
 
+enum { ASKED_MS = 1000 };
 static const int64_t BELL_AFTER_MS = 8000;
 static volatile sig_atomic_t resized;
 
@@ -333,10 +334,20 @@ static void after_turn(struct talking *t, bool was_busy)
         screen_bell(t->screen, l->stage == STAGE_STUCK ? "crannog needs you" : "crannog waits for you");
 }
 
+/* Another terminal answers, or stops it. */
+static bool is_asked(struct talking *t)
+{
+    struct run *r = talk_run(t);
+    return r && !r->broken && request_waiting(t->s.store, r->state.id);
+}
+
 static enum err wait_for_person(struct talking *t)
 {
     struct pollfd p = {.fd = screen_fd(t->screen), .events = POLLIN};
-    if (sys->poll(&p, 1, screen_wait_ms(t->screen)) < 0 && errno != EINTR)
+    int ms = screen_wait_ms(t->screen);
+    if (talk_run(t) && (ms < 0 || ms > ASKED_MS)) /* what other terminals want is looked for this often */
+        ms = ASKED_MS;
+    if (sys->poll(&p, 1, ms) < 0 && errno != EINTR)
         return ERR_IO;
     return OK;
 }
@@ -346,7 +357,7 @@ static enum err loop(struct talking *t, struct error *e)
     enum err err = OK;
     while (!err && !t->over && !session_interrupted()) {
         struct screen_event ev;
-        bool busy = talk_is_busy(t), more;
+        bool busy = talk_is_busy(t) || is_asked(t), more;
         show_status(t);
         show_waiting(t);
         t->s.engine.also = screen_fd(t->screen);

@@ -1,6 +1,6 @@
 #include "view/story.h"
 
-#include <string.h>
+#include <stdio.h>
 
 #include "model/transcript.h"
 #include "view/view.h"
@@ -324,19 +324,52 @@ void story_under_way(const struct story *t, struct json *entries)
     }
 }
 
+/* ---- undos, which are runs of their own ---- */
+
+struct undoing {
+    char goal[48];
+    struct json *list;
+};
+
+static void find_undo(void *ctx, const struct run_row *r)
+{
+    struct undoing *u = ctx;
+    char id[32];
+    if (r->plan_path.n || !slice_is(r->goal, u->goal))
+        return;
+    struct json *o = json_object();
+    snprintf(id, sizeof id, "r%llu", (unsigned long long)r->id);
+    json_put_text(o, "run", slice_of(id));
+    json_put_text(o, "status", slice_of(run_status_name(r->status)));
+    json_put_int(o, "time_ms", r->started_ms);
+    json_push(u->list, o);
+}
+
+static enum err put_undos(struct store *s, uint64_t run, struct json *o, struct error *e)
+{
+    struct undoing u = {.list = json_array()};
+    snprintf(u.goal, sizeof u.goal, "undo of r%llu", (unsigned long long)run);
+    enum err err = run_each(s, find_undo, &u, e);
+    json_put(o, "taken_back", u.list);
+    return err;
+}
+
 enum err view_story(struct store *s, uint64_t run, struct json **ret, struct error *e)
 {
     struct story t;
     struct json *entries = json_array();
+    *ret = NULL;
     story_init(&t, s, run);
     enum err err = view_run(s, run, ret, e);
     if (!err)
         err = story_tell(&t, entries, e);
+    if (!err)
+        err = put_undos(s, run, *ret, e);
     if (!err) {
         story_under_way(&t, entries);
         json_put(*ret, "entries", entries);
         entries = NULL;
-    } else {
+    } else if (*ret) {
         json_free(*ret);
         *ret = NULL;
     }
