@@ -205,7 +205,8 @@ static void print_end(const struct session *s, const struct goal_job *g, const s
         buf_addf(&b, "\n  %s%s", l->question == QUESTION_ASK ? "it asks: " : "", l->why);
     else if (*r->why)
         buf_addf(&b, "\n  %s", r->why);
-    safe_line("", buf_slice(&b));
+    for (struct slice rest = buf_slice(&b), line; slice_line(&rest, &line);)
+        safe_line("", line);
     if (f.committed && r->status == RUN_DONE)
         fprintf(stderr, "  look: git diff HEAD...crannog/r%llu    take it: git merge crannog/r%llu    drop it: git branch -D crannog/r%llu\n", id, id, id);
     else if (!session_tell_changes(s) && l && l->stage == STAGE_STUCK)
