@@ -278,6 +278,10 @@ void agent_meddle(struct stage_set *t, struct run *r)
     case 2: did(t, r, engine_want_compact(&t->g, r, &e), false, &e, "wants less of"); break;
     case 3: did(t, r, engine_say_command(&t->g, r, SLICE("make"), &e), true, &e, "runs a command in"); break;
     case 4: r->stop = true; break;
+    case 5: /* several at once, for now and for later */
+        says(t, r);
+        says(t, r);
+        break;
     default: says(t, r);
     }
 }
