@@ -47,7 +47,7 @@ static void feed(struct model *m, uint8_t first)
         return;
     model_feed(m, ids, n, 0, true);
     sampler_start(sampler, &how);
-    int32_t id = sampler_pick(sampler, model_logits(m), ids, n);
+    int32_t id = sampler_pick(sampler, model_logits(m), ids, n, NULL);
     ASSERT(id >= -1 && id < (int32_t)s->vocab);
     sampler_free(sampler);
 }

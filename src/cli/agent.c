@@ -1,6 +1,7 @@
 #include "cli/agent.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/sys.h"
@@ -9,7 +10,8 @@
 #include "engine/talk_text.h"
 #include "model/prices.h"
 
-enum { TURN_MAX = 32 * 1024 * 1024, TITLE_MAX = 400, DETAIL_MAX = 64 * 1024 };
+enum { TURN_MAX = 32 * 1024 * 1024, TITLE_MAX = 400, DETAIL_MAX = 64 * 1024,
+       EMBEDDED_WINDOW = 2048 /* what the small model was made for; crannog-infer has 4096 */, EMBEDDED_OUTPUT = 400 };
 
 /* ---- its beginning ---- */
 
@@ -27,16 +29,61 @@ void agent_model_limits(struct agent_model *m)
         m->max_output = m->window / 4;
 }
 
-enum err agent_choose(struct cli *c, const char *wanted, struct arena *a, struct agent_model *ret, struct error *e)
+enum err agent_check_folder(const struct cli *c, const char *work, struct error *e)
+{
+    char real[PATH_MAX];
+    const char *crannog = realpath(buf_str(&c->crannog), real) ? real : buf_str(&c->crannog);
+    if (!slice_below(slice_of(crannog), slice_of(work)) && !slice_eq(slice_of(crannog), slice_of(work)))
+        return OK;
+    return error_set(e, ERR_USAGE, "your crannog (%.150s) lies in %.150s, so an agent cannot work there: go to a folder below it, or keep the "
+                     "crannog elsewhere (-C DIR, $CRANNOG)", crannog, work);
+}
+
+/* The crannog's own model, by a person's word alone: it is too small to be taken for a real goal. */
+static enum err choose_embedded(struct cli *c, const char *name, struct arena *a, struct agent_model *ret, struct error *e)
+{
+    struct config cfg;
+    BUF_CLEANUP struct buf path = BUF_INIT(PATH_MAX);
+    enum err err = config_read(c, a, &cfg, e);
+    if (!err)
+        err = config_model(c, &cfg, name, &path, e);
+    if (err)
+        return err;
+    struct slice file = arena_copy(a, buf_slice(&path)), base = slice_sub(file, slice_last_part(file), file.n);
+    *ret = (struct agent_model){.provider = SLICE("embedded"), .model = slice_sub(base, 0, base.n - strlen(".gguf")), .file = file.p,
+                                .window = EMBEDDED_WINDOW, .max_output = EMBEDDED_OUTPUT};
+    ret->ref = slice_of(arena_printf(a, "embedded/%.*s", SLICE_ARG(ret->model)));
+    return OK;
+}
+
+enum err agent_file(struct cli *c, const struct run_state *r, struct buf *ret, struct error *e)
+{
+    ARENA_CLEANUP struct arena a = ARENA_INIT(1 << 20);
+    struct config cfg;
+    char *name = arena_str(&a, r->server.model);
+    if (!slice_is(r->server.provider, "embedded"))
+        return OK;
+    enum err err = name ? config_read(c, &a, &cfg, e) : error_set(e, ERR_MEMORY, "no memory for a name");
+    return err ? err : config_model(c, &cfg, name, ret, e);
+}
+
+enum err agent_choose(struct cli *c, const char *wanted, struct arena *a, struct agent_model *ret, struct peer *ret_door, struct error *e)
 {
     struct choose_with w;
     struct choice choice;
     BUF_CLEANUP struct buf told = BUF_INIT(16384);
+    if (ret_door)
+        *ret_door = PEER_INIT;
+    if (wanted && (strcmp(wanted, "embedded") == 0 || strncmp(wanted, "embedded/", 9) == 0))
+        return choose_embedded(c, wanted[8] ? wanted + 9 : NULL, a, ret, e);
     enum err err = choose_open(c, true, a, &w, e);
     if (err)
         return err;
     err = choose_model(&w, wanted, a, &choice, &told, e);
-    choose_close(&w);
+    if (!err && ret_door)
+        *ret_door = w.door;
+    else
+        choose_close(&w);
     if (told.n)
         fprintf(stderr, "%s", buf_str(&told));
     if (err)
@@ -134,8 +181,7 @@ static struct slice first_line(struct slice s)
     return slice_line(&rest, &line) ? slice_sub(line, 0, TITLE_MAX) : SLICE_NONE;
 }
 
-/* "make test", "src/main.c:40": what a call is about. */
-static void title_of(const struct tool_call *c, struct buf *out)
+void agent_title(const struct tool_call *c, struct buf *out)
 {
     switch (c->tool) {
     case TOOL_BASH: buf_add(out, first_line(c->command)); break;
@@ -158,7 +204,7 @@ static void lines_with(struct buf *out, char mark, struct slice text)
     }
 }
 
-static void detail_of(const struct tool_call *c, struct slice result, struct buf *out)
+void agent_detail(const struct tool_call *c, struct slice result, struct buf *out)
 {
     for (size_t i = 0; c->tool == TOOL_EDIT && i < c->nedits; i++) {
         lines_with(out, '-', c->edits[i].old);
@@ -210,7 +256,7 @@ static void intended(struct agent_watch *w, struct run *r, const struct step_key
     if (!t || (!word && !slice_is(stage, "call")))
         return;
     if (slice_is(stage, "call") && call_of(w->engine, t, (size_t)json_int(json_get(args, "call"), 0), &a, &call, &name))
-        title_of(&call, &title);
+        agent_title(&call, &title);
     else if (slice_is(stage, "verify"))
         buf_add(&title, slice_sub(t->verify, 0, TITLE_MAX));
     if (i < RUN_OPEN_MAX)
@@ -267,7 +313,7 @@ static void act_ended(struct agent_watch *w, struct run *r, const struct step_ke
     if (how == AGENT_FAILED)
         buf_add(&detail, result.n ? buf_slice(&result) : json_text(json_get(p, "why")));
     else if (known)
-        detail_of(&call, buf_slice(&result), &detail);
+        agent_detail(&call, buf_slice(&result), &detail);
     if (w->end)
         w->end(w->ctx, key->step, how, buf_slice(&summary), buf_slice(&detail));
 }

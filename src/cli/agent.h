@@ -6,6 +6,7 @@
 #define CRANNOG_CLI_AGENT_H
 
 #include "cli/session.h"
+#include "context/tools.h"
 #include "engine/say.h"
 
 /* A model that was chosen. Slices are borrowed. */
@@ -13,6 +14,7 @@ struct agent_model {
     struct slice ref;           /* as people name it: "anthropic/claude-sonnet-5-5", "box/qwen" */
     struct slice provider, model, base, secret;
     int64_t window, max_output; /* tokens */
+    const char *file;           /* of the embedded model; NULL: it is asked through the door */
 };
 
 struct agent_job {
@@ -33,9 +35,15 @@ struct agent_job {
 
 enum { AGENT_WINDOW = 128000, AGENT_OUTPUT = 16384, AGENT_CHECKS = 8 };
 
+/* ERR_USAGE where the crannog itself lies in the folder: what an agent changes is kept beside the folder, never in it. */
+enum err MUST_USE agent_check_folder(const struct cli *c, const char *work, struct error *e);
 /* The model to work with: `wanted`, the remembered one, or the best that is found (cli/choose.h); tells on standard error what was
-   found when nothing was chosen before. All lies in the arena. */
-enum err MUST_USE agent_choose(struct cli *c, const char *wanted, struct arena *a, struct agent_model *ret, struct error *e);
+   found when nothing was chosen before. All lies in the arena. The crannog-door that was asked is *ret_door's (PEER_INIT where there
+   was none, and after an error), for the calls that follow; NULL: it is ended. */
+enum err MUST_USE agent_choose(struct cli *c, const char *wanted, struct arena *a, struct agent_model *ret, struct peer *ret_door,
+                               struct error *e);
+/* The file of the embedded model that a run thinks with, appended; nothing for other runs. */
+enum err MUST_USE agent_file(struct cli *c, const struct run_state *r, struct buf *ret, struct error *e);
 /* The window and the longest answer of a model: of the catalogue, else as most servers have it. */
 void agent_model_limits(struct agent_model *m);
 /* As run.started and model.changed have it; the caller owns it. */
@@ -67,6 +75,10 @@ struct agent_watch {
 
 /* Makes the watch hear and be told what happens in an engine. */
 void agent_watch(struct agent_watch *w, struct engine *g);
+/* "make test", "src/main.c:40": what a call is about, one line. */
+void agent_title(const struct tool_call *c, struct buf *out);
+/* What a person wants to see of it: the lines that went and came, or what a command printed. */
+void agent_detail(const struct tool_call *c, struct slice result, struct buf *out);
 /* "+12 -3", "$0.0123", "1.2 s" for a line. */
 void agent_cost(int64_t nusd, struct buf *out);
 /* The last answer's words (the result of a run), appended. */

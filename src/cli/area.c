@@ -49,7 +49,8 @@ static void remember(struct area *a, struct slice rows)
         a->nrows += rows.p[i] == '\n';
 }
 
-/* All of it anew. Returns the row where the cursor is. */
+/* All of it anew, each row erased as a whole first: some terminals take what is erased from within a row for blanks in it when
+   they wrap it anew. Returns the row where the cursor is. */
 static size_t draw_all(struct area *a, struct slice above, struct slice rows, struct buf *out)
 {
     struct slice row;
@@ -57,13 +58,14 @@ static size_t draw_all(struct area *a, struct slice above, struct slice rows, st
     buf_add_char(out, '\r');
     move(out, a->row, 'A');
     while (slice_line(&above, &row)) {
-        put_row(a, row, out);
+        buf_add_text(out, "\033[2K");
+        buf_add(out, row);
         buf_add_text(out, "\r\n");
     }
     for (; slice_line(&rows, &row); n++) {
         buf_add_text(out, n ? "\r\n" : "");
-        buf_add_text(out, rows.n ? "" : "\033[J"); /* before the last, which may be full */
-        put_row(a, row, out);
+        buf_add_text(out, rows.n ? "\033[2K" : "\033[J");
+        buf_add(out, row);
     }
     if (!n)
         buf_add_text(out, "\033[J");

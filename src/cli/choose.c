@@ -157,6 +157,8 @@ enum err choose_pick(struct choose_with *w, const struct choose_found *f, const 
         return err;
     if (kept.n)
         return pick_named(w, f, kept, "the model used so far (`crannog login --use PLACE/MODEL` takes another)", a, ret, e);
+    if (!f && e)
+        *e = (struct error){.code = ERR_MISSING};
     if (!f)
         return ERR_MISSING;
     if (!f->n)

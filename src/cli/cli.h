@@ -47,6 +47,9 @@ bool cli_run_id(const char *text, uint64_t *ret_run, uint32_t *ret_question);
 /* The run named, or the latest one where text is NULL. */
 enum err MUST_USE cli_pick_run(struct store *s, const char *text, uint64_t *ret, struct error *e);
 
+/* ERR_MISSING in words where there is no such run. */
+enum err MUST_USE cli_has_run(struct store *s, uint64_t run, struct error *e);
+
 /* A server of models that a person named. */
 struct config_server {
     struct slice name, provider, base; /* "box", "openai-compatible", "http://10.0.0.7:8000/v1" */
@@ -89,6 +92,9 @@ void cli_fit(struct buf *line, size_t width);
 bool cli_fits(const struct buf *line, size_t width);
 /* Takes a line back to its first n bytes. */
 void cli_cut(struct buf *line, size_t n);
+
+/* Through the person's pager ($PAGER, else less), as their shell would start it. False where there is none. */
+bool cli_paged(struct slice text);
 
 void cli_print_json(const struct json *v);
 /* What a line does at a stage, in people's words: "asking the model". */

@@ -119,6 +119,13 @@ enum err cli_pick_run(struct store *s, const char *text, uint64_t *ret, struct e
     return OK;
 }
 
+enum err cli_has_run(struct store *s, uint64_t run, struct error *e)
+{
+    char name[32];
+    snprintf(name, sizeof name, "r%llu", (unsigned long long)run);
+    return cli_pick_run(s, name, &run, e);
+}
+
 enum err config_server_check(const struct config_server *s, struct error *e)
 {
     enum { NAME_MAX_BYTES = 40, BASE_MAX_BYTES = 500 };

@@ -1,12 +1,8 @@
 /* crannog diff: what a run changed. */
-#include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/sys.h"
@@ -214,29 +210,6 @@ static void make_safe(struct slice text, bool color, struct buf *out)
     }
 }
 
-/* Through the person's pager, as their shell would start it. False where there is none. */
-static bool print_paged(struct slice text)
-{
-    const char *pager = getenv("PAGER");
-    int ends[2], status;
-    if (pipe2(ends, O_CLOEXEC) < 0)
-        return false;
-    setenv("LESS", "FRX", 0);
-    pid_t pid = fork();
-    if (pid == 0) {
-        dup2(ends[0], STDIN_FILENO);
-        execl("/bin/sh", "sh", "-c", pager && *pager ? pager : "exec less", (char *)NULL);
-        _exit(127);
-    }
-    close(ends[0]);
-    signal(SIGPIPE, SIG_IGN); /* it may be left before the end */
-    bool sent = pid > 0 && (sys_write_all(ends[1], text, "the pager", NULL) == OK || errno == EPIPE);
-    close(ends[1]);
-    while (pid > 0 && sys->waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        continue;
-    return sent && WIFEXITED(status) && WEXITSTATUS(status) != 127;
-}
-
 static int work(struct cli *c, const char *named, char **paths, int n, struct job *j)
 {
     struct error e = {0};
@@ -265,7 +238,7 @@ static int work(struct cli *c, const char *named, char **paths, int n, struct jo
     if (terminal)
         make_safe(buf_slice(&out), j->wish.color, &safe);
     struct slice text = terminal ? buf_slice(&safe) : buf_slice(&out);
-    if (text.n && !(terminal && print_paged(text)))
+    if (text.n && !(terminal && cli_paged(text)))
         fwrite(text.p, 1, text.n, stdout);
     return EXIT_DONE;
 }

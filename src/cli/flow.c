@@ -123,6 +123,9 @@ void flow_text(struct flow *f, unsigned style, struct slice s)
         if (g.code == ' ' || g.code == '\t' || g.code == '\n') {
             for (size_t i = 0; i < g.n; i++)
                 add_blank(f);
+        } else if (g.width > 1 && g.bytes[0] > 0) { /* a stand-in may be wider than a row */
+            for (size_t i = 0; i < g.n; i++)
+                add_glyph(f, style, &(struct glyph){.bytes = {g.bytes[i]}, .n = 1, .width = 1});
         } else {
             add_glyph(f, style, &g);
         }

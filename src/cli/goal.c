@@ -11,6 +11,8 @@
 #include "model/prices.h"
 #include "view/view.h"
 
+enum { SAME_MAX = 16 };
+static const int64_t BELL_AFTER_MS = 8000;
 static const int64_t DEFAULT_NUSD = 5000000000, DEFAULT_TOKENS = 2000000, DEFAULT_CALLS = 500;
 
 bool goal_is(const char *text)
@@ -27,6 +29,7 @@ struct goal_job {
     const struct goal_options *o;
     struct agent_job job;
     struct config cfg;
+    struct peer door; /* until the session has it */
     struct arena arena;
 };
 
@@ -58,21 +61,33 @@ static bool is_git(const char *work)
     return sys->fstatat(AT_FDCWD, buf_str(&path), &st, 0) == 0 && S_ISDIR(st.st_mode);
 }
 
+/* What must be known to find a run that goes on. */
 static enum err prepare(struct cli *c, struct goal_job *g, struct error *e)
 {
     struct agent_job *j = &g->job;
+    struct amounts asked;
     enum err err = cli_work_folder(g->o->in ? g->o->in : ".", j->work, &j->st, e);
     if (!err)
+        err = agent_check_folder(c, j->work, e);
+    if (!err)
         err = config_read(c, &g->arena, &g->cfg, e);
-    if (!err)
-        err = agent_choose(c, g->o->model, &g->arena, &j->model, e);
-    if (!err)
-        err = find_budget(g, e);
+    if (!err && g->o->budget)
+        err = budget_parse(slice_of(g->o->budget), &asked, e);
     if (!err && g->o->land && !land_from(slice_of(g->o->land), &j->land))
         err = error_set(e, ERR_USAGE, "--land is step, end or ask");
+    j->goal = slice_of(g->o->goal);
+    return err;
+}
+
+/* What a new run wants beyond that. */
+static enum err prepare_new(struct cli *c, struct goal_job *g, struct error *e)
+{
+    struct agent_job *j = &g->job;
+    enum err err = agent_choose(c, g->o->model, &g->arena, &j->model, &g->door, e);
+    if (!err)
+        err = find_budget(g, e);
     if (err)
         return err;
-    j->goal = slice_of(g->o->goal);
     j->verify = g->o->verify;
     j->checks = g->o->tries ? g->o->tries : AGENT_CHECKS;
     j->commits = !g->o->no_branch && !g->o->land && is_git(j->work);
@@ -126,13 +141,137 @@ static bool starts(const struct goal_job *g)
     return fgets(line, sizeof line, stdin) && *line != 'n' && *line != 'N' && *line != 'q';
 }
 
+/* ---- which run it is ---- */
+
+struct same {
+    const struct agent_job *job;
+    uint64_t ids[SAME_MAX]; /* newest first */
+    size_t n;
+};
+
+static void find_same(void *ctx, const struct run_row *r)
+{
+    struct same *k = ctx;
+    bool here = r->work_dev == (uint64_t)k->job->st.st_dev && r->work_ino == (uint64_t)k->job->st.st_ino;
+    if (!here || r->status == RUN_DONE || r->status == RUN_FAILED || !slice_is(r->plan_path, AGENT_PLAN_PATH) ||
+        !slice_eq(r->goal, k->job->goal))
+        return;
+    k->n -= k->n == SAME_MAX;
+    memmove(k->ids + 1, k->ids, k->n * sizeof *k->ids);
+    k->ids[0] = r->id;
+    k->n++;
+}
+
+/* The latest unfinished run of these words here that nobody talks with; 0: none. */
+static enum err find_run(struct session *s, const struct goal_job *g, uint64_t *ret, struct error *e)
+{
+    struct same k = {.job = &g->job};
+    *ret = 0;
+    enum err err = run_each(s->store, find_same, &k, e);
+    for (size_t i = 0; !err && !*ret && i < k.n; i++) {
+        ARENA_CLEANUP struct arena a = ARENA_INIT(RUN_ARENA_BYTES);
+        struct run_state r;
+        run_init(&r, k.ids[i], &a);
+        err = journal_fold(s->store, k.ids[i], &r, &a, e);
+        if (err && e)
+            return error_wrap(e, "the run of this goal cannot go on (`crannog doctor --audit`); start anew with --again");
+        if (!err && r.is_agent && !r.items[0].head.talk->attended)
+            *ret = k.ids[i];
+    }
+    return err;
+}
+
+/* What was said anew for a run that goes on: its budget, its model. Its check and where its result goes stay. */
+static enum err take_changes(struct session *s, struct goal_job *g, struct error *e)
+{
+    const struct run_state *r = &s->run->state;
+    struct amounts asked = amounts_unlimited();
+    struct slice verify = r->items[0].head.talk->verify;
+    if (g->o->verify && !slice_is(verify, g->o->verify))
+        return error_set(e, ERR_CONFLICT, "r%llu of this goal has another check (%.*s); start anew with --again", (unsigned long long)r->id,
+                         SLICE_ARG(slice_sub(verify, 0, 100)));
+    enum err err = g->o->budget ? budget_parse(slice_of(g->o->budget), &asked, e) : OK;
+    for (int u = 0; !err && u < UNITS; u++)
+        if (asked.n[u] != AMOUNT_UNLIMITED)
+            err = ledger_set_cap(s->store, r->account, (enum unit)u, "total", asked.n[u], e);
+    if (err || !g->o->model || slice_is(r->model, g->o->model))
+        return err;
+    err = agent_choose(s->cli, g->o->model, &g->arena, &g->job.model, NULL, e);
+    if (err || slice_eq(g->job.model.ref, r->model))
+        return err;
+    struct json *server = agent_server(&g->job.model);
+    json_put_text(server, "name", g->job.model.ref);
+    return engine_change_model(&s->engine, s->run, server, e);
+}
+
+/* Goes on with the run of these words, if there is one: s->run. */
+static enum err take_up(struct session *s, struct goal_job *g, struct error *e)
+{
+    uint64_t id;
+    enum err err = find_run(s, g, &id, e);
+    if (err || !id)
+        return err;
+    err = engine_resume_run(&s->engine, id, &s->run, e);
+    if (err)
+        return err;
+    fprintf(stderr, "goes on with r%llu (--again starts anew)\n", (unsigned long long)id);
+    return take_changes(s, g, e);
+}
+
+/* A new run; where another terminal has begun it meanwhile, that one. */
+static enum err begin(struct session *s, struct goal_job *g, struct error *e)
+{
+    FD_CLEANUP int starting = -1;
+    enum err err = session_lock_starts(s, &starting, e);
+    if (!err && !g->o->again)
+        err = take_up(s, g, e);
+    return err || s->run ? err : agent_start(s, &g->job, e);
+}
+
 /* ---- while it works ---- */
 
 struct shown {
-    bool color;
+    bool live;              /* a terminal: the last line tells what goes on now */
+    bool drawn;
     size_t acts;
+    int64_t began_ms;
     struct buf title[1];
 };
+
+static void live_end(struct shown *s)
+{
+    if (s->drawn)
+        fputs("\r\033[K", stderr);
+    s->drawn = false;
+}
+
+/* One line in place: what it does, for how long, how many acts, what it cost of what it may. */
+static void live_draw(void *session, struct engine *g)
+{
+    static const char *const words[STAGES] = {[STAGE_SURVEY] = "looking around", [STAGE_INSTRUCT] = "reading", [STAGE_THINK] = "thinking",
+        [STAGE_COMPACT] = "making the talk shorter", [STAGE_APPLY] = "putting it into the folder", [STAGE_COMMIT] = "committing"};
+    struct session *s = session;
+    struct shown *shown = s->look_ctx;
+    BUF_CLEANUP struct buf b = BUF_INIT(4096);
+    (void)g;
+    if (!shown->live || !s->run)
+        return;
+    const struct run_state *r = &s->run->state;
+    const struct line *l = run_line_const(r, 0, HEAD);
+    const char *word = l->wake_ms > sys->now_ms() ? "waiting to try again" : words[l->stage] ? words[l->stage] : buf_str(shown->title);
+    buf_addf(&b, "  %.120s · %zu acts · ", word, shown->acts);
+    amount_print(UNIT_NUSD, r->used.n[UNIT_NUSD], &b);
+    if (r->budget.n[UNIT_NUSD] != AMOUNT_UNLIMITED) {
+        buf_add_text(&b, " of ");
+        amount_print(UNIT_NUSD, r->budget.n[UNIT_NUSD], &b);
+    }
+    buf_add_text(&b, " · ");
+    time_print(sys->now_ms() - shown->began_ms, &b);
+    cli_fit(&b, cli_columns(STDERR_FILENO) - 1);
+    fprintf(stderr, "\r\033[K%s", buf_str(&b));
+    fflush(stderr);
+    shown->drawn = true;
+}
 
 static void on_begin(void *ctx, uint64_t id, struct slice tool, struct slice title)
 {
@@ -150,12 +289,13 @@ static void on_end(void *ctx, uint64_t id, enum agent_end how, struct slice summ
     (void)id;
     (void)detail;
     s->acts++;
+    live_end(s);
     fprintf(stderr, "%s %s%s%.*s%s\n", mark, buf_str(s->title), summary.n ? "  (" : "", SLICE_ARG(summary), summary.n ? ")" : "");
 }
 
 static void on_note(void *ctx, struct slice text)
 {
-    (void)ctx;
+    live_end(ctx);
     safe_line("· ", text);
 }
 
@@ -182,7 +322,7 @@ static enum err find_facts(void *ctx, const struct event *ev, struct error *e)
     return OK;
 }
 
-static void print_end(const struct session *s, const struct goal_job *g, const struct shown *shown, int64_t since_ms)
+static void print_end(const struct session *s, const struct shown *shown, int64_t since_ms)
 {
     const struct run_state *r = &s->run->state;
     unsigned long long id = r->id;
@@ -190,13 +330,16 @@ static void print_end(const struct session *s, const struct goal_job *g, const s
     BUF_CLEANUP struct buf b = BUF_INIT(4096);
     (void)!journal_read(s->store, r->id, find_facts, &f, NULL);
     buf_addf(&b, "r%llu %s: %zu act%s", id, view_status_words(r->status, false, false), shown->acts, shown->acts == 1 ? "" : "s");
-    if (r->status == RUN_DONE && g->job.verify)
-        buf_addf(&b, ", its check passed (%.200s)", g->job.verify);
+    struct slice verify = r->items[0].head.talk->verify;
+    if (r->status == RUN_DONE && verify.n)
+        buf_addf(&b, ", its check passed (%.*s)", SLICE_ARG(slice_sub(verify, 0, 200)));
     else if (r->status == RUN_DONE)
         buf_add_text(&b, ", by its own word (no --verify was given)");
     buf_add_text(&b, ", ");
-    amount_print(UNIT_NUSD, r->used.n[UNIT_NUSD], &b);
-    buf_add_text(&b, ", ");
+    if (r->used.n[UNIT_NUSD]) {
+        amount_print(UNIT_NUSD, r->used.n[UNIT_NUSD], &b);
+        buf_add_text(&b, ", ");
+    }
     amount_print(UNIT_TOKENS, r->used.n[UNIT_TOKENS], &b);
     buf_add_text(&b, ", in ");
     time_print(sys->now_ms() - since_ms, &b);
@@ -214,7 +357,7 @@ static void print_end(const struct session *s, const struct goal_job *g, const s
                 l->question == QUESTION_ASK ? "\"…\"" : "retry", id);
 }
 
-static int finish(struct cli *c, struct session *s, const struct goal_job *g, const struct shown *shown, int64_t since_ms)
+static int finish(struct cli *c, struct session *s, const struct shown *shown, int64_t since_ms)
 {
     BUF_CLEANUP struct buf result = BUF_INIT(32 << 20);
     struct error e = {0};
@@ -236,46 +379,74 @@ static int finish(struct cli *c, struct session *s, const struct goal_job *g, co
         }
         fflush(stdout);
     }
-    print_end(s, g, shown, since_ms);
+    print_end(s, shown, since_ms);
     return session_exit(&s->run->state);
+}
+
+int goal_go_on(struct cli *c, struct session *s)
+{
+    struct error e = {0};
+    struct buf title = BUF_INIT(2048);
+    struct shown shown = {.title = {title}, .live = isatty(STDERR_FILENO), .began_ms = sys->now_ms()};
+    struct agent_watch w = {.ctx = &shown, .begin = on_begin, .end = on_end, .note = on_note};
+    int64_t since = sys->now_ms();
+    BUF_CLEANUP struct buf model = BUF_INIT(PATH_MAX);
+    s->quiet = true;
+    s->look = live_draw;
+    s->look_ctx = &shown;
+    s->machine.home = getenv("HOME");
+    agent_watch(&w, &s->engine);
+    const struct talk *t = s->run->state.items[0].head.talk;
+    enum err err = agent_file(c, &s->run->state, &model, &e);
+    s->machine.model_file = model.n ? buf_str(&model) : NULL;
+    if (!err && !t->nturns && !t->ninbox) /* new, or it died before its goal was said */
+        err = engine_say_text(&s->engine, s->run, s->run->state.goal, false, &e);
+    if (!err)
+        err = session_work(s, &e);
+    live_end(&shown);
+    if (shown.live && sys->now_ms() - since > BELL_AFTER_MS)
+        fputc('\a', stderr);
+    int status = err ? cli_fail(&e) : finish(c, s, &shown, since);
+    s->look = NULL;
+    s->machine.model_file = NULL;
+    buf_release(shown.title);
+    return status;
 }
 
 static int work(struct cli *c, struct goal_job *g)
 {
     struct session s;
     struct error e = {0};
-    struct buf title = BUF_INIT(2048);
-    struct shown shown = {.title = {title}};
-    struct agent_watch w = {.ctx = &shown, .begin = on_begin, .end = on_end, .note = on_note};
-    int64_t since = sys->now_ms();
+    bool wanted = true;
     enum err err = session_open(&s, c, NULL, &e);
     if (err)
         return cli_fail(&e);
-    s.quiet = true;
-    s.machine.home = getenv("HOME");
-    agent_watch(&w, &s.engine);
-    err = agent_start(&s, &g->job, &e);
-    if (!err)
-        err = engine_say_text(&s.engine, s.run, g->job.goal, false, &e);
-    if (!err)
-        err = session_work(&s, &e);
-    int status = err ? cli_fail(&e) : finish(c, &s, g, &shown, since);
-    buf_release(shown.title);
+    if (!g->o->again)
+        err = take_up(&s, g, &e);
+    if (!err && !s.run)
+        err = prepare_new(c, g, &e);
+    if (!err && !s.run)
+        wanted = starts(g);
+    if (!err && !s.run && wanted)
+        err = begin(&s, g, &e);
+    machine_take_door(&s.machine, &g->door);
+    int status = err ? cli_fail(&e) : wanted ? goal_go_on(c, &s) : EXIT_DONE;
     session_close(&s);
     return status;
 }
 
 int goal_run(struct cli *c, const struct goal_options *o)
 {
-    struct goal_job g = {.o = o, .arena = ARENA_INIT(16 << 20)};
+    struct goal_job g = {.o = o, .door = PEER_INIT, .arena = ARENA_INIT(16 << 20)};
     struct error e = {0};
-    int status = EXIT_DONE;
+    int status;
     if (slice_trim(slice_of(o->goal)).n == 0)
         status = (error_set(&e, ERR_USAGE, "the goal is empty"), cli_fail(&e));
     else if (prepare(c, &g, &e))
         status = cli_fail(&e);
-    else if (starts(&g))
+    else
         status = work(c, &g);
+    peer_kill(&g.door);
     arena_release(&g.arena);
     return status;
 }

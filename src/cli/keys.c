@@ -187,7 +187,10 @@ static enum taken take_escape(struct keys *k, bool late, struct key *ret)
         drop(k, at + 2);
         return key ? TAKEN_KEY : TAKEN_BYTES;
     }
-    if (strchr("]P_^X", c) && c && k->in.n > at + 1) {
+    bool string = strchr("]P_^X", c) && c;
+    if (string && k->in.n == at + 1 && !late)
+        return TAKEN_NOTHING;
+    if (string && k->in.n > at + 1) {
         k->skipping = true;
         drop(k, at + 1);
         return TAKEN_BYTES;

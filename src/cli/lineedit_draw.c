@@ -149,6 +149,8 @@ static void draw_list(struct lineedit *e, size_t width, size_t rows, struct buf 
         e->list_top = e->chosen - n + 1;
     if (e->chosen < e->list_top)
         e->list_top = e->chosen;
+    if (e->list_top + n > e->list.n)
+        e->list_top = e->list.n - n;
     for (size_t i = 0; i < n; i++)
         draw_item(e, e->list_top + i, width, names < 30 ? names : 30, ret);
 }

@@ -20,14 +20,17 @@ enum { NCOMMANDS = sizeof commands / sizeof *commands };
 static void print_overview(FILE *to)
 {
     fputs("crannog: a home for agents\n\n"
-          "usage: crannog [-C DIR] COMMAND [ARGUMENT...]\n\n", to);
+          "  crannog             talk here, now; -c goes on with the last talk of this folder, -r picks one\n"
+          "  crannog \"what to do\"\n"
+          "  crannog [-C DIR] COMMAND [ARGUMENT...]\n\n", to);
     for (int i = 0; i < NCOMMANDS; i++)
         fprintf(to, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
     fputs("\n"
           "  -C DIR     the crannog to use ($CRANNOG, else ~/.crannog)\n"
+          "  --model M  of a talk: PLACE/MODEL (`crannog login` lists them); --budget B, --in DIR\n"
           "  --version  what this is\n"
           "\n"
-          "`crannog COMMAND --help` tells more. Start with: crannog run PLAN.md\n", to);
+          "`crannog COMMAND --help` tells more. Without a model yet, start with: crannog login\n", to);
 }
 
 /* Names in errors are outside bytes: they do not get to steer the terminal. */
@@ -204,6 +207,8 @@ int main(int argc, char **argv)
             return EXIT_USAGE;
         }
     }
+    if (o.last && optind + 1 == argc && cli_run_id(argv[optind], &o.run, NULL)) /* crannog -c r7 */
+        optind++;
     bool nothing = optind == argc, words = !nothing && is_goal(argv[optind]);
     if (nothing && !(isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))) {
         print_overview(stderr);

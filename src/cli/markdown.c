@@ -128,7 +128,7 @@ static bool heading(const struct pen *p, struct slice text)
     while (words.n && words.p[words.n - 1] == '#')
         words.n--;
     struct flow f;
-    struct prefix mark = {"######" + (6 - level), 0, level}, blank = {" ", 0, 1};
+    struct prefix mark = {&"######"[6 - level], 0, level}, blank = {" ", 0, 1};
     p->st->gap = true;
     begin_block(p);
     struct prefix marks[] = {mark, blank};
@@ -301,7 +301,7 @@ static void take_part(struct markdown *m, struct buf *out)
     if (n <= MARKDOWN_LINE_MAX / 2)
         for (n = m->line.n; n > m->line.n - 4 && ((unsigned char)m->line.p[n - 1] & 0xc0) == 0x80; n--) /* no character in two */
             ;
-    if (n < m->line.n && n > 0 && (unsigned char)m->line.p[n - 1] >= 0xc0)
+    if (n > 0 && (unsigned char)m->line.p[n - 1] >= 0xc0)
         n--;
     take_line(m, slice_sub(buf_slice(&m->line), 0, n), out);
     m->state.cut = true;

@@ -44,6 +44,8 @@ static bool blank_at(const struct inline_state *t, size_t at)
 static bool can_open(const struct inline_state *t, const struct mark *m, size_t at)
 {
     bool word_before = at && word_char((unsigned char)t->s.p[at - 1]);
+    if (m->n == 1 && at + 1 < t->s.n && t->s.p[at + 1] == m->text[0])
+        return false;
     return !blank_at(t, at + m->n) && (m->in_words || !word_before);
 }
 

@@ -40,8 +40,10 @@ bool markdown_is_delimiter(struct slice line)
     return dashes > 0 && markdown_is_row(line);
 }
 
+/* A "|" in a code span divides nothing. */
 static void split_row(struct slice line, struct row *ret)
 {
+    bool ticks = true; /* a span may begin */
     ret->n = 0;
     line = slice_trim(line);
     if (line.n && line.p[0] == '|')
@@ -52,6 +54,10 @@ static void split_row(struct slice line, struct row *ret)
     for (size_t i = 0; i <= line.n && ret->n < COLUMNS_MAX; i++) {
         if (i < line.n && line.p[i] == '\\') {
             i++;
+        } else if (i < line.n && line.p[i] == '`' && ticks) {
+            size_t n = slice_index(slice_sub(line, i + 1, line.n), '`');
+            ticks = i + 1 + n < line.n;
+            i += ticks ? n + 1 : 0;
         } else if (i == line.n || line.p[i] == '|') {
             ret->cells[ret->n++] = slice_trim(slice_sub(line, from, i - from));
             from = i + 1;

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 
 #include "base/sys.h"
 #include "cli/goal.h"
@@ -17,14 +16,24 @@ static int run_run(struct cli *c, int argc, char **argv);
 
 const struct command cmd_run = {
     .name = "run",
-    .usage = "PLAN.md [--in DIR] [--budget B] [--model NAME] [--again] [--json]",
-    .summary = "walk a plan; the same command goes on where it was",
+    .usage = "PLAN.md | \"GOAL\" [--in DIR] [--budget B] [--model M] [--verify CMD] [--yes] [--again] [--json]",
+    .summary = "work on a goal, or walk a plan, without you",
     .help =
+        "A goal in words is worked on by an agent in this folder: it reads, writes, edits and runs programs in a jail. In a git\n"
+        "repository the result is a branch crannog/rN with a commit (authorship yours; your files and branch stay as they are);\n"
+        "elsewhere its changes wait for your word. At a terminal you see first what it may do and cost.\n\n"
+        "  --verify CMD it is done when this passes; until then it is told what failed\n"
+        "  --tries N    how often (8)\n"
+        "  --yes        start at once\n"
+        "  --land M     into the folder: step (after each step), end, ask (when you say so); also in a git repository\n"
+        "  --no-branch  no branch: its changes wait for your word\n"
+        "  --model M    PLACE/MODEL (`crannog login` lists them); embedded: the crannog's own\n\n"
+        "A plan:\n\n"
         "  --in DIR     the work folder; the plan's own folder unless said\n"
         "  --budget B   what this run may use: 5 (dollars), 200000tok, 90cpu-s, 30calls, several with commas; said again for\n"
         "               a run that goes on, it takes the place of what was said before\n"
         "  --model NAME which of the crannog's models to use\n"
-        "  --again      start anew although the plan was walked before\n"
+        "  --again      start anew although the plan was walked before, or a goal of these words is unfinished here\n"
         "  --json       print the run as JSON at the end\n\n"
         "The plan is never changed; `crannog show` tells how far it is. Killed at any moment, the same command goes on\n"
         "at the first unfinished item. A file that a person changed is never overwritten: you are asked.\n\n"
@@ -40,7 +49,8 @@ const struct command cmd_run = {
         "Exit status: 0 done, 1 failed or stopped, 2 usage, 3 out of budget, 4 waits for your answer.\n\n"
         "examples:\n"
         "  crannog run examples/review/PLAN.md\n"
-        "  crannog run PLAN.md --in ~/papers --budget 200000tok,900cpu-s\n",
+        "  crannog run PLAN.md --in ~/papers --budget 200000tok,900cpu-s\n"
+        "  crannog run \"make the flaky test pass ten times in a row\" --verify \"make test\" --budget 2\n",
     .run = run_run,
 };
 
@@ -181,28 +191,13 @@ static void find_status(void *ctx, const struct run_row *r)
         f->status = r->status;
 }
 
-/* Two terminals that call the same new plan at once must not both begin it: who looks for its run holds this lock until
-   the run is there. Released when *ret_fd is closed. */
-static enum err lock_starts(struct session *s, int *ret_fd, struct error *e)
-{
-    BUF_CLEANUP struct buf path = BUF_INIT(PATH_MAX);
-    buf_addf(&path, "%s/.crannog/starting", buf_str(&s->cli->crannog));
-    *ret_fd = sys->openat(AT_FDCWD, buf_str(&path), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (*ret_fd < 0)
-        return error_errno(e, errno, "cannot open %s", buf_str(&path));
-    while (sys->flock(*ret_fd, LOCK_EX) < 0)
-        if (errno != EINTR)
-            return error_errno(e, errno, "cannot lock %s", buf_str(&path));
-    return OK;
-}
-
 /* The run to work on: the unfinished one of this plan, or a new one. *ret_over: it is finished and nothing changed. */
 static enum err find_run(struct session *s, struct job *j, bool *ret_over, struct error *e)
 {
     struct found f = {0};
     FD_CLEANUP int starting = -1;
     *ret_over = false;
-    enum err err = lock_starts(s, &starting, e);
+    enum err err = session_lock_starts(s, &starting, e);
     if (!err)
         err = run_of_plan(s->store, (uint64_t)j->st.st_dev, (uint64_t)j->st.st_ino, slice_of(j->in_work), &f.id, e);
     if (!err && f.id)
@@ -358,6 +353,7 @@ static int run_run(struct cli *c, int argc, char **argv)
         goal.in = j.o.in;
         goal.budget = j.o.budget;
         goal.model = j.o.model;
+        goal.again = j.o.again;
         return goal_run(c, &goal);
     }
     if (goal.verify || goal.tries || goal.no_branch || goal.land)

@@ -23,6 +23,8 @@ static void measure(struct screen *s)
         s->columns = s->o.columns;
     if (s->o.rows)
         s->rows = s->o.rows;
+    if (s->columns < SCREEN_COLUMNS_MIN)
+        s->columns = SCREEN_COLUMNS_MIN;
     if (s->plain && !isatty(s->tty.out) && !s->o.columns)
         s->columns = 100000;
 }

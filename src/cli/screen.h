@@ -27,6 +27,7 @@
 #include "cli/complete.h"
 
 enum {
+    SCREEN_COLUMNS_MIN = 8, /* narrower terminals wrap what is drawn for these */
     SCREEN_ACTS_MAX = 32,
     SCREEN_ATTACHMENTS_MAX = 16,
     SCREEN_QUEUE_MAX = 64,

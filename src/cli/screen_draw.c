@@ -63,8 +63,8 @@ static void draw_thought(const struct screen *s, int64_t now, struct buf *out)
     seconds_print(now - s->thinking_ms, &time);
     style_put(out, &s->look, STYLE_MAGENTA, spinner(&s->look, s->thinking_ms, now));
     style_add(out, &s->look, STYLE_DIM);
-    size_t col = 2 + glyph_add(out, &s->look, SLICE(" thinking "), s->columns > 2 ? s->columns - 2 : 0);
-    col += glyph_add(out, &s->look, buf_slice(&time), s->columns > col ? s->columns - col : 0);
+    size_t col = 1 + glyph_add(out, &s->look, SLICE(" thinking "), s->columns - 1);
+    col += s->columns > col ? glyph_add(out, &s->look, buf_slice(&time), s->columns - col) : 0;
     if (col + 10 < s->columns) {
         buf_add_text(out, "  ");
         glyph_add(out, &s->look, tail, s->columns - col - 3);
@@ -76,13 +76,12 @@ static void draw_thought(const struct screen *s, int64_t now, struct buf *out)
 static void draw_queue(const struct screen *s, struct buf *out)
 {
     for (size_t i = 0; i < s->nqueue && i < QUEUE_ROWS; i++) {
+        BUF_CLEANUP struct buf more = BUF_INIT(100);
+        bool last = i == QUEUE_ROWS - 1 && s->nqueue > QUEUE_ROWS;
+        buf_addf(&more, "%zu more wait", s->nqueue - i);
         style_add(out, &s->look, STYLE_DIM);
-        if (i == QUEUE_ROWS - 1 && s->nqueue > QUEUE_ROWS) {
-            buf_addf(out, "  %s %zu more wait", sign(&s->look, "…", "..."), s->nqueue - i);
-        } else {
-            buf_add_text(out, i ? "  " : sign(&s->look, "↳ ", "> "));
-            glyph_add(out, &s->look, buf_slice(&s->queue[i]), s->columns - 3);
-        }
+        buf_add_text(out, i ? "  " : sign(&s->look, "↳ ", "> "));
+        glyph_add(out, &s->look, last ? buf_slice(&more) : buf_slice(&s->queue[i]), s->columns - 3);
         style_add(out, &s->look, 0);
         buf_add_char(out, '\n');
     }
@@ -145,6 +144,25 @@ static void draw_live(struct screen *s)
     buf_release(&l.rows);
 }
 
+/* Nothing more can wait for the terminal: what is said is counted, not kept. */
+static void lose(struct screen *s)
+{
+    s->lost += count_rows(&s->above);
+    buf_reset(&s->above);
+}
+
+static void tell_lost(struct screen *s)
+{
+    BUF_CLEANUP struct buf all = BUF_INIT(ABOVE_MAX + 200);
+    if (!s->lost)
+        return;
+    buf_addf(&all, "(%zu rows are not shown: the terminal took nothing)\n", s->lost);
+    buf_add(&all, buf_slice(&s->above));
+    buf_reset(&s->above);
+    buf_add(&s->above, buf_slice(&all));
+    s->lost = 0;
+}
+
 static void draw_plain(struct screen *s)
 {
     buf_add(&s->tty.pending, buf_slice(&s->above));
@@ -164,12 +182,15 @@ void screen_draw(struct screen *s, bool now)
         s->flash = NULL;
         due = true;
     }
-    tty_flush(&s->tty);
-    if (s->given_away || !(now || due || (moves && since >= SPIN_MS)))
+    bool takes = tty_flush(&s->tty);
+    if (!takes && s->above.n > ABOVE_DRAW)
+        lose(s);
+    if (!takes || s->given_away || !(now || due || (moves && since >= SPIN_MS)))
         return;
     bool slow = s->tty.pending.n && !now; /* the terminal has not taken the last frame yet */
     if (slow && s->above.n < ABOVE_DRAW)
         return;
+    tell_lost(s);
     if (s->plain)
         draw_plain(s);
     else

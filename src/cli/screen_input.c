@@ -174,7 +174,10 @@ bool input_keys(struct screen *s, struct screen_event *ret)
 static bool give_line(struct screen *s, size_t n, size_t skip, struct screen_event *ret)
 {
     buf_reset(&s->event_text);
-    paste_clean(slice_sub(buf_slice(&s->line), 0, n), &s->event_text);
+    struct slice line = slice_sub(buf_slice(&s->line), 0, n);
+    if (slice_ends(line, SLICE("\r")))
+        line.n--;
+    paste_clean(line, &s->event_text);
     memmove(s->line.p, s->line.p + n + skip, s->line.n - n - skip);
     s->line.n -= n + skip;
     s->prompted = false;

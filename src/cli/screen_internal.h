@@ -42,6 +42,7 @@ struct screen {
     struct lineedit *edit;
     struct area area;
     struct buf above;         /* rows for the scrollback that were not drawn yet */
+    size_t lost;              /* rows that a terminal which took nothing never got */
     int64_t drawn_ms;
     bool dirty, urgent;       /* to be drawn; now, since a person waits for it */
     bool given_away;          /* suspended */

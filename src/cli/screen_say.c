@@ -38,10 +38,9 @@ void thought_end(struct screen *s)
     buf_reset(&s->thought);
     if (s->plain)
         return;
-    buf_add_text(&s->above, ""); /* the empty line was made when it began */
     style_add(&s->above, &s->look, STYLE_DIM);
     buf_add_text(&s->above, sign(&s->look, "∴ ", "* "));
-    buf_add(&s->above, buf_slice(&title));
+    glyph_add(&s->above, &s->look, buf_slice(&title), s->columns - 2);
     style_add(&s->above, &s->look, 0);
     buf_add_char(&s->above, '\n');
 }

@@ -140,7 +140,7 @@ void status_line(const struct screen *s, struct buf *out)
         return;
     }
     col = put_figures(s, width, out);
-    hint = hint_fitting(s, hint, width > col + (col ? 3 : 0) ? width - col - (col ? 3 : 0) : 0);
+    hint = hint_fitting(s, hint, width > col + 2 ? width - col - 2 : 0);
     if (hint.n) {
         size_t n = glyph_columns(hint, &s->look);
         for (; col + n < width; col++)

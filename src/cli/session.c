@@ -1,10 +1,12 @@
 #include "cli/session.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/sys.h"
@@ -146,6 +148,19 @@ enum err session_open(struct session *s, struct cli *c, const char *model_file, 
     else if (err)
         store_close(s->store);
     return err;
+}
+
+enum err session_lock_starts(struct session *s, int *ret_fd, struct error *e)
+{
+    BUF_CLEANUP struct buf path = BUF_INIT(PATH_MAX);
+    buf_addf(&path, "%s/.crannog/starting", buf_str(&s->cli->crannog));
+    *ret_fd = sys->openat(AT_FDCWD, buf_str(&path), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (*ret_fd < 0)
+        return error_errno(e, errno, "cannot open %s", buf_str(&path));
+    while (sys->flock(*ret_fd, LOCK_EX) < 0)
+        if (errno != EINTR)
+            return error_errno(e, errno, "cannot lock %s", buf_str(&path));
+    return OK;
 }
 
 static void watch(void *ctx, struct engine *g)

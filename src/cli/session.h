@@ -21,11 +21,15 @@ struct session {
     struct bar bar;
     bool open, quiet; /* quiet: no bar */
     void (*look)(void *session, struct engine *g); /* after each turn; NULL */
+    void *look_ctx;   /* whatever it needs */
     bool told;        /* for `look` */
 };
 
 /* `model_file` may be NULL (exec). Makes the crannog at a first use. */
 enum err MUST_USE session_open(struct session *s, struct cli *c, const char *model_file, struct error *e);
+/* Two terminals that call the same new plan or goal at once must not both begin it: who looks for its run holds this lock until
+   the run is there. Released when *ret_fd is closed. */
+enum err MUST_USE session_lock_starts(struct session *s, int *ret_fd, struct error *e);
 /* Turns until the run rests, with the bar and Ctrl-C: the first stops gracefully, the second ends the process. */
 enum err MUST_USE session_work(struct session *s, struct error *e);
 /* What run.started says of every run; the command adds what is to be done. */

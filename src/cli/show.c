@@ -1,25 +1,29 @@
-/* crannog show: one run, its items and what waits for you; or its history. */
+/* crannog show: one run, its items and what waits for you; of an agent what was said and done; or its history. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
 
 #include "base/sys.h"
-#include "cli/cli.h"
+#include "cli/agent.h"
+#include "cli/show.h"
 #include "view/view.h"
 
 static int show_run(struct cli *c, int argc, char **argv);
 
 const struct command cmd_show = {
     .name = "show",
-    .usage = "[RUN] [--history] [--json] | --blob HASH",
-    .summary = "one run: its items, open questions, what it used",
+    .usage = "[RUN] [--all] [--follow] [--history] [--json] | --blob HASH",
+    .summary = "one run: what was said and done, what it asks, what it used",
     .help =
-        "RUN is a name from `crannog ls` (r7); without it, the latest one.\n\n"
+        "RUN is a name from `crannog ls` (r7); without it, the latest one. Of an agent's run: each word, each act and what came of\n"
+        "it, what each call of the model cost and why it was allowed; on a terminal page by page ($PAGER, else less).\n\n"
+        "  --all        whole outputs, not their first lines, and why each step was allowed\n"
+        "  --follow     what an agent does as it does it, until it rests\n"
         "  --history    every event of its journal and when it was, one a line\n"
         "  --blob HASH  the bytes that the journal keeps under a hash, as they are: a file of yours that was replaced, a source's\n"
         "               text, a model's answer\n\n"
-        "examples:\n  crannog show\n  crannog show r3 --history\n  crannog show r3 --json | jq .items\n"
+        "examples:\n  crannog show\n  crannog show r3 --follow\n  crannog show r3 --history\n  crannog show r3 --json | jq .items\n"
         "  crannog show --blob ca1cd4043ba332886732e4af78cadd3b85805ba5ba98ce63e5f59808f39cd94b > mine.md\n",
     .run = show_run,
 };
@@ -79,7 +83,7 @@ static void add_item(const struct json *it, struct buf *out)
         add_line(head, out);
 }
 
-static void add_amounts(const char *what, const struct json *v, struct buf *out)
+void show_amounts(const char *what, const struct json *v, struct buf *out)
 {
     if (json_count(v) == 0)
         return;
@@ -94,8 +98,7 @@ static void add_amounts(const char *what, const struct json *v, struct buf *out)
     buf_add_text(out, "\n");
 }
 
-/* "  what     text", with the text made safe; nothing for an empty one. */
-static void add_field(const char *what, struct slice text, struct buf *out)
+void show_field(const char *what, struct slice text, struct buf *out)
 {
     if (!text.n)
         return;
@@ -115,13 +118,13 @@ static void print_run(const struct json *v)
     if (!is_exec)
         buf_addf(&out, ", %" PRId64 " of %" PRId64 " done", json_int(json_get(v, "done"), 0), json_int(json_get(v, "total"), 0));
     buf_add_text(&out, "\n");
-    add_field("why", json_text(json_get(v, "why")), &out);
-    add_field(is_exec ? "command" : "goal", json_text(json_get(v, "goal")), &out);
-    add_field("plan", json_text(json_get(v, "plan")), &out);
-    add_field("in", json_text(json_get(v, "work")), &out);
-    add_amounts("used", json_get(v, "used"), &out);
-    add_amounts("assumed", json_get(v, "assumed"), &out);
-    add_amounts("budget", json_get(v, "budget"), &out);
+    show_field("why", json_text(json_get(v, "why")), &out);
+    show_field(is_exec ? "command" : "goal", json_text(json_get(v, "goal")), &out);
+    show_field("plan", json_text(json_get(v, "plan")), &out);
+    show_field("in", json_text(json_get(v, "work")), &out);
+    show_amounts("used", json_get(v, "used"), &out);
+    show_amounts("assumed", json_get(v, "assumed"), &out);
+    show_amounts("budget", json_get(v, "budget"), &out);
     if (!is_exec)
         buf_add_text(&out, "\n");
     for (size_t i = 0; i < json_count(items); i++) {
@@ -180,10 +183,28 @@ static int print_blob(struct cli *c, const char *name)
     return EXIT_DONE;
 }
 
+struct looking {
+    uint64_t run;
+    bool found;
+};
+
+static void look(void *ctx, const struct run_row *r)
+{
+    struct looking *l = ctx;
+    l->found |= r->id == l->run && slice_is(r->plan_path, AGENT_PLAN_PATH);
+}
+
+static bool is_agents(struct store *s, uint64_t run)
+{
+    struct looking l = {.run = run};
+    return run_each(s, look, &l, NULL) == OK && l.found;
+}
+
 static int show_run(struct cli *c, int argc, char **argv)
 {
     static const struct option options[] = {CLI_COMMON_OPTIONS, {"history", no_argument, NULL, 'H'}, {"blob", required_argument, NULL, 'b'},
-                                            {0}};
+                                            {"all", no_argument, NULL, 'a'}, {"follow", no_argument, NULL, 'f'}, {0}};
+    struct show_options wanted = {0};
     struct store *s;
     struct error e;
     uint64_t run = 0;
@@ -195,6 +216,8 @@ static int show_run(struct cli *c, int argc, char **argv)
             history = true;
         else if (o == 'b')
             blob = optarg;
+        else if (o == 'a' || o == 'f')
+            *(o == 'a' ? &wanted.all : &wanted.follow) = true;
         else if (!cli_common(c, &cmd_show, o, &status) || status >= 0)
             return status;
     }
@@ -206,6 +229,10 @@ static int show_run(struct cli *c, int argc, char **argv)
         return cli_fail(&e);
     JSON_CLEANUP struct json *v = NULL;
     enum err err = cli_pick_run(s, optind < argc ? argv[optind] : NULL, &run, &e);
+    if (!err && !history && is_agents(s, run))
+        return show_story(c, s, run, &wanted);
+    if (!err && (wanted.all || wanted.follow))
+        err = error_set(&e, ERR_USAGE, "--all and --follow are for the run of an agent");
     if (!err)
         err = history ? view_history(s, run, &v, &e) : view_run(s, run, &v, &e);
     store_close(s);

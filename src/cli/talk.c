@@ -11,6 +11,8 @@
 
 #include "base/sys.h"
 #include "cli/goal.h"
+#include "context/tools.h"
+#include "engine/talk_text.h"
 #include "tools/work.h"
 
 static const int64_t BELL_AFTER_MS = 8000;
@@ -96,6 +98,26 @@ static void show_waiting(struct talking *t)
         t->waiting[i] = slice_sub(buf_slice(&all), i ? ends[i - 1] : 0, ends[i] - (i ? ends[i - 1] : 0));
     screen_queue(t->screen, t->waiting, n);
     t->nwaiting = n;
+}
+
+/* What was said while it worked is drawn when it is heard. */
+static void show_said(struct talking *t)
+{
+    struct run *r = talk_run(t);
+    const struct talk *talk = r ? r->state.items[0].head.talk : NULL;
+    if (talk && t->seen > talk->nturns) /* taken back */
+        t->seen = talk->nturns;
+    for (; talk && t->seen < talk->nturns; t->seen++) {
+        BUF_CLEANUP struct buf text = BUF_INIT(TALK_TEXT_MAX);
+        if (talk->turns[t->seen].kind != TALK_SAID)
+            continue;
+        if (t->echoed) {
+            t->echoed--;
+            continue;
+        }
+        talk_turn_text(t->s.store, &talk->turns[t->seen], TALK_TEXT_MAX, &text);
+        screen_said(t->screen, buf_slice(&text));
+    }
 }
 
 /* ---- what the agent does, on the screen ---- */
@@ -189,8 +211,11 @@ static void submit(struct talking *t, const struct screen_event *ev, bool later)
         screen_edit(t->screen, ev->text, true);
         return;
     }
+    bool asked = talk_run(t) && run_line(&talk_run(t)->state, 0, HEAD)->question == QUESTION_ASK, command = slice_starts(ev->text, SLICE("!"));
     if (!busy)
         screen_said(t->screen, ev->text);
+    if (!busy && !asked && !command)
+        t->echoed++;
     if (talk_say(t, ev, later, &e))
         talk_fail(t, &e);
 }
@@ -278,6 +303,21 @@ static void handle(struct talking *t, const struct screen_event *ev)
 
 /* ---- the loop ---- */
 
+/* What an agent asks, with what there is to choose from. */
+static void show_question(struct talking *t, const struct line *l)
+{
+    ARENA_CLEANUP struct arena a = ARENA_INIT(8 << 20);
+    BUF_CLEANUP struct buf text = BUF_INIT(64 * 1024);
+    struct transcript_part part;
+    struct tool_call c = {0};
+    buf_addf(&text, "**%s**\n", l->why);
+    if (talk_call(t->s.store, l->talk, l->talk->next, &a, &part, NULL) == OK &&
+        tool_call_parse(part.name, part.text, &a, &c, NULL) == OK)
+        for (size_t i = 0; i < c.noptions; i++)
+            buf_addf(&text, "- %.*s\n", SLICE_ARG(c.options[i]));
+    screen_markdown(t->screen, buf_slice(&text));
+}
+
 static void after_turn(struct talking *t, bool was_busy)
 {
     struct run *r = talk_run(t);
@@ -285,9 +325,7 @@ static void after_turn(struct talking *t, bool was_busy)
     if (!was_busy || talk_is_busy(t))
         return;
     if (l->stage == STAGE_STUCK && l->question == QUESTION_ASK) {
-        BUF_CLEANUP struct buf text = BUF_INIT(8192);
-        buf_addf(&text, "**%s**", l->why);
-        screen_markdown(t->screen, buf_slice(&text));
+        show_question(t, l);
     } else if (l->stage == STAGE_STUCK && l->resume == STAGE_APPLY) {
         talk_ask_landing(t);
     }
@@ -318,8 +356,10 @@ static enum err loop(struct talking *t, struct error *e)
             resized = 0;
             screen_resize(t->screen);
         }
-        if (!err)
+        if (!err) {
+            show_said(t);
             after_turn(t, busy);
+        }
         while (!err && !t->over && screen_next(t->screen, &ev))
             handle(t, &ev);
     }
@@ -347,6 +387,16 @@ static void complete_files(void *arg, struct slice prefix, struct complete_list 
     talk_complete_files(t->job.work, prefix, ret);
 }
 
+/* A run that has ended stays as it is; what is said now begins where it stands. */
+static enum err go_on_from(struct talking *t, struct error *e)
+{
+    struct run *ended = t->s.run;
+    enum err err = agent_fork(&t->s, &t->job, &ended->state, e);
+    engine_let_go(&t->s.engine, ended);
+    t->seen = err ? 0 : t->s.run->state.items[0].head.talk->nturns;
+    return err;
+}
+
 static enum err resume(struct talking *t, uint64_t id, struct error *e)
 {
     enum err err = engine_resume_run(&t->s.engine, id, &t->s.run, e);
@@ -359,28 +409,36 @@ static enum err resume(struct talking *t, uint64_t id, struct error *e)
                                         .secret = r->server.secret, .window = (int64_t)r->window,
                                         .max_output = r->items[0].head.talk->max_output};
     talk_replay(t);
-    return OK;
+    return r->status == RUN_DONE || r->status == RUN_FAILED ? go_on_from(t, e) : OK;
 }
 
 static enum err open_all(struct talking *t, const struct talk_options *o, struct error *e)
 {
     uint64_t id = 0;
+    struct peer door = PEER_INIT;
     enum err err = cli_work_folder(o->in ? o->in : ".", t->job.work, &t->job.st, e);
+    if (!err)
+        err = agent_check_folder(t->cli, t->job.work, e);
     t->job.attended = true;
     t->job.land = LAND_STEP;
     t->job.budget = amounts_unlimited();
     if (!err && o->budget)
         err = budget_parse(slice_of(o->budget), &t->job.budget, e);
     if (!err && (!(o->last || o->pick) || o->model))
-        err = agent_choose(t->cli, o->model, &t->arena, &t->job.model, e);
+        err = agent_choose(t->cli, o->model, &t->arena, &t->job.model, &door, e);
     if (!err)
-        err = session_open(&t->s, t->cli, NULL, e);
-    if (err)
+        err = session_open(&t->s, t->cli, t->job.model.file, e);
+    if (err) {
+        peer_kill(&door);
         return err;
+    }
+    machine_take_door(&t->s.machine, &door);
     t->open = true;
     t->s.quiet = true;
     t->s.machine.home = getenv("HOME");
-    if (o->last || o->pick)
+    if (o->run)
+        err = cli_has_run(t->s.store, id = o->run, e);
+    else if (o->last || o->pick)
         err = talk_find(t, o->pick, &id, e);
     if (!err && (o->last || o->pick) && !id)
         err = error_set(e, ERR_MISSING, "there is no talk of this folder to go on with; `crannog` begins one");

@@ -21,6 +21,7 @@ struct talking {
     struct buf state;       /* word of the status line */
     struct slice waiting[TALK_QUEUE_SHOWN]; /* said and not yet taken, as shown */
     size_t nwaiting;
+    size_t seen, echoed;    /* turns whose words are on the screen; messages there before they became turns */
     char history[PATH_MAX];
 };
 
@@ -59,6 +60,7 @@ void talk_complete_files(const char *work, struct slice prefix, struct complete_
 struct talk_options {
     const char *model, *in, *budget, *goal; /* NULL: not said */
     bool last, pick;                        /* go on with the last one here, or with one of a list */
+    uint64_t run;                           /* with `last`: this one; 0: not said */
 };
 
 /* At a terminal a talk, else a goal that is worked on at once. */

@@ -156,7 +156,7 @@ void talk_ask_landing(struct talking *t)
 static enum err take_model(struct talking *t, const char *wanted, struct error *e)
 {
     struct agent_model m;
-    enum err err = agent_choose(t->cli, wanted, &t->arena, &m, e);
+    enum err err = agent_choose(t->cli, wanted, &t->arena, &m, NULL, e);
     if (!err && t->s.run)
         err = talk_halt(t, e);
     if (!err && t->s.run) {
@@ -302,6 +302,7 @@ static void new_talk(struct talking *t)
     if (t->s.run)
         engine_let_go(&t->s.engine, t->s.run);
     t->s.run = NULL;
+    t->seen = t->echoed = 0;
     screen_note(t->screen, SLICE("a new talk; the old one: crannog -r"));
 }
 

@@ -129,6 +129,7 @@ void talk_replay(struct talking *t)
     }
     for (size_t i = from; i < talk->nturns; i++)
         replay_turn(t, &talk->turns[i], i);
+    t->seen = talk->nturns;
 }
 
 /* ---- files for the edit box ---- */

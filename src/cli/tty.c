@@ -148,20 +148,21 @@ static bool write_some(struct tty *t)
     return true;
 }
 
-void tty_flush(struct tty *t)
+bool tty_flush(struct tty *t)
 {
+    struct pollfd p = {.fd = t->out, .events = POLLOUT};
+    bool full;
     while (t->sent < t->pending.n && write_some(t))
-        ;
-    while (t->pending.n - t->sent > TTY_PENDING_WAIT) {
-        struct pollfd p = {.fd = t->out, .events = POLLOUT};
-        sys->poll(&p, 1, 1000);
-        write_some(t);
-    }
+        t->stuck = false;
+    while ((full = t->pending.n - t->sent > TTY_PENDING_WAIT) && !t->stuck)
+        if (sys->poll(&p, 1, TTY_STUCK_MS) <= 0 || !write_some(t))
+            t->stuck = true;
     if (t->sent > TTY_PENDING_WAIT) {
         memmove(t->pending.p, t->pending.p + t->sent, t->pending.n - t->sent);
         t->pending.n -= t->sent;
         t->sent = 0;
     }
+    return !full;
 }
 
 void tty_drain(struct tty *t, int timeout_ms)

@@ -8,7 +8,7 @@
 
 #include "cli/glyph.h"
 
-enum { TTY_PENDING_MAX = 8 << 20, TTY_PENDING_WAIT = 1 << 20 };
+enum { TTY_PENDING_MAX = 8 << 20, TTY_PENDING_WAIT = 1 << 20, TTY_STUCK_MS = 3000 };
 
 struct tty {
     int in, out;
@@ -16,6 +16,7 @@ struct tty {
     bool raw;
     bool keyboard;         /* asks for the keys that only the newer protocols tell apart */
     bool gone;
+    bool stuck;            /* has taken nothing for TTY_STUCK_MS, and nothing since */
     struct termios before;
     struct buf pending;    /* to be written */
     size_t sent;           /* of it */
@@ -32,8 +33,9 @@ void tty_release(struct tty *t);        /* writes what waits, within a second */
 void tty_raw(struct tty *t);            /* also bracketed paste; remembered for tty_restore(). Nothing where it is so already */
 void tty_cooked(struct tty *t);
 void tty_restore(void);                 /* async-signal-safe */
-/* Writes what the terminal takes now. Past TTY_PENDING_WAIT it waits for it. */
-void tty_flush(struct tty *t);
+/* Writes what the terminal takes now. Past TTY_PENDING_WAIT it waits for it, TTY_STUCK_MS at most; false while it is stuck:
+   then nothing more should be added. */
+bool tty_flush(struct tty *t);
 void tty_drain(struct tty *t, int timeout_ms);
 /* Appends what there is to read now, at most `max` bytes; false at the end of input. */
 bool tty_read(struct tty *t, char *p, size_t max, size_t *ret_n);

@@ -3,7 +3,8 @@
 
 #include "core/internal.h"
 
-enum { TEXT_BYTES_MAX = 1 << 30 /* larger than any document or answer that is stored */, APPLY_RETRIES = 2, THINK_RETRIES = 5 };
+enum { TEXT_BYTES_MAX = 1 << 30 /* larger than any document or answer that is stored */, APPLY_RETRIES = 2, THINK_RETRIES = 5,
+       NIGHT_RETRIES = 200 /* nobody is there to try again: some three hours */ };
 
 /* ---- reading results ---- */
 
@@ -336,7 +337,10 @@ static int64_t wake_after(unsigned failures, int64_t now)
 
 static void line_failed(struct item_state *it, struct line *l, const struct json *p, int64_t now)
 {
-    unsigned retries = it->plan ? it->plan->retries : l->stage == STAGE_APPLY ? APPLY_RETRIES : l->stage == STAGE_THINK ? THINK_RETRIES : 0;
+    unsigned retries = it->plan                                 ? it->plan->retries
+                       : l->stage == STAGE_APPLY                ? APPLY_RETRIES
+                       : l->stage == STAGE_THINK && l->talk     ? l->talk->attended ? THINK_RETRIES : NIGHT_RETRIES
+                                                                : 0;
     /* An answer that did not pass its check is asked for again; anything else is tried again as it is. */
     bool ask_again = l->stage == STAGE_VERIFY && l != &it->head; /* an agent's check is agent_goes_on() */
     enum stage resume = !ask_again ? l->stage : line_in_parts(l) ? STAGE_JOIN : STAGE_ASK;

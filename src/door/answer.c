@@ -136,11 +136,17 @@ static void settle_fault(struct call *c)
         memcpy(f->text, c->fault.text, sizeof f->text);
     }
     f->status = f->status ? f->status : c->status;
+    if (c->status >= 300 && c->status < 400)
+        fault_set(f, FAULT_NO_MODEL, "%s sends us to another address (HTTP %d), and that is not followed", origin_text(&c->origin).text, c->status);
 }
 
 void answer_finish(struct call *c, const char *why)
 {
     struct error e;
+    if (c->look) {
+        scrub_text(secret_of(c), c->body.p, c->body.n);
+        return;
+    }
     if (c->stream) {
         BUF_CLEANUP struct buf rest = BUF_INIT(FRAME_LARGE_MAX);
         scrub_flush(&c->raw, &rest);

@@ -237,8 +237,7 @@ void call_finish(struct call *c, const char *why)
 {
     if (c->stage == CALL_ENDED)
         return;
-    if (!c->look)
-        answer_finish(c, why);
+    answer_finish(c, why);
     c->wall_ns = sys->boottime_ns() - c->begun_ns;
     c->stage = CALL_ENDED;
     release_request(c);

@@ -106,7 +106,7 @@ void transfer_ended(struct call *c, CURLcode code);
 void answer_take(void *call, const struct stream_delta *d);
 /* What scrubbing held back is said after all. */
 void answer_flush_words(struct call *c);
-/* The stream's end becomes c->answer, scrubbed. */
+/* The stream's end becomes c->answer, scrubbed; so is the body of a LOOK. */
 void answer_finish(struct call *c, const char *why);
 /* Sends what waits. False where the socket is full. A call that has said all is freed. */
 bool answer_send(struct call *c);

@@ -101,11 +101,13 @@ static enum err set_filter(struct error *e)
 
 /* ---- which files may be read: where the kernel has landlock; else the filter alone holds ---- */
 
-static void allow_below(int rules, const char *path)
+static void allow(int rules, const char *path)
 {
+    struct stat st;
     FD_CLEANUP int fd = open(path, O_PATH | O_CLOEXEC);
+    bool folder = fd >= 0 && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
     const struct landlock_path_beneath_attr below = {
-        .allowed_access = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR, .parent_fd = fd};
+        .allowed_access = LANDLOCK_ACCESS_FS_READ_FILE | (folder ? LANDLOCK_ACCESS_FS_READ_DIR : 0), .parent_fd = fd};
     if (fd >= 0)
         (void)syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &below, 0);
 }
@@ -114,12 +116,13 @@ static void limit_files(void)
 {
     const struct landlock_ruleset_attr attr = {.handled_access_fs = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1}; /* all of the first version */
     FD_CLEANUP int rules = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
-    static const char *const readable[] = {"/etc", "/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", "/usr/share/ca-certificates",
+    /* The two files also where they are links to elsewhere. */
+    static const char *const readable[] = {"/etc", "/etc/resolv.conf", "/etc/ssl/certs/ca-certificates.crt", "/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", "/usr/share/ca-certificates",
                                            "/usr/local/share/ca-certificates", "/usr/lib/ssl", "/usr/share/zoneinfo"};
     if (rules < 0)
         return;
     for (size_t i = 0; i < sizeof readable / sizeof *readable; i++)
-        allow_below(rules, readable[i]);
+        allow(rules, readable[i]);
     (void)syscall(SYS_landlock_restrict_self, rules, 0);
 }
 

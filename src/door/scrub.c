@@ -16,10 +16,16 @@ void scrub_release(struct scrub *s)
     buf_release(&s->held);
 }
 
+/* A star; for a secret that has stars a blank, which no secret has: what is put in its place must not look like its beginning. */
+static int fill_of(struct slice secret)
+{
+    return slice_index(secret, '*') == secret.n ? '*' : ' ';
+}
+
 static void star(struct slice secret, char *text, size_t n)
 {
     for (char *at = text; (at = memmem(at, n - (size_t)(at - text), secret.p, secret.n)); at += secret.n)
-        memset(at, '*', secret.n);
+        memset(at, fill_of(secret), secret.n);
 }
 
 /* How many bytes at the end of a text begin the secret, without being it. */
@@ -49,7 +55,7 @@ void scrub_feed(struct scrub *s, struct slice bytes, struct buf *out)
     end = slice_sub(end, end.n - beginning(s->secret, end), end.n);
     buf_add(&s->held, end);
     if (!buf_ok(&s->held)) { /* no memory to remember it: then it is not said */
-        memset(out->p + out->n - end.n, '*', end.n);
+        memset(out->p + out->n - end.n, fill_of(s->secret), end.n);
         buf_reset(&s->held);
         return;
     }
@@ -69,5 +75,5 @@ void scrub_text(struct slice secret, char *text, size_t n)
     star(secret, text, n);
     size_t cut = beginning(secret, (struct slice){text, n});
     if (cut >= SCRUB_MIN)
-        memset(text + n - cut, '*', cut);
+        memset(text + n - cut, fill_of(secret), cut);
 }

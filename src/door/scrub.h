@@ -2,7 +2,7 @@
  * Scrubbing: a secret that a server says back is replaced by stars of equal length before anybody sees it. Pure.
  *
  * Bytes are fed as they come; an end that may be the secret's beginning is held back until it is known. A secret shorter than
- * SCRUB_MIN is left alone: people give local servers keys like "none".
+ * SCRUB_MIN is left alone: people give local servers keys like "none". One that has a star itself becomes blanks.
  */
 #ifndef CRANNOG_DOOR_SCRUB_H
 #define CRANNOG_DOOR_SCRUB_H

@@ -11,7 +11,7 @@
 #include "door/net.h"
 #include "wire/frame.h"
 
-enum { SERVER_CALLS_MAX = 4096, SERVER_BUCKETS = 1024, SERVER_REPLIES_MAX = 64, SERVER_FRAMES_TURN = 64 };
+enum { SERVER_CALLS_MAX = 16384, SERVER_BUCKETS = 4096, SERVER_REPLIES_MAX = 64, SERVER_FRAMES_TURN = 64 };
 
 struct call;
 struct vault;

@@ -30,6 +30,13 @@ static bool has(CURLU *u, CURLUPart what)
     return there;
 }
 
+/* libcurl undoes %-escapes in a host, and takes other alphabets; one that can be written in two ways could be two origins. */
+static bool is_host(const char *host)
+{
+    const char *allowed = host[0] == '[' ? "0123456789abcdef:.[]" : "0123456789abcdefghijklmnopqrstuvwxyz-._";
+    return host[0] && host[strspn(host, allowed)] == '\0';
+}
+
 static bool read_origin(CURLU *u, struct origin *ret)
 {
     char *scheme, *host = NULL, *port = NULL;
@@ -46,7 +53,7 @@ static bool read_origin(CURLU *u, struct origin *ret)
     curl_free(scheme);
     curl_free(host);
     curl_free(port);
-    return well && ret->port;
+    return well && ret->port && is_host(ret->host);
 }
 
 static bool is_printable(struct slice s)
@@ -63,26 +70,39 @@ static enum err parse(CURLU *u, struct slice base, const char *url, struct origi
     if (curl_url_set(u, CURLUPART_URL, url, flags) != CURLUE_OK)
         return bad(e, base, "is no address of a server (like https://api.example.org/v1)");
     if (!read_origin(u, ret))
-        return bad(e, base, "is neither http nor https, or its host is too long");
+        return bad(e, base, "is neither http nor https, or its host is none (letters, digits, dots)");
     if (has(u, CURLUPART_QUERY) || has(u, CURLUPART_FRAGMENT) || has(u, CURLUPART_USER) || has(u, CURLUPART_PASSWORD))
         return bad(e, base, "has a user, a query or a fragment, and may not");
     return OK;
 }
 
-enum err where_parse(struct slice base, struct slice path, CURLU **ret, struct origin *ret_origin, struct error *e)
+/* The base has to be one without the path, too: "https:" and "/models" would be the host models. */
+static enum err parse_both(CURLU *u, struct slice base, struct slice path, struct origin *ret, struct error *e)
 {
     BUF_CLEANUP struct buf url = BUF_INIT(BASE_MAX + 256);
+    struct origin alone;
+    buf_add(&url, base);
+    enum err err = parse(u, base, buf_str(&url), &alone, e);
+    if (err)
+        return err;
+    buf_add(&url, path);
+    err = buf_check(&url, "an address", e);
+    if (!err)
+        err = parse(u, base, buf_str(&url), ret, e);
+    return err || origin_eq(&alone, ret) ? err : bad(e, base, "is no address of a server");
+}
+
+enum err where_parse(struct slice base, struct slice path, CURLU **ret, struct origin *ret_origin, struct error *e)
+{
     struct origin origin;
     if (!base.n || base.n > BASE_MAX || !is_printable(base))
         return bad(e, base, base.n ? "is too long, or has a character that no address has" : "is empty");
     while (base.n && base.p[base.n - 1] == '/')
         base.n--;
-    buf_add(&url, base);
-    buf_add(&url, path);
-    CURLU *u = buf_ok(&url) ? curl_url() : NULL;
+    CURLU *u = curl_url();
     if (!u)
         return error_set(e, ERR_MEMORY, "no memory for an address");
-    enum err err = parse(u, base, buf_str(&url), &origin, e);
+    enum err err = parse_both(u, base, path, &origin, e);
     if (err || !ret)
         curl_url_cleanup(u);
     else

@@ -113,7 +113,14 @@ void layer_drop(struct machine *m, const char *name)
 {
     int folder;
     if (*name && layer_folder(m, &folder, NULL) == OK)
-        (void)!layer_remove(folder, name, NULL, NULL); /* what stays is swept when the next session begins */
+        m->litter |= layer_throw(folder, name, NULL) == OK;
+}
+
+void layer_sweep_litter(struct machine *m)
+{
+    if (m->litter)
+        (void)!layer_sweep(m->layers, NULL);
+    m->litter = false;
 }
 
 enum err layer_share(struct machine *m, struct slice name, struct error *e)

@@ -12,7 +12,9 @@
 
 #include "base/sys.h"
 #include "context/prompt.h"
+#include "engine/commit.h"
 #include "engine/machine.h"
+#include "engine/talk_text.h"
 #include "infer/meter.h"
 #include "infer/protocol.h"
 
@@ -135,6 +137,24 @@ static enum err model_prepare(struct engine *g, struct run *r, const struct want
     return OK;
 }
 
+/* The output limit stands in its arguments; the budget's CPU seconds are sent too. */
+static void think_cpu(struct json *args, const struct amounts *granted, const struct amounts *floor)
+{
+    int64_t want = json_int(json_get(args, "max_output"), ANSWER_FLOOR), most = granted->n[UNIT_TOKENS] - (floor->n[UNIT_TOKENS] - ANSWER_FLOOR);
+    json_put_int(args, "max_output", want < most ? want : most);
+    json_put_int(args, "cpu_ns", granted->n[UNIT_CPU_NS]);
+}
+
+void model_intend(struct engine *g, const struct run_state *r, struct intent *ret)
+{
+    int64_t output = json_int(json_get(ret->args, "max_output"), ANSWER_TOKENS), input = (int64_t)r->window;
+    meter_make(g->acts.ctx);
+    json_put_text(ret->args, "meter", meter_name(g->acts.ctx));
+    ret->worst = (struct amounts){.n = {[UNIT_TOKENS] = input + output, [UNIT_CPU_NS] = MODEL_CPU_SECONDS * SECOND_NS, [UNIT_CALLS] = 1}};
+    ret->floor = (struct amounts){.n = {[UNIT_TOKENS] = input + ANSWER_FLOOR, [UNIT_CPU_NS] = SECOND_NS, [UNIT_CALLS] = 1}};
+    ret->clamp = think_cpu;
+}
+
 static enum err measure_prepare(struct engine *g, struct run *r, const struct want *w, struct intent *ret, struct error *e)
 {
     const struct line *l = run_line(&r->state, w->item, w->piece);
@@ -217,7 +237,7 @@ static struct infer_job *free_call(struct machine *m)
     return NULL;
 }
 
-static enum err begin(struct engine *g, const struct open_step *o, struct outgoing *out, struct error *e)
+enum err model_begin(struct engine *g, const struct open_step *o, struct outgoing *out, struct error *e)
 {
     struct machine *m = g->acts.ctx;
     struct infer_job *job = free_call(m);
@@ -287,7 +307,7 @@ static enum err model_start(struct engine *g, struct run *r, const struct open_s
         {"top_p_milli", INFER_TOP_P_MILLI}, {"repeat_milli", INFER_REPEAT_MILLI}, {"cpu_ns", INFER_CPU_LIMIT_NS}};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         message_put_u64(&out.message, numbers[i].tag, (uint64_t)json_int(json_get(args, numbers[i].key), 0));
-    return begin(g, o, &out, e);
+    return model_begin(g, o, &out, e);
 }
 
 static enum err measure_start(struct engine *g, struct run *r, const struct open_step *o, struct error *e)
@@ -306,7 +326,7 @@ static enum err measure_start(struct engine *g, struct run *r, const struct open
         return err;
     outgoing_put_large(&out, INFER_TEXT, buf_slice(&text));
     message_put_u64(&out.message, INFER_WINDOW, (uint64_t)json_int(json_get(args, "window"), 0));
-    return begin(g, o, &out, e);
+    return model_begin(g, o, &out, e);
 }
 
 /* ---- cancel, recover ---- */
@@ -487,6 +507,18 @@ static void progress(struct engine *g, struct frame *f)
     g->live.tokens_out = message_get_u64(f->message, INFER_OUT, 0);
 }
 
+/* An agent's answer is a turn; what it used was counted like any other's. */
+static void thought(struct engine *g, const struct frame *f, struct run *r, const struct open_step *o, bool stopped, struct completion *c)
+{
+    JSON_CLEANUP struct json *args = NULL;
+    struct amounts used = c->used;
+    completion_release(c);
+    *c = (struct completion){.key = o->key, .outcome = OUTCOME_OK, .used = used};
+    think_generated(g, f, o, stopped, c);
+    if (o->stage == STAGE_COMPACT && c->outcome != OUTCOME_CANCELLED && json_parse(o->args, &args, NULL) == OK)
+        talk_compacted_by(g, r, o, args, c);
+}
+
 static void answered(struct engine *g, struct frame *f)
 {
     struct machine *m = g->acts.ctx;
@@ -505,6 +537,9 @@ static void answered(struct engine *g, struct frame *f)
         return; /* an answer to something that was given up */
     }
     struct completion c = {.key = job->key, .outcome = OUTCOME_OK, .blob = BUF_INIT(ANSWER_BYTES_MAX)};
+    struct run *r = engine_find(g, job->key.run);
+    const struct open_step *o = r ? engine_step(r, &job->key) : NULL;
+    bool thinks = job->stage == STAGE_THINK || job->stage == STAGE_COMPACT;
     if (f->type == INFER_GENERATED)
         generated(g, f, &c);
     else if (f->type == INFER_MEASURED)
@@ -513,8 +548,22 @@ static void answered(struct engine *g, struct frame *f)
         failed(f, &c);
     if (f->type == INFER_FAILED && m->meter_path.n) /* the meter tells what it had used until then */
         (void)!meter_read(buf_str(&m->meter_path), &job->key, &c.used);
+    if (thinks && o && f->type == INFER_GENERATED)
+        thought(g, f, r, o, job->cancelled, &c);
     job->id = 0;
     engine_complete(g, &c);
+}
+
+/* What an agent's model says while it says it. */
+static void heard(struct engine *g, const struct frame *f)
+{
+    struct machine *m = g->acts.ctx;
+    BUF_CLEANUP struct buf text = BUF_INIT(ANSWER_BYTES_MAX);
+    for (size_t i = 0; i < MACHINE_JOBS_MAX; i++) {
+        struct run *r = m->calls[i].id && m->calls[i].id == f->id ? engine_find(g, m->calls[i].key.run) : NULL;
+        if (r && g->hear && m->calls[i].stage == STAGE_THINK && frame_large(f, INFER_TEXT, &text, NULL) == OK)
+            g->hear(g->hear_ctx, r, &(struct heard){.kind = HEARD_TEXT, .text = buf_slice(&text)});
+    }
 }
 
 enum err model_warm(struct engine *g, struct error *e)
@@ -565,6 +614,8 @@ void model_collect(struct engine *g)
         }
         if (f.type == INFER_LOADED)
             loaded(g);
+        else if (f.type == INFER_DELTA)
+            heard(g, &f);
         else if (f.type == INFER_PROGRESS)
             progress(g, &f);
         else

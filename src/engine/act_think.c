@@ -100,6 +100,7 @@ static enum err think_prepare(struct engine *g, struct run *r, const struct want
         fresh += sizeof COMPACT_ASK;
     }
     put_server(args, &s->server);
+    bool embedded = slice_is(s->server.provider, "embedded");
     json_put_hash(args, "system", &t->system);
     if (!hash_is_zero(&t->summary))
         json_put_hash(args, "summary", &t->summary);
@@ -108,6 +109,8 @@ static enum err think_prepare(struct engine *g, struct run *r, const struct want
     json_put_int(args, "to", (int64_t)to);
     put_worst(args, p, (int64_t)t->context, (int64_t)fresh + TOOLS_BYTES, output, ret);
     ret->clamp = think_clamp;
+    if (embedded)
+        model_intend(g, s, ret);
     return OK;
 }
 
@@ -187,7 +190,11 @@ static enum err think_start(struct engine *g, struct run *r, const struct open_s
     if (!err)
         err = door_ready(m, e);
     if (!err)
+        err = store_begin_reading(g->store, e);
+    if (!err) {
         err = talk_transcript(g->store, run_line(&r->state, o->item, o->piece)->talk, args, &transcript, e);
+        store_rollback(g->store);
+    }
     if (!err)
         err = thinks_room(m, &job, e);
     if (err)
@@ -229,15 +236,6 @@ static enum recovery think_recover(struct engine *g, struct run *r, const struct
     if (json_parse(o->args, &args, NULL) == OK && slice_is(json_text(json_get(args, "provider")), "embedded"))
         return model_recover(g, r, o, ret_used, ret_exact);
     return RECOVER_AGAIN;
-}
-
-enum err think_embedded(struct engine *g, struct run *r, const struct open_step *o, const struct json *args, struct error *e)
-{
-    (void)g;
-    (void)r;
-    (void)o;
-    (void)args;
-    return error_set(e, ERR_UNSUPPORTED, "the embedded model cannot work as an agent yet");
 }
 
 /* ---- what it answers ---- */
@@ -283,17 +281,6 @@ static void settle(const struct frame *f, const struct open_step *o, const struc
     }
 }
 
-static void put_note(struct completion *c, struct engine *g, const char *text)
-{
-    struct hash h;
-    BUF_CLEANUP struct buf turn = BUF_INIT(8192);
-    talk_note(slice_of(text), &turn);
-    if (blob_put(g->store, buf_slice(&turn), &h, NULL))
-        return;
-    json_put_hash(c->result, "note", &h);
-    json_put_int(c->result, "note_bytes", (int64_t)turn.n);
-}
-
 /* The turn is stored as it came; what of it the fold must know stands in the result. */
 static void answered(struct engine *g, const struct frame *f, const struct think_job *job, struct completion *c)
 {
@@ -324,11 +311,11 @@ static void answered(struct engine *g, const struct frame *f, const struct think
     if (job->stage != STAGE_THINK || c->outcome != OUTCOME_OK)
         return;
     if (!says && !calls)
-        put_note(c, g, "(You answered with nothing. Go on with what was asked, or say that you are done and why.)");
+        talk_put_note(g, SLICE("(You answered with nothing. Go on with what was asked, or say that you are done and why.)"), c);
     else if (stop == STOP_LENGTH && !calls)
-        put_note(c, g, "(Your answer was cut by its length limit. Go on from where it ends, in smaller parts.)");
+        talk_put_note(g, SLICE("(Your answer was cut by its length limit. Go on from where it ends, in smaller parts.)"), c);
     else if (stop == STOP_PAUSE && !calls)
-        put_note(c, g, "(Go on.)");
+        talk_put_note(g, SLICE("(Go on.)"), c);
 }
 
 static void faulted(const struct frame *f, struct completion *c)

@@ -261,7 +261,7 @@ static enum err phase_start(struct engine *g, struct run *r, const struct open_s
     if (!err)
         err = phase_plan(g, r, o, args, job, &a, &place, words, &message, &plan, e);
     if (!err)
-        err = jail_start(buf_str(&m->jail_path), &plan, plan.terminal ? m->terminal : NULL, true, &job->peer, e);
+        err = jail_start_ready(&m->ready, buf_str(&m->jail_path), &plan, plan.terminal ? m->terminal : NULL, true, &job->peer, e);
     return err;
 }
 
@@ -270,6 +270,48 @@ static bool stage_seals(enum stage s, const struct json *args)
 {
     struct slice tool = json_text(json_get(args, "tool"));
     return s == STAGE_EXEC || s == STAGE_COMMIT || (s == STAGE_CALL && tool.n && !slice_is(tool, tool_name(TOOL_READ)));
+}
+
+static enum err queue(struct machine *m, const struct step_key *k, struct error *e)
+{
+    if (m->nqueue == m->cap_queue) {
+        size_t n = m->cap_queue ? 2 * m->cap_queue : 64;
+        struct step_key *v = sys->realloc(m->queue, n * sizeof *v);
+        if (!v)
+            return error_set(e, ERR_MEMORY, "no memory for a tool call");
+        m->queue = v;
+        m->cap_queue = n;
+    }
+    m->queue[m->nqueue++] = *k;
+    return OK;
+}
+
+/* Whether an act waited, and does so no more. */
+static bool unqueue(struct machine *m, const struct step_key *k)
+{
+    for (size_t i = 0; i < m->nqueue; i++)
+        if (m->queue[i].run == k->run && m->queue[i].step == k->step) {
+            memmove(m->queue + i, m->queue + i + 1, (--m->nqueue - i) * sizeof *m->queue);
+            return true;
+        }
+    return false;
+}
+
+void tool_start_queued(struct engine *g)
+{
+    struct machine *m = g->acts.ctx;
+    while (m->nqueue && free_job(m)) {
+        struct step_key key = m->queue[0];
+        struct run *r = engine_find(g, key.run);
+        const struct open_step *o = r ? engine_step(r, &key) : NULL;
+        struct error e = {0};
+        (void)unqueue(m, &key);
+        if (!o || tool_start(g, r, o, &e) == OK)
+            continue;
+        struct completion c = {.key = key, .outcome = OUTCOME_FAILED};
+        snprintf(c.why, sizeof c.why, "%.239s", e.text);
+        engine_complete(g, &c);
+    }
 }
 
 enum err tool_start(struct engine *g, struct run *r, const struct open_step *o, struct error *e)
@@ -286,7 +328,7 @@ enum err tool_start(struct engine *g, struct run *r, const struct open_step *o, 
     }
     struct jail_job *job = free_job(m);
     if (!job)
-        return error_set(e, ERR_LIMIT, "more than %d jails at once", MACHINE_JOBS_MAX);
+        return queue(m, &o->key, e);
     JSON_CLEANUP struct json *args = NULL;
     enum err err = json_parse(o->args, &args, e);
     if (err)
@@ -332,6 +374,10 @@ void tool_cancel(struct engine *g, struct run *r, const struct open_step *o)
 {
     struct machine *m = g->acts.ctx;
     (void)r;
+    if (unqueue(m, &o->key)) {
+        struct completion c = {.key = o->key, .outcome = OUTCOME_CANCELLED, .why = "stopped before it began"};
+        engine_complete(g, &c);
+    }
     for (size_t i = 0; i < MACHINE_JOBS_MAX; i++) {
         struct jail_job *job = &m->jails[i];
         if (!job->peer.pid || job->key.run != o->key.run || job->key.step != o->key.step)

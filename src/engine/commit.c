@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/sys.h"
-#include "engine/talk_text.h"
+#include "engine/say.h"
 #include "text/json.h"
 
 void completion_release(struct completion *c)
@@ -277,6 +277,21 @@ static enum err stop_run(struct engine *g, struct run *r, const char *why, struc
     return err;
 }
 
+/* Words for an agent's question: of the blob that the request names, for a request is short; else they stand in it. */
+static enum err take_words(struct engine *g, struct run *r, const struct line *l, const struct json *args, struct error *e)
+{
+    JSON_CLEANUP struct json *p = NULL;
+    BUF_CLEANUP struct buf words = BUF_INIT(BLOB_BYTES_MAX);
+    struct hash h;
+    struct step_key key = run_key(r);
+    if (!hash_from_hex(json_text(json_get(args, "words")), &h) || blob_get(g->store, &h, &words, NULL)) {
+        buf_reset(&words);
+        buf_add(&words, json_text(json_get(args, "answer")));
+    }
+    enum err err = answer_payload(g, l, buf_slice(&words), &p, e);
+    return err ? err : append(g, r, EVENT_ANSWERED, &key, p, e);
+}
+
 static enum err take_answer(struct engine *g, struct run *r, const struct request *q, struct error *e)
 {
     JSON_CLEANUP struct json *args = NULL;
@@ -286,9 +301,9 @@ static enum err take_answer(struct engine *g, struct run *r, const struct reques
     if (!l || !question_takes(l, json_text(json_get(args, "answer"))))
         return OK; /* answered meanwhile (another question may have its number since), or nonsense: nothing to do */
     struct step_key key = run_key(r);
-    if (l->question == QUESTION_ASK) /* any words, which become the result of its call */
-        err = talk_put_answer(g->store, l->talk, args, e);
-    return err ? err : append(g, r, EVENT_ANSWERED, &key, args, e);
+    if (l->question == QUESTION_ASK)
+        return take_words(g, r, l, args, e);
+    return append(g, r, EVENT_ANSWERED, &key, args, e);
 }
 
 enum err commit_requests(struct engine *g, struct run *r, struct error *e)
@@ -312,20 +327,13 @@ enum err commit_requests(struct engine *g, struct run *r, struct error *e)
 
 /* ---- the group ---- */
 
-static bool has_completion(struct engine *g, const struct run *r)
-{
-    for (size_t i = 0; i < g->ndone; i++)
-        if (g->done[i].key.run == r->state.id)
-            return true;
-    return false;
-}
-
-static bool is_ready(struct engine *g, struct run *r)
+/* `asked`: another terminal wants something of some run. */
+static bool is_ready(struct engine *g, struct run *r, bool asked)
 {
     struct decision d;
     if (r->broken)
         return false;
-    if (has_completion(g, r) || r->stop || request_waiting(g->store, r->state.id))
+    if (r->ended || r->stop || (asked && request_waiting(g->store, r->state.id)))
         return true;
     run_decide(&r->state, sys->now_ms(), &d);
     if (d.what == DECIDE_ASK || d.what == DECIDE_REST || (g->full && r->state.nopen == 0))
@@ -337,6 +345,7 @@ static enum err step_run(struct engine *g, struct run *r, struct error *e)
 {
     enum err err = OK;
     r->nstart = 0;
+    r->ended = false;
     for (size_t i = 0; !err && i < g->ndone; i++)
         if (g->done[i].key.run == r->state.id)
             err = commit_finish(g, r, &g->done[i], e);
@@ -404,10 +413,11 @@ static void drop_completions(struct engine *g, size_t n)
 
 enum err commit_turn(struct engine *g, struct error *e)
 {
-    struct run *ready[ENGINE_RUNS_MAX];
+    struct run **ready = g->ready;
     size_t n = 0, had = g->ndone;
+    bool asked = request_any(g->store);
     for (size_t i = 0; i < g->nruns; i++)
-        if (is_ready(g, g->runs[i]))
+        if (is_ready(g, g->runs[i], asked))
             ready[n++] = g->runs[i];
     if (n == 0) {
         drop_completions(g, had); /* of runs that are parked */

@@ -9,9 +9,9 @@
 
 enum err engine_open(struct engine *g, struct store *s, const struct act_table *acts, struct error *e)
 {
+    (void)e;
     *g = (struct engine){.store = s, .acts = *acts, .also = -1, .also_ms = -1};
-    g->done = sys->realloc(NULL, ENGINE_DONE_MAX * sizeof *g->done);
-    return g->done ? OK : error_set(e, ERR_MEMORY, "no memory for the engine");
+    return OK;
 }
 
 static void run_free(struct engine *g, struct run *r)
@@ -32,15 +32,29 @@ void engine_close(struct engine *g)
     for (size_t i = 0; i < g->nruns; i++)
         run_free(g, g->runs[i]);
     sys->free(g->done);
+    sys->free(g->runs);
+    sys->free(g->ready);
     *g = (struct engine){0};
+}
+
+/* Where a run is, or would be. */
+static size_t place_of(const struct engine *g, uint64_t run)
+{
+    size_t low = 0, high = g->nruns;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (g->runs[middle]->state.id < run)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
 }
 
 struct run *engine_find(struct engine *g, uint64_t run)
 {
-    for (size_t i = 0; i < g->nruns; i++)
-        if (g->runs[i]->state.id == run)
-            return g->runs[i];
-    return NULL;
+    size_t i = place_of(g, run);
+    return i < g->nruns && g->runs[i]->state.id == run ? g->runs[i] : NULL;
 }
 
 const struct open_step *engine_step(const struct run *r, const struct step_key *key)
@@ -53,16 +67,51 @@ const struct open_step *engine_step(const struct run *r, const struct step_key *
 
 void engine_complete(struct engine *g, struct completion *c)
 {
-    ASSERT(g->ndone < ENGINE_DONE_MAX); /* at most RUN_OPEN_MAX steps are open in a run, one completion each (A2) */
+    struct run *r = engine_find(g, c->key.run);
+    ASSERT(g->ndone < g->cap_done); /* at most RUN_OPEN_MAX steps are open in a run, one completion each (A2) */
+    if (r)
+        r->ended = true;
     g->done[g->ndone++] = *c;
     *c = (struct completion){0};
 }
 
 /* ---- runs come in ---- */
 
+static bool grow(void *array, size_t n, size_t size)
+{
+    void *p, *old;
+    memcpy(&old, array, sizeof old);
+    if (!(p = sys->realloc(old, n * size)))
+        return false;
+    memcpy(array, &p, sizeof p);
+    return true;
+}
+
+/* Room for one run more, so that nothing that happens in it later can want memory here. */
+static bool make_room(struct engine *g)
+{
+    size_t n = g->cap_runs ? 2 * g->cap_runs : 8;
+    if (g->nruns < g->cap_runs)
+        return true;
+    if (!grow(&g->runs, n, sizeof(struct run *)) || !grow(&g->ready, n, sizeof(struct run *)) ||
+        !grow(&g->done, n * RUN_OPEN_MAX, sizeof *g->done))
+        return false;
+    g->cap_runs = n;
+    g->cap_done = n * RUN_OPEN_MAX;
+    return true;
+}
+
+static void put_in(struct engine *g, struct run *r)
+{
+    size_t i = place_of(g, r->state.id);
+    memmove(g->runs + i + 1, g->runs + i, (g->nruns - i) * sizeof *g->runs);
+    g->runs[i] = r;
+    g->nruns++;
+}
+
 static struct run *run_new(struct engine *g, uint64_t id, struct error *e)
 {
-    struct run *r = g->nruns < ENGINE_RUNS_MAX ? sys->realloc(NULL, sizeof *r) : NULL;
+    struct run *r = g->nruns < ENGINE_RUNS_MAX && make_room(g) ? sys->realloc(NULL, sizeof *r) : NULL;
     if (!r) {
         error_set(e, ERR_LIMIT, "no room for another run (at most %d in one process)", ENGINE_RUNS_MAX);
         return NULL;
@@ -98,7 +147,7 @@ enum err engine_start_run(struct engine *g, struct slice (*payload)(void *ctx, u
         run_free(g, r);
         return err;
     }
-    g->runs[g->nruns++] = *ret = r;
+    put_in(g, *ret = r);
     return OK;
 }
 
@@ -162,18 +211,16 @@ enum err engine_resume_run(struct engine *g, uint64_t id, struct run **ret, stru
         run_free(g, r);
         return err;
     }
-    g->runs[g->nruns++] = *ret = r;
+    put_in(g, *ret = r);
     return OK;
 }
 
 void engine_let_go(struct engine *g, struct run *r)
 {
-    size_t i = 0;
+    size_t i = place_of(g, r->state.id);
     ASSERT(r->state.nopen == 0);
-    while (i < g->nruns && g->runs[i] != r)
-        i++;
-    ASSERT(i < g->nruns);
-    g->runs[i] = g->runs[--g->nruns];
+    ASSERT(i < g->nruns && g->runs[i] == r);
+    memmove(g->runs + i, g->runs + i + 1, (--g->nruns - i) * sizeof *g->runs);
     run_free(g, r);
 }
 

@@ -11,7 +11,7 @@
 
 #include "engine/act.h"
 
-enum { ENGINE_RUNS_MAX = 256, ENGINE_FDS_MAX = 64 };
+enum { ENGINE_RUNS_MAX = 16384, ENGINE_FDS_MAX = 64 };
 
 struct run {
     struct run_state state;
@@ -22,6 +22,7 @@ struct run {
     bool stop;    /* a person at this terminal wants it to stop */
     bool resting; /* nothing to do until a person or another process acts */
     bool broken;  /* an event was refused by its own fold: parked */
+    bool ended;   /* an act of it has ended, and the turn has not yet taken that */
 };
 
 /* What is going on right now, for the bar; never journaled. */
@@ -44,9 +45,10 @@ struct heard {
 struct engine {
     struct store *store;
     struct act_table acts;
-    struct run *runs[ENGINE_RUNS_MAX];
-    size_t nruns;
-    struct completion *done;
+    struct run **runs; /* by their numbers */
+    struct run **ready; /* those of a turn; as many places as runs */
+    size_t nruns, cap_runs;
+    struct completion *done; /* RUN_OPEN_MAX places a run: each open step ends once (A2) */
     size_t ndone, cap_done;
     struct live live;
     struct slice model; /* name of the model in use; for intents */
@@ -64,8 +66,6 @@ struct engine {
     bool stopping;
     bool full;                 /* the disk is full: finish what is in flight, intend nothing */
 };
-
-enum { ENGINE_DONE_MAX = ENGINE_RUNS_MAX * RUN_OPEN_MAX };
 
 enum err MUST_USE engine_open(struct engine *g, struct store *s, const struct act_table *acts, struct error *e);
 void engine_close(struct engine *g); /* ends acts, releases leases; the store stays open */

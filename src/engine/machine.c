@@ -4,11 +4,20 @@
 
 #include "base/sys.h"
 
+/* What can be done while the others work, so that it is not in the way of what follows from their end. */
+static void use_the_wait(struct machine *m)
+{
+    layer_sweep_litter(m);
+    if (m->door.pid && !m->ready.pid) /* whom a model answers, that one has a tool to run */
+        (void)!jail_ready(buf_str(&m->jail_path), &m->ready, NULL);
+}
+
 static size_t machine_watch(struct engine *g, struct pollfd *fds, size_t max, int64_t *timeout_ms)
 {
     struct machine *m = g->acts.ctx;
     size_t n = 0;
-    (void)timeout_ms;
+    if (!g->ndone && *timeout_ms > 0)
+        use_the_wait(m);
     if (m->infer.pid && n < max)
         fds[n++] = (struct pollfd){.fd = m->infer.socket, .events = POLLIN};
     if (m->door.pid && n < max)
@@ -35,6 +44,7 @@ static void machine_collect(struct engine *g, const struct pollfd *fds, size_t n
                 break;
             }
     }
+    tool_start_queued(g);
 }
 
 static void machine_end(struct engine *g)
@@ -42,12 +52,16 @@ static void machine_end(struct engine *g)
     struct machine *m = g->acts.ctx;
     peer_kill(&m->infer);
     peer_kill(&m->door);
+    peer_kill(&m->ready);
     for (size_t i = 0; i < m->nthinks; i++)
         if (m->thinks[i].id && !m->thinks[i].sent && !m->thinks[i].embedded)
             outgoing_release(&m->thinks[i].out);
     sys->free(m->thinks);
     m->thinks = NULL;
     m->nthinks = 0;
+    sys->free(m->queue);
+    m->queue = NULL;
+    m->nqueue = m->cap_queue = 0;
     for (size_t i = 0; i < MACHINE_JOBS_MAX; i++) {
         tool_drop(m, &m->jails[i]);
         if (m->calls[i].id && !m->calls[i].sent)
@@ -59,7 +73,7 @@ static void machine_end(struct engine *g)
 enum err machine_open(struct machine *m, const char *model_file, const char *state, struct act_table *ret, struct error *e)
 {
     *m = (struct machine){.jail_path = BUF_INIT(4096), .infer_path = BUF_INIT(4096), .meter_path = BUF_INIT(4096),
-                          .model_file = model_file, .state = state, .infer = PEER_INIT, .door = PEER_INIT, .threads = 2, .next_id = 1, .layers = -1};
+                          .model_file = model_file, .state = state, .infer = PEER_INIT, .door = PEER_INIT, .ready = PEER_INIT, .threads = 2, .next_id = 1, .layers = -1};
     for (size_t i = 0; i < MACHINE_JOBS_MAX; i++)
         m->jails[i].peer = PEER_INIT;
     enum err err = peer_find("crannog-jail", &m->jail_path, e);
@@ -74,10 +88,20 @@ enum err machine_open(struct machine *m, const char *model_file, const char *sta
 
 void machine_close(struct machine *m)
 {
+    layer_sweep_litter(m);
     sys_close_fd(&m->layers);
     if (m->meter_path.n)
         sys->unlinkat(AT_FDCWD, buf_str(&m->meter_path), 0);
     buf_release(&m->meter_path);
     buf_release(&m->jail_path);
     buf_release(&m->infer_path);
+}
+
+void machine_take_door(struct machine *m, struct peer *door)
+{
+    if (m->door.pid)
+        peer_kill(door);
+    else
+        m->door = *door;
+    *door = PEER_INIT;
 }

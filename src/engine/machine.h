@@ -60,7 +60,11 @@ struct machine {
     const char *home;       /* the person's, for what they tell all agents (AGENTS.md and the like); NULL: nothing of it is shown */
     const int *terminal;    /* 0, 1, 2 for exec at a terminal; NULL: output is kept */
     int layers;             /* the folder state/layers, once it was needed; -1 */
+    bool litter;            /* layers were dropped: their bytes go while nothing else is to be done */
     struct jail_job jails[MACHINE_JOBS_MAX];
+    struct step_key *queue; /* acts that wait until one of those places is free, in their order */
+    size_t nqueue, cap_queue;
+    struct peer ready;      /* a crannog-jail that waits for its plan: started while a model answers */
     struct peer infer;
     enum infer_stage infer_stage;
     struct infer_job calls[MACHINE_JOBS_MAX];
@@ -73,6 +77,8 @@ struct machine {
 /* Finds the sibling programs. *m and both paths are borrowed by the table as long as the engine lives. */
 enum err MUST_USE machine_open(struct machine *m, const char *model_file, const char *state, struct act_table *ret, struct error *e);
 void machine_close(struct machine *m);
+/* Takes a crannog-door that runs already (or none) as its own, if it has none yet; *door is not the caller's any more. */
+void machine_take_door(struct machine *m, struct peer *door);
 
 /* rows, in act_tool.c, act_landing.c and act_model.c */
 extern const struct act_row act_tool, act_landing, act_model, act_measure, act_think;
@@ -82,8 +88,9 @@ extern const struct act_row act_tool, act_landing, act_model, act_measure, act_t
 void layer_name_of(const struct step_key *k, char ret[RUN_LAYER_NAME_MAX + 1]);
 /* The folder of all layers, made and swept at first use; borrowed. */
 enum err MUST_USE layer_folder(struct machine *m, int *ret, struct error *e);
-/* Removes a layer's folder, if it is there. */
+/* Removes a layer's folder, if it is there; what lay in it goes with layer_sweep_litter(), or when the next session begins. */
 void layer_drop(struct machine *m, const char *name);
+void layer_sweep_litter(struct machine *m);
 /* Marks a layer as one that another run uses too (a fork): its own run will leave it. ERR_MISSING: it has gone. */
 enum err MUST_USE layer_share(struct machine *m, struct slice name, struct error *e);
 /* Removes the folders of a run's layers that it does not need any more: taken, squashed, of attempts that died. Whoever calls
@@ -137,6 +144,8 @@ void tool_cancel(struct engine *g, struct run *r, const struct open_step *o);
 enum recovery tool_recover(struct engine *g, struct run *r, const struct open_step *o, struct amounts *ret_used, bool *ret_exact);
 void tool_clamp(struct json *args, const struct amounts *granted, const struct amounts *floor);
 void tool_collect(struct engine *g, struct jail_job *job);
+/* Begins what waits for a place, as far as there are some. */
+void tool_start_queued(struct engine *g);
 /* Ends a job and gives back what it holds; its layer's folder goes too, unless the job has let go of it. */
 void tool_drop(struct machine *m, struct jail_job *job);
 /* Starts crannog-infer and waits until it has loaded the model, so that a model that cannot be used is an error before
@@ -145,7 +154,12 @@ enum err MUST_USE model_warm(struct engine *g, struct error *e);
 void model_collect(struct engine *g);
 void model_cancel(struct engine *g, struct run *r, const struct open_step *o);
 enum recovery model_recover(struct engine *g, struct run *r, const struct open_step *o, struct amounts *ret_used, bool *ret_exact);
-/* An agent's call of the model in crannog-infer. */
+/* Sends a GENERATE, whose fields are in `out` (taken), or keeps it until crannog-infer is ready. */
+enum err MUST_USE model_begin(struct engine *g, const struct open_step *o, struct outgoing *out, struct error *e);
+/* What an agent's call costs here: tokens of the window and CPU seconds; the name of the meter goes into its arguments. */
+void model_intend(struct engine *g, const struct run_state *r, struct intent *ret);
+/* An agent's call of the model in crannog-infer, and what came of it. */
+void think_generated(struct engine *g, const struct frame *f, const struct open_step *o, bool stopped, struct completion *c);
 enum err MUST_USE think_embedded(struct engine *g, struct run *r, const struct open_step *o, const struct json *args, struct error *e);
 void think_collect(struct engine *g);
 /* Sends what waits for the door to read. */

@@ -85,19 +85,27 @@ enum err engine_say_command(struct engine *g, struct run *r, struct slice comman
     return append_turn(g, r, EVENT_SAID, p, buf_slice(&bytes), 0, e);
 }
 
-enum err engine_answer_ask(struct engine *g, struct run *r, struct slice text, struct error *e)
+enum err answer_payload(struct engine *g, const struct line *l, struct slice words, struct json **ret, struct error *e)
 {
+    ARENA_CLEANUP struct arena a = ARENA_INIT(32 << 20);
     BUF_CLEANUP struct buf bytes = BUF_INIT(TURN_MAX);
-    const struct line *l = r->state.is_agent ? &r->state.items[0].head : NULL;
-    if (!l || l->stage != STAGE_STUCK || l->question != QUESTION_ASK)
-        return error_set(e, ERR_MISSING, "r%llu asks nothing", (unsigned long long)r->state.id);
-    enum err err = talk_answer(g->store, l->talk, text, &bytes, e);
+    struct transcript_part call;
+    struct hash h;
+    enum err err = talk_call(g->store, l->talk, l->talk->next, &a, &call, e);
     if (err)
         return err;
-    struct json *p = said_by_terminal();
+    talk_result(call.id, words, false, &bytes);
+    err = buf_check(&bytes, "an answer", e);
+    if (!err)
+        err = blob_put(g->store, buf_slice(&bytes), &h, e);
+    if (err)
+        return err;
+    struct json *p = *ret = said_by_terminal();
     json_put_int(p, "question", l->question_step);
-    json_put_text(p, "answer", slice_sub(text, 0, 200));
-    return append_turn(g, r, EVENT_ANSWERED, p, buf_slice(&bytes), 0, e);
+    json_put_text(p, "answer", slice_cut(words, 200));
+    json_put_hash(p, "turn", &h);
+    json_put_int(p, "bytes", (int64_t)bytes.n);
+    return OK;
 }
 
 static enum err append_json(struct engine *g, struct run *r, enum event_type type, struct json *p, struct error *e)
@@ -111,6 +119,16 @@ static enum err append_json(struct engine *g, struct run *r, enum event_type typ
     if (!err)
         r->resting = false;
     return err;
+}
+
+enum err engine_answer_ask(struct engine *g, struct run *r, struct slice text, struct error *e)
+{
+    const struct line *l = r->state.is_agent ? &r->state.items[0].head : NULL;
+    struct json *p = NULL;
+    if (!l || l->stage != STAGE_STUCK || l->question != QUESTION_ASK)
+        return error_set(e, ERR_MISSING, "r%llu asks nothing", (unsigned long long)r->state.id);
+    enum err err = answer_payload(g, l, text, &p, e);
+    return err ? err : append_json(g, r, EVENT_ANSWERED, p, e);
 }
 
 enum err engine_rewind(struct engine *g, struct run *r, size_t turns, int64_t after_step, struct error *e)

@@ -20,6 +20,17 @@ void talk_note(struct slice text, struct buf *out)
     print_one(TURN_USER, (struct transcript_part){.kind = PART_TEXT, .text = text}, out);
 }
 
+void talk_put_note(struct engine *g, struct slice text, struct completion *c)
+{
+    struct hash h;
+    BUF_CLEANUP struct buf turn = BUF_INIT(8192);
+    talk_note(text, &turn);
+    if (blob_put(g->store, buf_slice(&turn), &h, NULL))
+        return;
+    json_put_hash(c->result, "note", &h);
+    json_put_int(c->result, "note_bytes", (int64_t)turn.n);
+}
+
 void talk_result(struct slice call_id, struct slice text, bool is_error, struct buf *out)
 {
     print_one(TURN_USER, (struct transcript_part){.kind = PART_RESULT, .id = call_id, .text = text, .is_error = is_error}, out);
@@ -159,30 +170,6 @@ enum err talk_call(struct store *s, const struct talk *t, size_t i, struct arena
             return OK;
         }
     return err ? err : error_set(e, ERR_CORRUPT, "a call that its answer has not");
-}
-
-enum err talk_answer(struct store *s, const struct talk *t, struct slice text, struct buf *out, struct error *e)
-{
-    ARENA_CLEANUP struct arena a = ARENA_INIT(32 << 20);
-    struct transcript_part call;
-    enum err err = talk_call(s, t, t->next, &a, &call, e);
-    if (!err)
-        talk_result(call.id, text, false, out);
-    return err ? err : buf_check(out, "an answer", e);
-}
-
-enum err talk_put_answer(struct store *s, const struct talk *t, struct json *answer, struct error *e)
-{
-    BUF_CLEANUP struct buf turn = BUF_INIT(TURN_MAX);
-    struct hash h;
-    enum err err = talk_answer(s, t, json_text(json_get(answer, "answer")), &turn, e);
-    if (!err)
-        err = blob_put(s, buf_slice(&turn), &h, e);
-    if (err)
-        return err;
-    json_put_hash(answer, "turn", &h);
-    json_put_int(answer, "bytes", (int64_t)turn.n);
-    return OK;
 }
 
 /* ---- compaction ---- */

@@ -16,12 +16,10 @@ enum { COMPACT_OUTPUT_MAX = 4096 };
 
 /* A user's turn of one text, appended as turn_print() has it. */
 void talk_note(struct slice text, struct buf *out);
+/* Adds a note to an answer's completion, which becomes the turn after it. */
+void talk_put_note(struct engine *g, struct slice text, struct completion *c);
 /* The result of a call, likewise; bytes that are not UTF-8 are mended. */
 void talk_result(struct slice call_id, struct slice text, bool is_error, struct buf *out);
-/* A person's answer to the `ask` that is next: the result of that call. */
-enum err MUST_USE talk_answer(struct store *s, const struct talk *t, struct slice text, struct buf *out, struct error *e);
-/* The same, stored; the event's `answer` gets "turn" and "bytes". A transaction is open. */
-enum err MUST_USE talk_put_answer(struct store *s, const struct talk *t, struct json *answer, struct error *e);
 /* result.calls (names, and the question of `ask`) and result.calls_hash of an answer. */
 void talk_put_calls(const struct transcript_turn *turn, struct json *result);
 /* The transcript that a THINK's or COMPACT's arguments describe, as transcript_print() writes it. */

@@ -18,38 +18,89 @@ struct chat chat_of(const struct gguf *g, const struct vocab *v)
     return c;
 }
 
-static void add_turn(const struct chat *c, struct vocab *v, struct slice role, struct slice text, struct buf *words,
-                     struct tokens *to)
+/* Where a prompt is put together. */
+struct prompt {
+    const struct chat *c;
+    struct vocab *v;
+    struct buf words; /* of the turn that is written */
+    struct tokens *to;
+};
+
+static void end_turn(struct prompt *p)
 {
-    buf_reset(words);
-    buf_add(words, role);
-    buf_add_char(words, '\n');
-    buf_add(words, text);
-    tokens_add(to, c->open);
-    vocab_encode(v, buf_slice(words), to);
-    tokens_add(to, c->close);
-    vocab_encode(v, SLICE("\n"), to);
+    if (p->c->open >= 0)
+        tokens_add(p->to, p->c->open);
+    vocab_encode(p->v, buf_slice(&p->words), p->to);
+    if (p->c->close >= 0)
+        tokens_add(p->to, p->c->close);
+    vocab_encode(p->v, p->c->open >= 0 ? SLICE("\n") : SLICE("\n\n"), p->to);
 }
 
-enum err chat_prompt(const struct chat *c, struct vocab *v, const struct turn *turns, size_t n, struct tokens *to,
-                     struct error *e)
+static void begin_turn(struct prompt *p, struct slice role)
 {
-    BUF_CLEANUP struct buf words = BUF_INIT(VOCAB_TEXT_MAX + 4096);
+    buf_reset(&p->words);
+    if (p->c->open < 0)
+        return;
+    buf_add(&p->words, role);
+    buf_add_char(&p->words, '\n');
+}
+
+static void add_turn(struct prompt *p, struct slice role, struct slice text, struct slice tools)
+{
+    begin_turn(p, role);
+    buf_add(&p->words, text);
+    buf_add_text(&p->words, text.n && tools.n ? "\n\n" : "");
+    buf_add(&p->words, tools);
+    end_turn(p);
+}
+
+static bool is_result(const struct turn *t)
+{
+    return slice_is(t->role, "tool");
+}
+
+/* Results that come one behind the other, as one turn; returns how many. */
+static size_t add_results(struct prompt *p, const struct turn *turns, size_t n)
+{
+    size_t i = 0;
+    begin_turn(p, SLICE("user"));
+    for (; i < n && is_result(&turns[i]); i++) {
+        buf_add_text(&p->words, i ? "\n<tool_response>\n" : "<tool_response>\n");
+        buf_add(&p->words, turns[i].text);
+        buf_add_text(&p->words, "\n</tool_response>");
+    }
+    end_turn(p);
+    return i;
+}
+
+static void add_turns(struct prompt *p, struct slice tools, const struct turn *turns, size_t n)
+{
+    bool system = n && slice_is(turns[0].role, "system");
+    struct slice own = p->c->open >= 0 ? p->c->system : SLICE_NONE;
+    if (n && !system && (own.n || tools.n))
+        add_turn(p, SLICE("system"), own, tools);
+    for (size_t i = 0; i < n; ) {
+        if (is_result(&turns[i])) {
+            i += add_results(p, turns + i, n - i);
+            continue;
+        }
+        add_turn(p, turns[i].role, turns[i].text, i == 0 && system ? tools : SLICE_NONE);
+        i++;
+    }
+}
+
+enum err chat_prompt(const struct chat *c, struct vocab *v, struct slice tools, const struct turn *turns, size_t n,
+                     struct tokens *to, struct error *e)
+{
+    struct prompt p = {c, v, BUF_INIT(VOCAB_TEXT_MAX + 4096), to};
     if (vocab_start(v) >= 0 && c->open < 0)
         tokens_add(to, vocab_start(v));
-    if (c->open >= 0 && c->system.n && n && !slice_is(turns[0].role, "system"))
-        add_turn(c, v, SLICE("system"), c->system, &words, to);
-    for (size_t i = 0; i < n; i++) {
-        if (c->open >= 0)
-            add_turn(c, v, turns[i].role, turns[i].text, &words, to);
-        else
-            vocab_encode(v, turns[i].text, to), vocab_encode(v, SLICE("\n\n"), to);
-    }
+    add_turns(&p, tools, turns, n);
     if (c->open >= 0) {
         tokens_add(to, c->open);
         vocab_encode(v, SLICE("assistant\n"), to);
     }
-    if (to->failed || !buf_ok(&words))
-        return error_set(e, ERR_MEMORY, "not enough memory for the prompt");
-    return OK;
+    bool ok = !to->failed && buf_ok(&p.words);
+    buf_release(&p.words);
+    return ok ? OK : error_set(e, ERR_MEMORY, "not enough memory for the prompt");
 }

@@ -5,6 +5,8 @@
  * put a system text of their own first where a conversation has none; it is taken out of the template. A model without
  * ChatML gets the texts alone, with an empty line between them.
  *
+ * Tools are told of at the end of the system's turn, and what a tool said is a turn of the user: infer/tools.h.
+ *
  *   C1  Only the template makes control tokens, the texts never do.
  */
 #ifndef CRANNOG_INFER_CHAT_H
@@ -18,12 +20,12 @@ struct chat {
 };
 
 struct turn {
-    struct slice role, text;
+    struct slice role, text; /* of the role "tool": what a tool said to a call; those in a row are one turn */
 };
 
 struct chat chat_of(const struct gguf *g, const struct vocab *v);
-/* Appends the whole prompt. ERR_MEMORY. */
-enum err MUST_USE chat_prompt(const struct chat *c, struct vocab *v, const struct turn *turns, size_t n,
+/* Appends the whole prompt. `tools` is what the model is told of tools, or empty. ERR_MEMORY. */
+enum err MUST_USE chat_prompt(const struct chat *c, struct vocab *v, struct slice tools, const struct turn *turns, size_t n,
                               struct tokens *to, struct error *e);
 
 #endif

@@ -15,6 +15,7 @@ static const char help[] =
     "crannog-infer runs a language model for crannog. It is started by crannog and spoken to over descriptor 3.\n"
     "By hand, for those who work on it:\n"
     "  crannog-infer --prompt MODEL.gguf \"text\" [--system \"text\"]   answer a question\n"
+    "  crannog-infer --call MODEL.gguf \"text\" TOOLS.json          the same with tools; --choice auto|any|none\n"
     "  crannog-infer --tokens MODEL.gguf TEXTFILE                  the token ids of a text, one a line\n"
     "  crannog-infer --parts MODEL.gguf TEXTFILE WINDOW            where a text would be cut, and tokens of each part\n"
     "  crannog-infer --logits MODEL.gguf TEXTFILE                  the 32 likeliest tokens after a text, with logits\n"
@@ -27,7 +28,7 @@ struct options {
     unsigned threads;
     size_t context;
     struct request request;
-    const char *system;
+    const char *system, *choice;
     const char *words[4]; /* command, model, and up to two more */
     size_t nwords;
 };
@@ -51,6 +52,8 @@ static bool option(struct options *o, const char *name, const char *value)
         o->request.sample.repeat = (float)x;
     else if (!strcmp(name, "--system"))
         o->system = value;
+    else if (!strcmp(name, "--choice"))
+        o->choice = value;
     else
         return false;
     return true;
@@ -83,6 +86,20 @@ static void print_token(const struct vocab *v, int32_t id)
         printf(text.p[i] >= ' ' && text.p[i] <= '~' ? "%c" : "\\x%02x", (unsigned char)text.p[i]);
 }
 
+static void print_reply(const struct session *s, const struct reply *reply)
+{
+    printf("%.*s\n", SLICE_ARG(buf_slice(&reply->text)));
+    for (size_t i = 0; i < reply->ncalls; i++)
+        printf("%.*s %.*s\n", SLICE_ARG(reply->calls[i].name), SLICE_ARG(reply->calls[i].arguments));
+    fprintf(stderr, "%s: %llu in at %.0f a second, %llu out at %.0f a second, CPU %.2f s, stop %d", s->ops->name,
+            (unsigned long long)reply->in, 1e9 * (double)reply->in / (double)reply->prefill_ns,
+            (unsigned long long)reply->out, 1e9 * (double)reply->out / (double)reply->decode_ns,
+            1e-9 * (double)reply->cpu_ns, (int)reply->stop);
+    if (reply->mask_ns)
+        fprintf(stderr, ", masks %.1f us a token%s", 1e-3 * (double)reply->mask_ns / (double)reply->out, reply->shortened ? ", shortened" : "");
+    fprintf(stderr, "\n");
+}
+
 static enum err run_prompt(struct session *s, struct options *o, struct error *e)
 {
     struct turn turns[2] = {{SLICE("system"), slice_of(o->system)}, {SLICE("user"), slice_of(o->words[2])}};
@@ -92,13 +109,26 @@ static enum err run_prompt(struct session *s, struct options *o, struct error *e
     enum err err = session_answer(s, &o->request, &reply, e);
     if (err)
         return err;
-    printf("%.*s\n", SLICE_ARG(buf_slice(&reply.text)));
-    fprintf(stderr, "%s: %llu in at %.0f a second, %llu out at %.0f a second, CPU %.2f s, stop %d\n", s->ops->name,
-            (unsigned long long)reply.in, 1e9 * (double)reply.in / (double)reply.prefill_ns,
-            (unsigned long long)reply.out, 1e9 * (double)reply.out / (double)reply.decode_ns,
-            1e-9 * (double)reply.cpu_ns, (int)reply.stop);
-    buf_release(&reply.text);
+    print_reply(s, &reply);
+    reply_release(&reply);
     return OK;
+}
+
+static enum err run_call(struct session *s, struct options *o, struct error *e)
+{
+    BUF_CLEANUP struct buf text = BUF_INIT(TOOLS_BYTES_MAX);
+    struct tools tools = {0};
+    if (o->nwords < 4)
+        return error_set(e, ERR_USAGE, "--call takes a text and a file of tools");
+    enum err err = read_text(o->words[3], &text, e);
+    if (!err)
+        err = tools_read(buf_slice(&text), &tools, e);
+    o->request.tools = &tools;
+    o->request.choice = !o->choice || !strcmp(o->choice, "any") ? CHOICE_ANY : !strcmp(o->choice, "none") ? CHOICE_NONE : CHOICE_AUTO;
+    if (!err)
+        err = run_prompt(s, o, e);
+    tools_release(&tools);
+    return err;
 }
 
 static enum err run_tokens(struct session *s, struct options *o, struct error *e)
@@ -203,7 +233,7 @@ static enum err run(struct options *o, struct error *e)
         const char *name;
         enum err (*run)(struct session *s, struct options *o, struct error *e);
     } commands[] = {
-        {"--prompt", run_prompt}, {"--tokens", run_tokens}, {"--parts", run_parts},
+        {"--prompt", run_prompt}, {"--call", run_call}, {"--tokens", run_tokens}, {"--parts", run_parts},
         {"--logits", run_logits}, {"--bench", run_bench},
     };
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {

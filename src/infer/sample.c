@@ -67,17 +67,22 @@ static void hold_back(float *logits, size_t vocab, const int32_t *said, size_t n
     }
 }
 
-/* The likeliest, or -1 where one of them is not a number. */
-static int32_t best(const float *logits, size_t n)
+static bool is_allowed(const uint64_t *allowed, size_t i)
 {
-    size_t at = 0;
+    return !allowed || (allowed[i / 64] >> i % 64 & 1);
+}
+
+/* The likeliest of those that are allowed. */
+static int32_t best(const float *logits, size_t n, const uint64_t *allowed)
+{
+    int32_t at = SAMPLER_NONE_ALLOWED;
     for (size_t i = 0; i < n; i++) {
         if (!isfinite(logits[i]))
-            return -1;
-        if (logits[i] > logits[at])
-            at = i;
+            return SAMPLER_NO_NUMBERS;
+        if (is_allowed(allowed, i) && (at < 0 || logits[i] > logits[at]))
+            at = (int32_t)i;
     }
-    return (int32_t)at;
+    return at;
 }
 
 static int by_likelihood(const void *a, const void *b)
@@ -89,16 +94,17 @@ static int by_likelihood(const void *a, const void *b)
 }
 
 /* Puts tokens that can be among the most likely `top_p` in order; returns how many. */
-static size_t rank(struct sampler *s, const float *logits, float most)
+static size_t rank(struct sampler *s, const float *logits, float most, const uint64_t *allowed)
 {
     float sum = 0, top_p = s->settings.top_p;
     for (size_t i = 0; i < s->vocab; i++)
-        sum += expf((logits[i] - most) / s->settings.temperature);
+        if (is_allowed(allowed, i))
+            sum += expf((logits[i] - most) / s->settings.temperature);
     /* Fewer than this each, and even all together they are not needed to reach top_p. */
     float least = top_p < 1 ? (1 - top_p) / (float)s->vocab : 0;
     size_t n = 0;
     for (size_t i = 0; i < s->vocab; i++) {
-        float p = expf((logits[i] - most) / s->settings.temperature) / sum;
+        float p = is_allowed(allowed, i) ? expf((logits[i] - most) / s->settings.temperature) / sum : -1;
         if (p >= least)
             s->choice[n++] = (struct choice){p, (int32_t)i};
     }
@@ -106,9 +112,9 @@ static size_t rank(struct sampler *s, const float *logits, float most)
     return n;
 }
 
-static int32_t draw(struct sampler *s, const float *logits, float most)
+static int32_t draw(struct sampler *s, const float *logits, float most, const uint64_t *allowed)
 {
-    size_t n = rank(s, logits, most), last = 0;
+    size_t n = rank(s, logits, most, allowed), last = 0;
     double mass = 0, sum = 0;
     for (last = 0; last < n; ) {
         mass += s->choice[last++].p;
@@ -124,14 +130,14 @@ static int32_t draw(struct sampler *s, const float *logits, float most)
     return s->choice[0].id;
 }
 
-int32_t sampler_pick(struct sampler *s, float *logits, const int32_t *said, size_t nsaid)
+int32_t sampler_pick(struct sampler *s, float *logits, const int32_t *said, size_t nsaid, const uint64_t *allowed)
 {
-    int32_t top = best(logits, s->vocab);
+    int32_t top = best(logits, s->vocab, allowed);
     if (top < 0)
-        return -1;
+        return top;
     if (s->settings.repeat > 1) {
         hold_back(logits, s->vocab, said, nsaid, s->settings.repeat);
-        top = best(logits, s->vocab);
+        top = best(logits, s->vocab, allowed);
     }
-    return s->settings.temperature > 0 ? draw(s, logits, logits[top]) : top;
+    return s->settings.temperature > 0 ? draw(s, logits, logits[top], allowed) : top;
 }

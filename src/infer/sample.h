@@ -23,8 +23,10 @@ enum err MUST_USE sampler_new(size_t vocab, struct sampler **ret, struct error *
 void sampler_free(struct sampler *s); /* NULL is fine */
 void sampler_start(struct sampler *s, const struct sample_settings *settings);
 
-/* The id of the next token; `said` is what has been said in this answer. Changes the logits. -1 where they are not
-   numbers. */
-int32_t sampler_pick(struct sampler *s, float *logits, const int32_t *said, size_t nsaid);
+enum { SAMPLER_NO_NUMBERS = -1, SAMPLER_NONE_ALLOWED = -2 };
+
+/* The id of the next token; `said` is what has been said in this answer; `allowed`: one bit a token, NULL for all. Changes
+   the logits. Where they are not numbers or nothing is allowed, one of the above. */
+int32_t sampler_pick(struct sampler *s, float *logits, const int32_t *said, size_t nsaid, const uint64_t *allowed);
 
 #endif

@@ -12,7 +12,7 @@
 #include "infer/session.h"
 #include "wire/frame.h"
 
-enum { PROGRESS_NS = 100 * 1000 * 1000, THREADS = 2, ANSWER_TOKENS = 256, MILLI_MAX = 100 * 1000 };
+enum { PROGRESS_NS = 100 * 1000 * 1000, DELTA_NS = PROGRESS_NS / 3, THREADS = 2, ANSWER_TOKENS = 256, MILLI_MAX = 100 * 1000 };
 
 struct server {
     int socket;
@@ -23,7 +23,9 @@ struct server {
     size_t waiting;
     uint64_t current;                   /* id of what is worked on */
     bool cancelled;
-    uint64_t cpu_start, last_progress_ns;
+    uint64_t cpu_start, last_progress_ns, last_delta_ns;
+    bool stream;
+    size_t streamed;                    /* bytes of the answer's text that have been sent */
     volatile struct meter *meter;       /* shared with whoever outlives us; NULL: none was given */
 };
 
@@ -83,6 +85,12 @@ static void send_reply(struct server *s, uint64_t id, const struct reply *r)
 {
     OUTGOING_CLEANUP struct outgoing o = outgoing_new();
     outgoing_put_large(&o, INFER_TEXT, buf_slice(&r->text));
+    for (size_t i = 0; i < r->ncalls; i++) {
+        message_put(&o.message, INFER_CALL_NAME, r->calls[i].name);
+        outgoing_put_large(&o, INFER_ARGUMENTS, r->calls[i].arguments);
+    }
+    if (r->ncalls)
+        message_put_u64(&o.message, INFER_SHORTENED, r->shortened);
     message_put_u64(&o.message, INFER_IN, r->in);
     message_put_u64(&o.message, INFER_OUT, r->out);
     message_put_u64(&o.message, INFER_CPU_NS, r->cpu_ns);
@@ -159,11 +167,24 @@ static bool stopped(void *arg)
     return s->gone || s->cancelled;
 }
 
+/* What has come to the text; the rest of it comes with the answer. A frame holds a delta of any size. */
+static void stream(struct server *s, struct slice text, uint64_t now)
+{
+    if (!s->stream || text.n == s->streamed || now - s->last_delta_ns < DELTA_NS || !socket_can(s, POLLOUT, 0))
+        return;
+    OUTGOING_CLEANUP struct outgoing o = outgoing_new();
+    outgoing_put_large(&o, INFER_TEXT, slice_sub(text, s->streamed, text.n));
+    s->last_delta_ns = now;
+    s->streamed = text.n;
+    say(s, INFER_DELTA, s->current, &o);
+}
+
 static bool look_up(void *arg, const struct reply *so_far)
 {
     struct server *s = arg;
     uint64_t now = session_wall_ns();
     meter_count(s, so_far->in, so_far->out, so_far->cpu_ns);
+    stream(s, buf_slice(&so_far->text), now);
     /* A full socket must not hold up the work: then there is no news this time. */
     if (now - s->last_progress_ns >= PROGRESS_NS && socket_can(s, POLLOUT, 0)) {
         OUTGOING_CLEANUP struct outgoing o = outgoing_new();
@@ -238,7 +259,7 @@ struct conversation {
 
 static bool known_role(struct slice role)
 {
-    return slice_is(role, "system") || slice_is(role, "user") || slice_is(role, "assistant");
+    return slice_is(role, "system") || slice_is(role, "user") || slice_is(role, "assistant") || slice_is(role, "tool");
 }
 
 static enum err read_turns(const struct frame *f, struct conversation *c, struct error *e)
@@ -271,15 +292,34 @@ static float milli(const struct frame *f, enum infer_tag tag, uint64_t missing)
     return (float)(v < MILLI_MAX ? v : MILLI_MAX) / 1000;
 }
 
-static enum err answer(struct server *s, const struct frame *f, struct conversation *c, struct error *e)
+static enum err read_choice(const struct frame *f, enum grammar_choice *ret, struct error *e)
 {
-    enum err err = read_turns(f, c, e);
-    if (err)
-        return err;
+    struct slice choice = message_get(f->message, INFER_CHOICE);
+    bool none = slice_is(choice, "none"), any = slice_is(choice, "any");
+    if (choice.n && !none && !any && !slice_is(choice, "auto"))
+        return error_set(e, ERR_USAGE, "the choice of tools is none of auto, any and none");
+    *ret = none ? CHOICE_NONE : any ? CHOICE_ANY : CHOICE_AUTO;
+    return OK;
+}
+
+/* *ret is empty where the frame has none. */
+static enum err read_tools(const struct frame *f, struct tools *ret, struct error *e)
+{
+    BUF_CLEANUP struct buf json = BUF_INIT(TOOLS_BYTES_MAX);
+    struct field field;
+    if (!message_find(f->message, INFER_TOOLS, &field))
+        return OK;
+    enum err err = frame_field_large(f, field, &json, e);
+    return err ? err : tools_read(buf_slice(&json), ret, e);
+}
+
+static enum err answer(struct server *s, const struct frame *f, const struct conversation *c, const struct tools *tools, struct error *e)
+{
     struct reply reply;
-    const struct request r = {
+    struct request r = {
         .turns = c->turns,
         .nturns = c->n,
+        .tools = tools,
         .max_tokens = message_get_u64(f->message, INFER_MAX_TOKENS, ANSWER_TOKENS),
         .cpu_limit_ns = message_get_u64(f->message, INFER_CPU_LIMIT_NS, 0),
         .sample = {.temperature = milli(f, INFER_TEMPERATURE_MILLI, 0), .top_p = milli(f, INFER_TOP_P_MILLI, 1000),
@@ -287,12 +327,14 @@ static enum err answer(struct server *s, const struct frame *f, struct conversat
         .look_up = look_up,
         .arg = s,
     };
-    err = session_answer(&s->session, &r, &reply, e);
+    enum err err = read_choice(f, &r.choice, e);
+    if (!err)
+        err = session_answer(&s->session, &r, &reply, e);
     if (err)
         return err;
     meter_count(s, reply.in, reply.out, reply.cpu_ns);
     send_reply(s, f->id, &reply);
-    buf_release(&reply.text);
+    reply_release(&reply);
     return OK;
 }
 
@@ -302,7 +344,15 @@ static enum err generate(struct server *s, struct frame *f, struct error *e)
     if (!c)
         return error_set(e, ERR_MEMORY, "not enough memory for the conversation");
     *c = (struct conversation){.all = BUF_INIT(VOCAB_TEXT_MAX)};
-    enum err err = answer(s, f, c, e);
+    struct tools tools = {0}; /* the schema in it points into it */
+    s->stream = message_get_u64(f->message, INFER_STREAM, 0) != 0;
+    s->streamed = 0;
+    enum err err = read_turns(f, c, e);
+    if (!err)
+        err = read_tools(f, &tools, e);
+    if (!err)
+        err = answer(s, f, c, &tools, e);
+    tools_release(&tools);
     buf_release(&c->all);
     sys->free(c);
     return err;

@@ -54,6 +54,7 @@ enum err session_open(int fd, unsigned threads, size_t context, const char *kern
 
 void session_close(struct session *s)
 {
+    lexicon_free(s->lexicon);
     sampler_free(s->sampler);
     model_free(s->model);
     vocab_free(s->vocab);
@@ -71,6 +72,8 @@ struct answering {
     struct reply *reply;
     struct tokens said;
     struct buf bytes; /* what the tokens stand for, not yet known to be UTF-8 */
+    struct grammar *grammar; /* has the bytes instead, where there are tools; or NULL */
+    size_t cleaned; /* bytes that are in the reply's text */
     uint64_t cpu_start;
 };
 
@@ -117,38 +120,6 @@ static bool prefill(struct answering *a, const struct tokens *prompt)
     return true;
 }
 
-static enum err decode(struct answering *a, struct error *e)
-{
-    struct session *s = a->s;
-    struct reply *reply = a->reply;
-    for (;;) {
-        if (interrupted(a))
-            return OK;
-        reply->stop = INFER_STOP_LENGTH;
-        if (reply->out == a->r->max_tokens)
-            return OK;
-        int32_t id = sampler_pick(s->sampler, model_logits(s->model), a->said.id, a->said.n);
-        if (id < 0)
-            return error_set(e, ERR_CORRUPT, "the model's predictions are not numbers; its file may be damaged, get it "
-                                             "again");
-        reply->stop = INFER_STOP_END;
-        if (vocab_is_end(s->vocab, id))
-            return OK;
-        reply->out++;
-        tokens_add(&a->said, id);
-        vocab_decode(s->vocab, id, &a->bytes);
-        reply->stop = INFER_STOP_CONTEXT;
-        if (s->fed.n == model_shape(s->model)->context || !buf_ok(&a->bytes))
-            return OK;
-        if (reply->out == a->r->max_tokens)
-            continue; /* nobody will read another prediction */
-        model_feed(s->model, &id, 1, s->fed.n, true);
-        tokens_add(&s->fed, id);
-        if (s->fed.failed || a->said.failed)
-            return error_set(e, ERR_MEMORY, "not enough memory for the answer");
-    }
-}
-
 /* The rest of a text is the beginning of one character. */
 static bool cut_off(struct slice rest)
 {
@@ -160,15 +131,146 @@ static bool cut_off(struct slice rest)
     return rest.n < whole;
 }
 
-/* Copies what is UTF-8; other bytes become U+FFFD, a character that was cut at the end is left out. */
-static void clean_text(struct slice s, struct buf *to)
+/* Copies what is new and UTF-8; other bytes become U+FFFD, a character that is cut at the end waits for its rest. */
+static void clean_text(struct answering *a)
 {
-    for (struct slice rest = s; rest.n && !cut_off(rest); ) {
+    struct slice said = a->grammar ? grammar_text(a->grammar) : buf_slice(&a->bytes), rest;
+    while (rest = slice_sub(said, a->cleaned, said.n), rest.n && !cut_off(rest)) {
         uint32_t c;
         size_t n = vocab_character(rest, &c);
-        buf_add(to, c == 0xfffd ? SLICE("\xef\xbf\xbd") : slice_sub(rest, 0, n));
-        rest = slice_sub(rest, n, rest.n);
+        buf_add(&a->reply->text, c == 0xfffd ? SLICE("\xef\xbf\xbd") : slice_sub(rest, 0, n));
+        a->cleaned += n;
     }
+}
+
+/* ---- token by token ---- */
+
+/* A token of the answer; the grammar has taken it already. */
+static void note(struct answering *a, int32_t id)
+{
+    a->reply->out++;
+    tokens_add(&a->said, id);
+    if (!a->grammar)
+        vocab_decode(a->s->vocab, id, &a->bytes);
+}
+
+/* Feeds the last `n` tokens of the answer for the prediction behind them. */
+static enum err feed(struct answering *a, size_t n, struct error *e)
+{
+    struct session *s = a->s;
+    if (a->said.failed)
+        return error_set(e, ERR_MEMORY, "not enough memory for the answer");
+    const int32_t *ids = a->said.id + a->said.n - n;
+    for (size_t at = 0, batch; at < n; at += batch) {
+        batch = n - at < MODEL_BATCH ? n - at : MODEL_BATCH;
+        model_feed(s->model, ids + at, batch, s->fed.n, at + batch == n);
+        for (size_t i = 0; i < batch; i++)
+            tokens_add(&s->fed, ids[at + i]);
+    }
+    return s->fed.failed ? error_set(e, ERR_MEMORY, "not enough memory for the answer") : OK;
+}
+
+/* How many tokens may still come. */
+static size_t left(const struct answering *a)
+{
+    uint64_t most = a->r->max_tokens - a->reply->out;
+    size_t context = model_shape(a->s->model)->context - a->s->fed.n + 1;
+    return most < context ? (size_t)most : context;
+}
+
+/* Tokens that the grammar leaves no choice for, up to one that it does. They cost a batch, not a step each. */
+static size_t take_forced(struct answering *a)
+{
+    TOKENS_CLEANUP struct tokens forced = {0};
+    size_t n = 0, room = left(a);
+    if (room > 1)
+        grammar_forced(a->grammar, a->s->vocab, room - 1, &forced);
+    while (n < forced.n && grammar_take(a->grammar, forced.id[n], room - n - 1))
+        note(a, forced.id[n++]);
+    return n;
+}
+
+/* No further token fits: what has begun is ended without the model. */
+static void end_call(struct answering *a)
+{
+    size_t before = a->said.n;
+    grammar_close(a->grammar, &a->said);
+    a->reply->out += a->said.n - before;
+}
+
+static const uint64_t *allowed(struct answering *a)
+{
+    if (!a->grammar)
+        return NULL;
+    uint64_t start = session_wall_ns();
+    const uint64_t *bits = grammar_allowed(a->grammar);
+    a->reply->mask_ns += session_wall_ns() - start;
+    return bits;
+}
+
+/* The model's next token. False where the answer ends before it: why is in reply->stop. */
+static enum err say_one(struct answering *a, bool *ret_more, struct error *e)
+{
+    struct session *s = a->s;
+    struct reply *reply = a->reply;
+    size_t room = left(a);
+    *ret_more = false;
+    int32_t id = sampler_pick(s->sampler, model_logits(s->model), a->said.id, a->said.n, allowed(a));
+    if (id == SAMPLER_NO_NUMBERS)
+        return error_set(e, ERR_CORRUPT, "the model's predictions are not numbers; its file may be damaged, get it "
+                                         "again");
+    if (vocab_is_end(s->vocab, id)) {
+        reply->stop = INFER_STOP_END;
+        return OK;
+    }
+    if (a->grammar && (id < 0 || !grammar_take(a->grammar, id, room - 1))) {
+        reply->stop = room < a->r->max_tokens - reply->out ? INFER_STOP_CONTEXT : INFER_STOP_LENGTH;
+        end_call(a);
+        return OK;
+    }
+    note(a, id);
+    reply->stop = INFER_STOP_CONTEXT;
+    if (s->fed.n == model_shape(s->model)->context || !buf_ok(&a->bytes))
+        return OK;
+    *ret_more = true;
+    return reply->out == a->r->max_tokens ? OK /* nobody will read another prediction */ : feed(a, 1, e);
+}
+
+static enum err decode(struct answering *a, struct error *e)
+{
+    bool more = !a->grammar || grammar_fits(a->grammar, left(a));
+    enum err err = OK;
+    a->reply->stop = INFER_STOP_LENGTH;
+    while (more && !err) {
+        clean_text(a);
+        if (interrupted(a))
+            return OK;
+        a->reply->stop = INFER_STOP_LENGTH;
+        if (a->reply->out == a->r->max_tokens)
+            return OK;
+        size_t forced = a->grammar ? take_forced(a) : 0;
+        err = forced ? feed(a, forced, e) : say_one(a, &more, e);
+    }
+    return err;
+}
+
+/* The calls, and how an answer that ended with one stopped: at its end, unless a limit ended the call. */
+static void keep_calls(struct answering *a)
+{
+    struct reply *r = a->reply;
+    size_t n = a->grammar ? grammar_calls(a->grammar) : 0, start = 0;
+    for (size_t i = 0; i < n; i++)
+        buf_add(&r->arguments, grammar_call(a->grammar, i).arguments);
+    if (!n || !buf_ok(&r->arguments))
+        return;
+    for (size_t i = 0; i < n; i++, r->ncalls++) {
+        r->calls[i] = grammar_call(a->grammar, i);
+        r->calls[i].arguments = slice_sub(buf_slice(&r->arguments), start, r->calls[i].arguments.n);
+        start += r->calls[i].arguments.n;
+    }
+    r->shortened = grammar_shortened(a->grammar);
+    if (!r->shortened && grammar_may_end(a->grammar) && (r->stop == INFER_STOP_LENGTH || r->stop == INFER_STOP_CONTEXT))
+        r->stop = INFER_STOP_END;
 }
 
 static enum err answer(struct answering *a, const struct tokens *prompt, struct error *e)
@@ -189,23 +291,48 @@ static enum err answer(struct answering *a, const struct tokens *prompt, struct 
         tokens_release(&a->s->fed);
         err = error_set(e, ERR_MEMORY, "not enough memory for the prompt");
     }
-    clean_text(buf_slice(&a->bytes), &a->reply->text);
-    return err ? err : buf_check(&a->reply->text, "the answer", e);
+    clean_text(a);
+    keep_calls(a);
+    if (!err)
+        err = buf_check(&a->reply->text, "the answer", e);
+    return err ? err : buf_check(&a->reply->arguments, "the calls of the answer", e);
+}
+
+void reply_release(struct reply *r)
+{
+    buf_release(&r->text);
+    buf_release(&r->arguments);
+    r->ncalls = 0;
+}
+
+static enum err make_grammar(struct answering *a, struct error *e)
+{
+    struct session *s = a->s;
+    enum err err = OK;
+    if (!a->r->tools || !a->r->tools->n)
+        return OK;
+    if (!s->lexicon)
+        err = lexicon_new(s->vocab, model_shape(s->model)->vocab, SLICE(CALL_MARK), &s->lexicon, e);
+    return err ? err : grammar_new(a->r->tools, s->lexicon, s->vocab, a->r->choice, &a->grammar, e);
 }
 
 enum err session_answer(struct session *s, const struct request *r, struct reply *ret, struct error *e)
 {
     TOKENS_CLEANUP struct tokens prompt = {0};
-    struct reply reply = {.text = BUF_INIT(REPLY_MAX * 3)};
+    struct reply reply = {.text = BUF_INIT(REPLY_MAX * 3), .arguments = BUF_INIT(REPLY_MAX)};
     struct answering a = {.s = s, .r = r, .reply = &reply, .bytes = BUF_INIT(REPLY_MAX), .cpu_start = session_cpu_ns()};
     sampler_start(s->sampler, &r->sample);
-    enum err err = chat_prompt(&s->chat, s->vocab, r->turns, r->nturns, &prompt, e);
+    struct slice told = r->tools ? buf_slice(&r->tools->text) : SLICE_NONE;
+    enum err err = chat_prompt(&s->chat, s->vocab, told, r->turns, r->nturns, &prompt, e);
+    if (!err)
+        err = make_grammar(&a, e);
     if (!err)
         err = answer(&a, &prompt, e);
+    grammar_free(a.grammar);
     tokens_release(&a.said);
     buf_release(&a.bytes);
     if (err)
-        buf_release(&reply.text);
+        reply_release(&reply);
     else
         *ret = reply;
     return err;

@@ -18,15 +18,31 @@ static enum err send_plan(int socket, const struct jail_plan *p, const int stdio
     return frame_send(socket, JAIL_RUN, 1, &o, e);
 }
 
-enum err jail_start(const char *program_path, const struct jail_plan *p, const int stdio[3], bool nonblocking,
-                    struct peer *ret, struct error *e)
+enum err jail_ready(const char *program_path, struct peer *ret, struct error *e)
 {
     static char name[] = "crannog-jail";
     char *argv[] = {name, NULL}, *env[] = {NULL};
-    struct peer peer = PEER_INIT;
-    enum err err = peer_start(program_path, argv, env, NULL, 0, false, &peer, e);
-    if (!err)
-        err = send_plan(peer.socket, p, stdio, e);
+    return peer_start(program_path, argv, env, NULL, 0, false, ret, e);
+}
+
+enum err jail_start(const char *program_path, const struct jail_plan *p, const int stdio[3], bool nonblocking,
+                    struct peer *ret, struct error *e)
+{
+    struct peer none = PEER_INIT;
+    return jail_start_ready(&none, program_path, p, stdio, nonblocking, ret, e);
+}
+
+enum err jail_start_ready(struct peer *ready, const char *program_path, const struct jail_plan *p, const int stdio[3],
+                          bool nonblocking, struct peer *ret, struct error *e)
+{
+    struct peer peer = *ready;
+    *ready = PEER_INIT;
+    enum err err = peer.pid ? send_plan(peer.socket, p, stdio, e) : ERR_GONE;
+    if (err == ERR_GONE) { /* there was none, or it died while it waited */
+        peer_kill(&peer);
+        err = jail_ready(program_path, &peer, e);
+        err = err ? err : send_plan(peer.socket, p, stdio, e);
+    }
     if (!err && nonblocking && fcntl(peer.socket, F_SETFL, O_NONBLOCK) < 0)
         err = error_errno(e, errno, "cannot set up the socket of %s", program_path);
     if (err)

@@ -28,11 +28,16 @@ struct jail_result {
     char why[512];           /* "" where there is nothing to say */
 };
 
+/* Starts the program at `program_path` without a plan: it waits for one, and dies with us or when its socket is closed. */
+enum err MUST_USE jail_ready(const char *program_path, struct peer *ret, struct error *e);
 /* Starts the program at `program_path` and sends it `p`. `stdio` are the descriptors 0, 1, 2 of a plan with
    p->terminal (borrowed), else NULL. `nonblocking` is for ret->socket, after the plan is sent. On an error nothing is
    left running. */
 enum err MUST_USE jail_start(const char *program_path, const struct jail_plan *p, const int stdio[3], bool nonblocking,
                              struct peer *ret, struct error *e);
+/* The same with one that is ready, where there is one; it is taken. */
+enum err MUST_USE jail_start_ready(struct peer *ready, const char *program_path, const struct jail_plan *p, const int stdio[3],
+                                   bool nonblocking, struct peer *ret, struct error *e);
 /* Reads a JAIL_RESULT; ERR_CORRUPT for a frame that is not one. After an error *ret is empty. The caller releases. */
 enum err MUST_USE jail_result_parse(const struct frame *f, struct jail_result *ret, struct error *e);
 void jail_result_release(struct jail_result *r); /* NULL is fine */

@@ -168,6 +168,14 @@ enum err layer_remove(int layers, const char *name, const char *sub, struct erro
     return err || !there ? err : empty_trash(layers, trash, e);
 }
 
+enum err layer_throw(int layers, const char *name, struct error *e)
+{
+    char trash[64];
+    bool there;
+    enum err err = check_name(name, e);
+    return err ? err : throw_away(layers, layers, name, trash, &there, e);
+}
+
 enum err layer_sweep(int layers, struct error *e)
 {
     ARENA_CLEANUP struct arena names = ARENA_INIT(NAMES_BYTES);

@@ -19,7 +19,9 @@ enum err MUST_USE layer_make(int layers, const char *name, const char *sub, uid_
 /* Removes NAME and all below it, also folders that nobody may enter (kernel's work/work has mode 000), or NAME/SUB only.
    Not there: OK. Renamed to a trash name first, so that a half-removed one is never taken for a layer. */
 enum err MUST_USE layer_remove(int layers, const char *name, const char *sub, struct error *e);
-/* Empties the trash of a killed layer_remove(). */
+/* Only the renaming: NAME is gone, and its trash stays for layer_sweep(). Not there: OK. */
+enum err MUST_USE layer_throw(int layers, const char *name, struct error *e);
+/* Empties the trash: of layer_throw(), and of a killed layer_remove(). */
 enum err MUST_USE layer_sweep(int layers, struct error *e);
 /* Makes the folder NAME and its entry durable (the sealing jail has synced what lies in it). */
 enum err MUST_USE layer_sync(int layers, const char *name, struct error *e);

@@ -58,9 +58,6 @@ void store_reset(sqlite3_stmt **st);
 struct slice store_text(sqlite3_stmt *st, int column);  /* valid until the next step */
 struct slice store_bytes(sqlite3_stmt *st, int column);
 
-/* A transaction that only reads (one moment of the journal, beside whoever writes) and may make temporary tables; it ends
-   with store_rollback(). */
-enum err MUST_USE store_begin_reading(struct store *s, struct error *e);
 /* Begins a transaction unless one is open; *ret_own says whether store_end() has to end it. */
 enum err MUST_USE store_enter(struct store *s, bool *ret_own, struct error *e);
 /* Commits (err == OK) or undoes what store_enter() began; returns err or the commit's. */

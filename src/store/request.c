@@ -41,3 +41,9 @@ bool request_waiting(struct store *s, uint64_t run)
     int64_t any = 0;
     return !store_number(s, "SELECT EXISTS(SELECT 1 FROM request WHERE run = ?)", 0, &any, NULL, "i", (int64_t)run) && any;
 }
+
+bool request_any(struct store *s)
+{
+    int64_t any = 0;
+    return !store_number(s, "SELECT EXISTS(SELECT 1 FROM request)", 0, &any, NULL, "") && any;
+}

@@ -44,6 +44,9 @@ enum err MUST_USE store_begin(struct store *s, struct error *e);
    store_free_reserve(). */
 enum err MUST_USE store_commit(struct store *s, struct error *e);
 void store_rollback(struct store *s);
+/* A transaction that only reads (one moment of the journal, beside whoever writes) and may make temporary tables; it ends
+   with store_rollback(). Many small reads are faster in one. */
+enum err MUST_USE store_begin_reading(struct store *s, struct error *e);
 /* A run's part of a group: all between is undone by store_cancel(). They do not nest. */
 enum err MUST_USE store_savepoint(struct store *s, struct error *e);
 enum err MUST_USE store_release(struct store *s, struct error *e);
@@ -143,8 +146,9 @@ struct request {
 enum err MUST_USE request_put(struct store *s, uint64_t run, const char *verb, struct slice args, struct error *e);
 /* Takes the oldest one for a run, in the open transaction; false if there is none. */
 enum err MUST_USE request_take(struct store *s, uint64_t run, struct request *ret, bool *ret_any, struct error *e);
-/* Whether there is one, without a transaction (cheap; once a turn). */
+/* Whether there is one for a run, or for any, without a transaction (cheap; once a turn). */
 bool request_waiting(struct store *s, uint64_t run);
+bool request_any(struct store *s);
 
 /* ---- upkeep ---- */
 /* Gives the reserve back to the file system so that what is in flight can be finished. False if it is gone already. */

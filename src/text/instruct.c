@@ -137,19 +137,24 @@ enum err skill_read(struct slice head, struct slice path, struct arena *a, struc
         r.note = "it has no front matter";
     if (!ended)
         r.note = "its front matter has no end";
-    if (slice_trim(r.description).n == 0) {
-        r.description = first_paragraph(body);
+    struct skill k = {one_line(r.name, SKILL_NAME_MAX, a), one_line(r.description, SKILL_DESCRIPTION_MAX, a), path};
+    if (k.description.n == 0) {
+        k.description = one_line(first_paragraph(body), SKILL_DESCRIPTION_MAX, a);
         r.note = r.note ? r.note : "it has no description; its first lines stand for one";
     }
-    if (slice_trim(r.description).n == 0)
-        return error_set(e, ERR_CORRUPT, "it has no description");
-    if (slice_trim(r.name).n == 0) {
+    if (k.name.n == 0) {
+        k.name = one_line(folder, SKILL_NAME_MAX, a);
         r.note = r.note ? r.note : "it has no name; its folder's stands for it";
-        r.name = folder;
     }
-    *ret = (struct skill){one_line(r.name, SKILL_NAME_MAX, a), one_line(r.description, SKILL_DESCRIPTION_MAX, a), path};
+    if (!k.name.p || !k.description.p)
+        return error_set(e, ERR_MEMORY, "out of memory");
+    if (k.description.n == 0)
+        return error_set(e, ERR_CORRUPT, "it has no description");
+    if (k.name.n == 0)
+        return error_set(e, ERR_CORRUPT, "it has no name");
+    *ret = k;
     if (!r.note && !slice_eq(ret->name, folder))
         r.note = "its name is not that of its folder";
     *ret_note = slice_of(r.note);
-    return ret->name.p && ret->description.p ? OK : error_set(e, ERR_MEMORY, "out of memory");
+    return OK;
 }

@@ -146,7 +146,7 @@ static enum err replace(struct editing *d, struct buf *ret)
         if (places > 1)
             return refuse_many(d, places, lines);
     }
-    for (; at < d->file.n; at = slice_find(d->file, old, done)) {
+    for (; at < d->file.n && buf_ok(ret); at = slice_find(d->file, old, done)) {
         buf_add(ret, slice_sub(d->file, done, at - done));
         add_new(d, ret);
         done = at + old.n;

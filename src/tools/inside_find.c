@@ -89,15 +89,11 @@ enum err found_open(const struct found *f, int *ret, struct error *e)
     struct statfs fs;
     if (!S_ISREG(f->st.st_mode))
         return error_set(e, ERR_UNSUPPORTED, "%.*s is no file but %s", SLICE_ARG(shown(slice_of(f->path))), what_it_is(f->st.st_mode));
+    if (fstatfs(f->fd, &fs) < 0 || fs.f_type == PROC_SUPER_MAGIC || fs.f_type == SYSFS_MAGIC)
+        return error_set(e, ERR_UNSUPPORTED, "%.*s is no file on a disk; a command can look at it", SLICE_ARG(shown(slice_of(f->path))));
     own_path(f->fd, own);
     *ret = sys->openat(AT_FDCWD, own, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
-    if (*ret < 0)
-        return error_errno(e, errno, "%.*s cannot be read", SLICE_ARG(shown(slice_of(f->path))));
-    if (fstatfs(*ret, &fs) < 0 || fs.f_type == PROC_SUPER_MAGIC || fs.f_type == SYSFS_MAGIC) {
-        sys_close_fd(ret);
-        return error_set(e, ERR_UNSUPPORTED, "%.*s is no file on a disk; a command can look at it", SLICE_ARG(shown(slice_of(f->path))));
-    }
-    return OK;
+    return *ret < 0 ? error_errno(e, errno, "%.*s cannot be read", SLICE_ARG(shown(slice_of(f->path)))) : OK;
 }
 
 static enum err read_all(int fd, struct buf *ret, struct error *e)
@@ -149,6 +145,8 @@ static enum err step_into(struct spot *s, const char *name, struct slice path, s
     if (sys->mkdirat(s->folder.fd, name, 0755) < 0 && errno != EEXIST)
         return error_errno(e, errno, "%.*s: the folder %s cannot be made", SLICE_ARG(shown(path)), name);
     next.fd = sys->openat(s->folder.fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
+    if (next.fd < 0 && (errno == ENOTDIR || errno == ELOOP))
+        return error_set(e, ERR_USAGE, "%.*s cannot be: %s is no folder, or a link that leads nowhere", SLICE_ARG(shown(path)), name);
     if (next.fd < 0)
         return error_errno(e, errno, "%.*s: the folder %s cannot be opened", SLICE_ARG(shown(path)), name);
     enum err err = ask(&next, e);
@@ -209,35 +207,34 @@ static enum err open_way(const struct found *root, struct slice way, struct slic
     return err ? err : make_way(s, slice_sub(way, there.n, way.n), path, e);
 }
 
-/* What is at the end of the way: nothing, a file, or a link, which is followed once more. */
-static enum err look_at_end(const struct found *root, struct slice path, struct spot *s, struct error *e)
+/* The last name of the way is a link: goes to where it leads, once and for all. */
+static enum err follow(const struct found *root, struct slice path, struct spot *s, struct error *e)
 {
     FOUND_CLEANUP struct found at = FOUND_INIT;
+    if (found_find(s->folder.fd, slice_of(s->name), &at, NULL))
+        return error_set(e, ERR_DENIED, "%.*s is a link that leads nowhere, or out of the work folder", SLICE_ARG(shown(path)));
+    struct slice real = slice_of(at.path);
+    size_t last = slice_last_part(real);
+    found_close(&s->folder);
+    enum err err = found_find(root->fd, slice_sub(real, 0, last), &s->folder, e);
+    if (!err)
+        err = check_inside(root, &s->folder, path, e);
+    if (err)
+        return err;
+    snprintf(s->name, sizeof s->name, "%s", at.path + last);
+    return sys->fstatat(s->folder.fd, s->name, &s->st, AT_SYMLINK_NOFOLLOW) < 0 ? not_found(path, errno, e) : OK;
+}
+
+/* What is at the end of the way: nothing, a file, or a link. */
+static enum err look_at_end(const struct found *root, struct slice path, struct spot *s, struct error *e)
+{
     if (sys->fstatat(s->folder.fd, s->name, &s->st, AT_SYMLINK_NOFOLLOW) < 0)
         return errno == ENOENT ? OK : error_errno(e, errno, "%.*s cannot be looked at", SLICE_ARG(shown(path)));
-    if (S_ISLNK(s->st.st_mode)) {
-        enum err err = found_find(s->folder.fd, slice_of(s->name), &at, NULL);
-        if (err)
-            return error_set(e, ERR_DENIED, "%.*s is a link that leads nowhere, or out of the work folder", SLICE_ARG(shown(path)));
-        struct slice real = slice_of(at.path);
-        err = check_inside(root, &at, path, e);
-        if (err)
-            return err;
-        size_t last = slice_last_part(real);
-        found_close(&s->folder);
-        err = found_find(root->fd, slice_sub(real, 0, last), &s->folder, e);
-        if (!err)
-            err = check_inside(root, &s->folder, path, e);
-        if (err)
-            return err;
-        snprintf(s->name, sizeof s->name, "%s", at.path + last);
-        if (sys->fstatat(s->folder.fd, s->name, &s->st, AT_SYMLINK_NOFOLLOW) < 0)
-            return error_errno(e, errno, "%.*s cannot be looked at", SLICE_ARG(shown(path)));
-    }
-    if (!S_ISREG(s->st.st_mode))
-        return error_set(e, ERR_UNSUPPORTED, "%.*s is no file but %s", SLICE_ARG(shown(path)), what_it_is(s->st.st_mode));
-    s->exists = true;
-    return OK;
+    enum err err = S_ISLNK(s->st.st_mode) ? follow(root, path, s, e) : OK;
+    if (!err && !S_ISREG(s->st.st_mode))
+        err = error_set(e, ERR_UNSUPPORTED, "%.*s is no file but %s", SLICE_ARG(shown(path)), what_it_is(s->st.st_mode));
+    s->exists = !err;
+    return err;
 }
 
 enum err spot_find(const struct found *root, struct slice path, bool make, struct spot *ret, struct error *e)

@@ -54,7 +54,7 @@ void place_plan(const struct place *p, bool writable, struct jail_plan *ret)
     jail_plan_add(ret, m);
     /* Covered if it is there when the jail is made, not if it was there when somebody looked. */
     jail_plan_add(ret, (struct jail_mount){.kind = JAIL_EMPTY, .target = slice_of(p->cover), .optional = true});
-    if (p->holds_state && !p->copy.n && strcmp(p->state, p->cover) != 0)
+    if (p->holds_state && !p->copy.n && strcmp(p->state, p->cover) != 0 && !lies_below(p->state, p->cover))
         jail_plan_add(ret, (struct jail_mount){.kind = JAIL_EMPTY, .target = slice_of(p->state)});
 }
 

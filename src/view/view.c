@@ -122,7 +122,7 @@ static struct json *line_json(const struct run_state *r, const struct line *l)
         json_put_int(o, "failures", l->failures);
     if (l->stage == STAGE_STUCK) {
         put_id(o, "question", r->id, l->question_step);
-        static const char *const kinds[] = {"", "failed", "conflict", "poison", "apply"};
+        static const char *const kinds[] = {"", "failed", "conflict", "poison", "apply", "ask"};
         json_put_text(o, "kind", slice_of(kinds[l->question]));
         json_put_text(o, "answers", slice_of(question_words(l)));
         json_put_text(o, "why", slice_of(l->why));
@@ -189,6 +189,18 @@ static void put_layers(struct json *o, const char *key, const struct layer_ref *
     json_put(o, key, list);
 }
 
+static void put_agent(struct json *o, const struct run_state *r)
+{
+    const struct talk *t = r->items[0].head.talk;
+    json_put_bool(o, "agent", true);
+    json_put_text(o, "model", r->model);
+    json_put_bool(o, "attended", t->attended);
+    json_put_text(o, "verify", t->verify);
+    json_put_int(o, "turns", (int64_t)t->nturns);
+    json_put_int(o, "context", (int64_t)(t->context + t->fresh / TALK_BYTES_A_TOKEN));
+    json_put_int(o, "window", (int64_t)r->window);
+}
+
 enum err view_run(struct store *s, uint64_t run, struct json **ret, struct error *e)
 {
     ARENA_CLEANUP struct arena a = ARENA_INIT(RUN_ARENA_BYTES);
@@ -211,6 +223,8 @@ enum err view_run(struct store *s, uint64_t run, struct json **ret, struct error
     json_put_text(o, "work", r.work);
     json_put_text(o, "account", r.account);
     json_put_bool(o, "exec", r.is_exec);
+    if (r.is_agent && r.nitems && r.items[0].head.talk)
+        put_agent(o, &r);
     json_put_text(o, "land", slice_of(land_name(r.land)));
     if (r.origin.n) {
         json_put_text(o, "origin", r.origin);

@@ -1,5 +1,5 @@
 /*
- * Peers: start, watch and end one of the other programs (crannog-infer, crannog-jail).
+ * Peers: start, watch and end one of the other programs (crannog-infer, crannog-jail, crannog-door).
  *
  * A peer has one socket to us, descriptor 3 in the program; further descriptors may be given and become 4, 5, ….
  * It dies with the thread that started it. Its environment is exactly what is given, its standard input is empty,

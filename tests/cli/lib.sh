@@ -2,7 +2,7 @@
 #
 # A test says what it found by lines that tests/run counts: `ok NAME`, `not ok NAME`, `skip NAME why`. It has a folder
 # of its own, $T, which goes when it ends, and its exit code is 1 after a `not ok`. tests/run gives BIN, the folder of
-# the three programs, MODEL, the small model, and CRANNOG, a folder for the test's crannog; alone a test finds them in
+# the programs, MODEL, the small model, and CRANNOG, a folder for the test's crannog; alone a test finds them in
 # build/.
 set -u
 ROOT=$(cd "$(dirname "$0")/../.." && pwd)

@@ -16,7 +16,7 @@ for command in run ls show answer stop spend login exec init model doctor; do
 done
 check "help COMMAND" sh -c 'crannog help run | grep -q "^usage: crannog run"'
 check "--version" sh -c 'crannog --version | grep -q "^crannog [0-9]"'
-refuses "no command" 2 'usage: crannog' crannog
+refuses "no command" 2 "talk here, now" crannog
 refuses "an unknown command" 2 "no command 'nonesuch'; .crannog --help" crannog nonesuch
 refuses "a value that is missing" 2 '--in wants a value' crannog run --in
 refuses "run without a plan" 2 'which plan' crannog run

@@ -83,6 +83,6 @@ check "TERM=dumb has no bar" sh -c '! grep -q "^bar:" screen'
 rm -r plain/notes
 crannog run plain/PLAN.md --again >out 2>err
 check "without a terminal: plain lines" sh -c 'test ! -s out && grep -q "^+ note  sources/cat.txt -> notes/cat.md" err && ! grep -q "$(printf "\r")" err'
-python3 screen.py 40 - crannog ls >screen
+python3 screen.py 40 - crannog ls --plain >screen
 check "ls is cut at the width" sh -c "! grep -q '^.\{41\}' screen"
 check "exec on a terminal" sh -c 'python3 screen.py 80 - crannog exec -- sh -c "echo seen" | grep -q "^seen"'

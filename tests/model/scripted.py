@@ -12,6 +12,7 @@ The script is a list of replies, given in the order of the requests. Beyond it, 
 
     text, reasoning    what the model says
     calls              [{"name": "bash", "arguments": {…} or "raw text", "id": optional}]
+    side_by_side       true: arguments of parallel calls are told a piece of each in turn (Chat Completions)
     stop               "end" | "calls" | "length" | "refused", or the format's own word; by default what the calls say
     usage              {"input": N, "output": N, "cache_read": N, "cache_write": N, "reasoning": N}; input is the whole prompt
     model              the name that the server gives itself
@@ -30,6 +31,7 @@ Each request is one line of the log: n, time_ns (CLOCK_REALTIME), path, method, 
 connection; and one line when its answer is over: n, sent_ns, whole. `time_ns` of the next minus `sent_ns` is a gap.
 """
 import argparse
+import itertools
 import json
 import os
 import socket
@@ -161,7 +163,7 @@ def openai_whole(reply, model):
 
 
 def openai_events(reply, model):
-    """The events of a stream as (name, data); parallel calls are told side by side, as servers do."""
+    """The events of a stream as (name, data)."""
     size = reply.get('chunk', 16)
 
     def event(delta, finish=None, **more):
@@ -175,14 +177,18 @@ def openai_events(reply, model):
         if piece:
             yield event({'content': 17 if reply.get('fault') == 'wrong_type' else piece})
     calls = openai_calls(reply)
-    for i, call in enumerate(calls):
-        yield event({'tool_calls': [{'index': i, 'id': call['id'], 'type': 'function',
-                                     'function': {'name': call['function']['name'], 'arguments': ''}}]})
-    cut = [pieces(call['function']['arguments'], size) for call in calls]
-    for turn in range(max(map(len, cut), default=0)):
-        for i, parts in enumerate(cut):
-            if turn < len(parts):
-                yield event({'tool_calls': [{'index': i, 'function': {'arguments': parts[turn]}}]})
+    begin = [event({'tool_calls': [{'index': i, 'id': call['id'], 'type': 'function',
+                                    'function': {'name': call['function']['name'], 'arguments': ''}}]}) for i, call in enumerate(calls)]
+    told = [[event({'tool_calls': [{'index': i, 'function': {'arguments': piece}}]})
+             for piece in pieces(call['function']['arguments'], size)] for i, call in enumerate(calls)]
+    if reply.get('side_by_side'):
+        yield from begin
+        for turn in itertools.zip_longest(*told):
+            yield from filter(None, turn)
+    else:
+        for first, rest in zip(begin, told):
+            yield first
+            yield from rest
     yield event({}, openai_stop(reply))
     if reply.get('fault') != 'no_usage':
         yield None, {'id': 'chatcmpl-1', 'object': 'chat.completion.chunk', 'created': 1, 'model': model, 'choices': [],

@@ -41,9 +41,12 @@ static void begin(enum stage stage, bool sent)
     run.state.nopen = 1;
     run.state.open[0] = (struct open_step){.key = KEY, .stage = stage, .held = {.n = {[UNIT_TOKENS] = HELD}}};
     engine.acts.ctx = &machine;
-    engine.runs[0] = &run;
+    static struct run *runs[1];
+    runs[0] = &run;
+    engine.runs = runs;
     engine.nruns = 1;
-    engine.done = calloc(ENGINE_DONE_MAX, sizeof *engine.done);
+    engine.cap_done = RUN_OPEN_MAX;
+    engine.done = calloc(engine.cap_done, sizeof *engine.done);
 }
 
 static int setup(void **state)

@@ -12,6 +12,7 @@
 
 #include "base/sys.h"
 #include "infer/session.h"
+#include "schema_rig.h"
 #include "text/json.h"
 
 enum { SKIPPED = 77, PROMPT_MAX = 512, SCALAR_MAX = 64 /* tokens: the reference takes its time */ };
@@ -143,11 +144,11 @@ static void test_chat_template(void **state)
     struct error e;
     int32_t ids[PROMPT_MAX];
     size_t n = prompt_ids(json_at(prompts, json_count(prompts) - 1), ids);
-    assert_int_equal(chat_prompt(&s.chat, s.vocab, turns, 2, &t, &e), OK);
+    assert_int_equal(chat_prompt(&s.chat, s.vocab, SLICE_NONE, turns, 2, &t, &e), OK);
     assert_int_equal(t.n, n);
     assert_memory_equal(t.id, ids, n * sizeof *ids);
     assert_true(slice_starts(s.chat.system, SLICE("You are a helpful AI assistant named SmolLM")));
-    assert_int_equal(chat_prompt(&s.chat, s.vocab, turns + 1, 1, &own, &e), OK);
+    assert_int_equal(chat_prompt(&s.chat, s.vocab, SLICE_NONE, turns + 1, 1, &own, &e), OK);
     assert_int_equal(own.id[0], s.chat.open);
     assert_true(own.n > t.n - 5); /* its own system text stands first */
     session_close(&s);
@@ -247,6 +248,73 @@ static void test_limits(void **state)
     session_close(&s);
 }
 
+struct watched {
+    struct buf seen; /* the text, as it came */
+};
+
+static bool watch(void *arg, const struct reply *so_far)
+{
+    struct watched *w = arg;
+    assert_true(so_far->text.n >= w->seen.n && slice_starts(buf_slice(&so_far->text), buf_slice(&w->seen)));
+    buf_add(&w->seen, slice_sub(buf_slice(&so_far->text), w->seen.n, so_far->text.n));
+    return false;
+}
+
+static void check_call(const struct json *all, const struct said_call *call)
+{
+    JSON_CLEANUP struct json *v = NULL;
+    struct error e;
+    if (json_parse(call->arguments, &v, &e))
+        fail_msg("%.*s: %s", SLICE_ARG(call->arguments), e.text);
+    for (size_t i = 0; i < json_count(all); i++)
+        if (slice_eq(json_text(json_get(json_at(all, i), "name")), call->name)) {
+            assert_true(valid(json_get(json_at(all, i), "parameters"), v));
+            return;
+        }
+    fail_msg("there is no tool %.*s", SLICE_ARG(call->name));
+}
+
+/* A small model that must call a tool calls one, and what it says is valid, whatever seed and limit; the result of a call
+   goes into the next turn; where it need not call, its text only grows. */
+static void test_calls(void **state)
+{
+    (void)state;
+    struct session s = open_session(2, NULL);
+    struct tools tools;
+    struct error e;
+    struct reply reply;
+    JSON_CLEANUP struct json *all = NULL;
+    struct turn turns[] = {{SLICE("user"), SLICE("Use the tool bash to run the command `ls -l`.")},
+                           {SLICE("assistant"), SLICE(CALL_OPEN "{\"name\": \"bash\", \"arguments\": {\"command\": \"ls -l\"}}" CALL_CLOSE)},
+                           {SLICE("tool"), SLICE("a.txt\nb.txt")}};
+    struct request r = {.turns = turns, .nturns = 1, .tools = &tools, .choice = CHOICE_ANY, .max_tokens = 120, .sample = {.top_p = 1, .repeat = 1}};
+    size_t bash = 0, calls = 0;
+    assert_int_equal(json_parse(SLICE(TEST_TOOLS), &all, &e), OK);
+    if (tools_read(SLICE(TEST_TOOLS), &tools, &e))
+        fail_msg("%s", e.text);
+    for (uint64_t i = 0; i < 10; i++) {
+        r.sample.temperature = i ? 1 : 0, r.sample.seed = i, r.max_tokens = i ? 15 * i : 120;
+        assert_int_equal(session_answer(&s, &r, &reply, &e), OK);
+        assert_true(reply.text.n == 0 && reply.out <= r.max_tokens && (reply.ncalls || reply.stop == INFER_STOP_LENGTH));
+        for (size_t k = 0; k < reply.ncalls; k++)
+            check_call(all, &reply.calls[k]);
+        calls += reply.ncalls > 0;
+        bash += i == 0 && reply.ncalls && slice_is(reply.calls[0].name, "bash");
+        reply_release(&reply);
+    }
+    assert_true(bash == 1 && calls >= 7);
+    struct watched w = {.seen = BUF_INIT(1 << 16)};
+    r.nturns = 3, r.choice = CHOICE_AUTO, r.max_tokens = 40, r.look_up = watch, r.arg = &w;
+    assert_int_equal(session_answer(&s, &r, &reply, &e), OK);
+    assert_true(slice_starts(buf_slice(&reply.text), buf_slice(&w.seen)));
+    for (size_t k = 0; k < reply.ncalls; k++)
+        check_call(all, &reply.calls[k]);
+    reply_release(&reply);
+    buf_release(&w.seen);
+    tools_release(&tools);
+    session_close(&s);
+}
+
 static int open_files(const char *golden_path)
 {
     BUF_CLEANUP struct buf text = BUF_INIT(1 << 20);
@@ -270,6 +338,7 @@ int main(void)
         cmocka_unit_test(test_threads_and_batches_change_nothing),
         cmocka_unit_test(test_answers_do_not_depend_on_what_was_asked_before),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_calls),
     };
     if (!getenv("CRANNOG_TEST_MODEL")) {
         puts("skipped: CRANNOG_TEST_MODEL does not name a model file");

@@ -316,7 +316,7 @@ static int32_t pick(struct sampler *s, struct sample_settings how, const float *
     float copy[8];
     memcpy(copy, logits, sizeof copy);
     sampler_start(s, &how);
-    return sampler_pick(s, copy, said, n);
+    return sampler_pick(s, copy, said, n, NULL);
 }
 
 static void test_sampler(void **state)
@@ -347,6 +347,35 @@ static void test_sampler(void **state)
     sampler_free(s);
 }
 
+/* As if the others were not there. */
+static void test_sampler_picks_what_is_allowed(void **state)
+{
+    (void)state;
+    struct sampler *s;
+    struct error e;
+    assert_int_equal(sampler_new(8, &s, &e), OK);
+    const float logits[8] = {0, 1, 5, 4.5f, -2, 3, 0, -1};
+    const uint64_t some = 1 << 1 | 1 << 5 | 1 << 7, one = 1 << 4, none = 0;
+    struct sample_settings hot = {.temperature = 2, .top_p = 1, .repeat = 1}, greedy = {.top_p = 1, .repeat = 1.1f};
+    unsigned seen[8] = {0};
+    for (hot.seed = 0; hot.seed < 2000; hot.seed++) {
+        float copy[8];
+        memcpy(copy, logits, sizeof copy);
+        sampler_start(s, &hot);
+        seen[sampler_pick(s, copy, NULL, 0, &some)]++;
+    }
+    /* e^(l/2): 1.6, 4.5, .6 */
+    assert_int_equal(seen[1] + seen[5] + seen[7], 2000);
+    assert_in_range(seen[5], 2000 * 4.5 / 6.7 - 150, 2000 * 4.5 / 6.7 + 150);
+    float copy[8];
+    memcpy(copy, logits, sizeof copy);
+    sampler_start(s, &greedy);
+    assert_int_equal(sampler_pick(s, copy, NULL, 0, &some), 5);
+    assert_int_equal(sampler_pick(s, copy, NULL, 0, &one), 4);
+    assert_int_equal(sampler_pick(s, copy, NULL, 0, &none), SAMPLER_NONE_ALLOWED);
+    sampler_free(s);
+}
+
 static void test_sampler_refuses_what_is_no_number(void **state)
 {
     (void)state;
@@ -373,6 +402,7 @@ int main(void)
         cmocka_unit_test(test_batches_and_threads),
         cmocka_unit_test(test_pool_does_each_once),
         cmocka_unit_test(test_sampler),
+        cmocka_unit_test(test_sampler_picks_what_is_allowed),
         cmocka_unit_test(test_sampler_refuses_what_is_no_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

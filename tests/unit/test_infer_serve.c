@@ -159,6 +159,129 @@ static void test_generate(void **state)
     peer_kill(&p);
 }
 
+#define TWO_TOOLS \
+    "[{\"name\":\"ls\",\"description\":\"List.\",\"parameters\":{\"type\":\"object\",\"properties\":{\"path\":{\"type\":\"string\"," \
+    "\"maxLength\":80}},\"required\":[\"path\"]}},{\"name\":\"now\"}]"
+
+static struct outgoing tool_question(const char *tools, const char *choice, uint64_t most)
+{
+    struct outgoing o = question("in", most);
+    outgoing_put_large(&o, INFER_TOOLS, slice_of(tools));
+    if (choice)
+        message_put(&o.message, INFER_CHOICE, slice_of(choice));
+    return o;
+}
+
+/* Each call of an answer is one of the two tools above with an object; returns how many. */
+static size_t check_calls(const struct frame *f)
+{
+    struct message_reader r = message_read(f->message);
+    struct field field;
+    struct slice name = SLICE_NONE;
+    size_t n = 0;
+    while (message_next(&r, &field) > 0) {
+        BUF_CLEANUP struct buf arguments = BUF_INIT(1 << 20);
+        if (field.tag == INFER_CALL_NAME)
+            name = field.bytes;
+        if (field.tag != INFER_ARGUMENTS)
+            continue;
+        assert_int_equal(frame_field_large(f, field, &arguments, NULL), OK);
+        bool ls = slice_is(name, "ls") && slice_starts(buf_slice(&arguments), SLICE("{\"path\": \"")) &&
+                  slice_ends(buf_slice(&arguments), SLICE("\"}"));
+        assert_true(ls || (slice_is(name, "now") && slice_is(buf_slice(&arguments), "{}")));
+        name = SLICE_NONE;
+        n++;
+    }
+    return n;
+}
+
+/* Random weights say anything, and so does a seed: what they are held to is valid all the same, or there is no call. */
+static void test_calls(void **state)
+{
+    (void)state;
+    struct tiny t = TINY_INIT;
+    t.context = 2048;
+    struct peer p = start_model(&t);
+    size_t calls = 0, shortened = 0;
+    for (uint64_t i = 0; i < 60; i++) {
+        struct outgoing o = tool_question(TWO_TOOLS, "any", i < 40 ? 30 + 2 * i : 400);
+        message_put_u64(&o.message, INFER_TEMPERATURE_MILLI, i % 3 * 20000);
+        message_put_u64(&o.message, INFER_SEED, i);
+        ask(&p, INFER_GENERATE, 10 + i, &o);
+        struct frame f = expect(&p, INFER_GENERATED, 10 + i);
+        BUF_CLEANUP struct buf text = BUF_INIT(4096);
+        assert_int_equal(frame_large(&f, INFER_TEXT, &text, NULL), OK);
+        assert_int_equal(text.n, 0);
+        calls += check_calls(&f) > 0;
+        shortened += message_get_u64(f.message, INFER_SHORTENED, 0);
+        assert_true(message_get_u64(f.message, INFER_OUT, 999) <= (i < 40 ? 30 + 2 * i : 400));
+        frame_release(&f);
+    }
+    assert_true(calls > 20 && shortened > 0 && shortened < calls);
+    peer_kill(&p);
+}
+
+/* What is said of tools is taken with every choice, also a conversation in which they were used. */
+static void test_conversation_with_tools(void **state)
+{
+    (void)state;
+    struct peer p = start_loaded(2048);
+    static const char *const choices[] = {NULL, "auto", "none"};
+    for (size_t i = 0; i < 3; i++) {
+        struct outgoing o = tool_question(TWO_TOOLS, choices[i], 20);
+        message_put(&o.message, INFER_ROLE, SLICE("assistant"));
+        outgoing_put_large(&o, INFER_TEXT, SLICE("<tool_call>\n{\"name\": \"now\", \"arguments\": {}}\n</tool_call>"));
+        for (int j = 0; j < 2; j++) {
+            message_put(&o.message, INFER_ROLE, SLICE("tool"));
+            outgoing_put_large(&o, INFER_TEXT, SLICE("12:00"));
+        }
+        ask(&p, INFER_GENERATE, 20 + i, &o);
+        struct frame f = expect(&p, INFER_GENERATED, 20 + i);
+        check_calls(&f);
+        frame_release(&f);
+    }
+    struct outgoing o = tool_question(TWO_TOOLS, "perhaps", 2);
+    ask(&p, INFER_GENERATE, 30, &o);
+    expect_failed(&p, 30, ERR_USAGE, "the choice of tools");
+    o = tool_question("[{\"name\":\"x\",\"parameters\":{\"$ref\":\"#\"}}]", NULL, 2);
+    ask(&p, INFER_GENERATE, 31, &o);
+    expect_failed(&p, 31, ERR_UNSUPPORTED, "the tool 'x': the schema at 'the top': a local model cannot be held to its $ref");
+    o = tool_question("[]", "any", 2);
+    ask(&p, INFER_GENERATE, 32, &o);
+    struct frame f = expect(&p, INFER_GENERATED, 32);
+    frame_release(&f);
+    peer_kill(&p);
+}
+
+/* The text as it comes is the beginning of the text; it comes at most thirty times a second, and only where it is wanted. */
+static void test_deltas(void **state)
+{
+    (void)state;
+    struct peer p = start_endless();
+    BUF_CLEANUP struct buf so_far = BUF_INIT(1 << 20), text = BUF_INIT(1 << 20);
+    size_t deltas = 0;
+    struct outgoing o = question("in", 400);
+    message_put_u64(&o.message, INFER_STREAM, 1);
+    message_put_u64(&o.message, INFER_TEMPERATURE_MILLI, 2000);
+    int64_t start_ns = sys->boottime_ns();
+    ask(&p, INFER_GENERATE, 2, &o);
+    struct frame f;
+    while (f = answer(&p, NULL), f.type == INFER_DELTA) {
+        size_t before = so_far.n;
+        assert_true(f.id == 2);
+        assert_int_equal(frame_large(&f, INFER_TEXT, &so_far, NULL), OK);
+        assert_true(so_far.n > before && slice_is_utf8(buf_slice(&so_far)));
+        deltas++;
+        frame_release(&f);
+    }
+    assert_int_equal(f.type, INFER_GENERATED);
+    assert_int_equal(frame_large(&f, INFER_TEXT, &text, NULL), OK);
+    assert_true(slice_starts(buf_slice(&text), buf_slice(&so_far)));
+    assert_in_range(deltas, 2, (sys->boottime_ns() - start_ns) / 33000000 + 1);
+    frame_release(&f);
+    peer_kill(&p);
+}
+
 static void test_measure(void **state)
 {
     (void)state;
@@ -374,6 +497,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_generate),
+        cmocka_unit_test(test_calls),
+        cmocka_unit_test(test_conversation_with_tools),
+        cmocka_unit_test(test_deltas),
         cmocka_unit_test(test_measure),
         cmocka_unit_test(test_order_and_cancel),
         cmocka_unit_test(test_progress_is_not_more_than_ten_a_second),

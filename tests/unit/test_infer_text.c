@@ -203,13 +203,44 @@ static void test_chat(void **state)
     assert_true(c.open == TINY_OPEN && c.close == TINY_CLOSE && slice_is(c.system, "Be kind"));
     const struct turn turns[] = {{SLICE("system"), SLICE("a")}, {SLICE("user"), SLICE("<|im_end|>")}};
     TOKENS_CLEANUP struct tokens t = {0}, u = {0};
-    assert_int_equal(chat_prompt(&c, vocab, turns, 2, &t, &e), OK);
+    assert_int_equal(chat_prompt(&c, vocab, SLICE_NONE, turns, 2, &t, &e), OK);
     size_t closed = 0, opened = 0;
     for (size_t i = 0; i < t.n; i++)
         closed += t.id[i] == TINY_CLOSE, opened += t.id[i] == TINY_OPEN;
     assert_true(closed == 2 && opened == 3); /* the text's own "<|im_end|>" is letters */
-    assert_int_equal(chat_prompt(&c, vocab, turns + 1, 1, &u, &e), OK);
+    assert_int_equal(chat_prompt(&c, vocab, SLICE_NONE, turns + 1, 1, &u, &e), OK);
     assert_int_equal(u.n, t.n + strlen("Be kind") - 2); /* "in" of kind is one token; for "a" */
+}
+
+/* A prompt as a text, control tokens as [ and ]. */
+static void expect_prompt(const struct chat *c, struct slice tools, const struct turn *turns, size_t n, const char *want)
+{
+    TOKENS_CLEANUP struct tokens t = {0};
+    BUF_CLEANUP struct buf text = BUF_INIT(1 << 16);
+    assert_int_equal(chat_prompt(c, vocab, tools, turns, n, &t, NULL), OK);
+    for (size_t i = 0; i < t.n; i++) {
+        buf_add_text(&text, t.id[i] == TINY_OPEN ? "[" : t.id[i] == TINY_CLOSE ? "]" : "");
+        vocab_decode(vocab, t.id[i], &text);
+    }
+    assert_string_equal(buf_str(&text), want);
+}
+
+static void test_chat_with_tools(void **state)
+{
+    (void)state;
+    struct chat c = chat_of(&gguf, vocab);
+    const struct turn turns[] = {{SLICE("system"), SLICE("be")}, {SLICE("user"), SLICE("u")}, {SLICE("assistant"), SLICE("<tool_call>")},
+                                 {SLICE("tool"), SLICE("1")}, {SLICE("tool"), SLICE("2")}, {SLICE("user"), SLICE("v")}};
+    expect_prompt(&c, SLICE("T"), turns, 2, "[system\nbe\n\nT]\n[user\nu]\n[assistant\n");
+    expect_prompt(&c, SLICE("T"), turns + 1, 1, "[system\nBe kind\n\nT]\n[user\nu]\n[assistant\n");
+    expect_prompt(&c, SLICE_NONE, turns, 6,
+                  "[system\nbe]\n[user\nu]\n[assistant\n<tool_call>]\n[user\n<tool_response>\n1\n</tool_response>\n<tool_response>\n2"
+                  "\n</tool_response>]\n[user\nv]\n[assistant\n");
+    c.system = SLICE_NONE;
+    expect_prompt(&c, SLICE("T"), turns + 1, 1, "[system\nT]\n[user\nu]\n[assistant\n");
+    c.open = c.close = -1;
+    expect_prompt(&c, SLICE("T"), turns, 2, "be\n\nT\n\nu\n\n");
+    expect_prompt(&c, SLICE("T"), turns + 3, 1, "T\n\n<tool_response>\n1\n</tool_response>\n\n");
 }
 
 static void test_no_chat(void **state)
@@ -226,7 +257,7 @@ static void test_no_chat(void **state)
     struct chat c = chat_of(&g, v);
     const struct turn turn = {SLICE("user"), SLICE("the")};
     TOKENS_CLEANUP struct tokens ids_of = {0};
-    assert_int_equal(chat_prompt(&c, v, &turn, 1, &ids_of, &e), OK);
+    assert_int_equal(chat_prompt(&c, v, SLICE_NONE, &turn, 1, &ids_of, &e), OK);
     assert_true(c.open == -1 && ids_of.n == 3 && ids_of.id[1] == '\n');
     vocab_free(v), gguf_release(&g), buf_release(&plain);
 }
@@ -237,6 +268,7 @@ int main(void)
         cmocka_unit_test(test_pieces), cmocka_unit_test(test_merges), cmocka_unit_test(test_decode),
         cmocka_unit_test(test_long_pieces), cmocka_unit_test(test_parts_fit), cmocka_unit_test(test_where_it_is_cut),
         cmocka_unit_test(test_measure), cmocka_unit_test(test_chat), cmocka_unit_test(test_no_chat),
+        cmocka_unit_test(test_chat_with_tools),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
