@@ -16,7 +16,7 @@ void acknowledge(struct play *p, const struct run_state *r)
           (unsigned long long)r->id);
     CHECK(p, r->seq >= a->seq, "I1", "r%llu went back from event %llu to %llu", (unsigned long long)r->id,
           (unsigned long long)a->seq, (unsigned long long)r->seq);
-    *a = (struct acked){r->seq, r->head};
+    *a = (struct acked){r->seq, r->head, agent_turns(r)};
 }
 
 /* A completion that the engine took is in the state that it has committed. */
@@ -77,6 +77,13 @@ struct step_seen {
     size_t layers; /* that its arguments name */
 };
 
+struct talked { /* an agent's run, from its events alone */
+    size_t ncalls, next; /* of the last answer: its calls, and the first that has no result */
+    int64_t answer;      /* which one that is, as intents name it */
+    size_t words;        /* said so far */
+    bool quiet;          /* an attended one was stopped, and nobody has said anything since */
+};
+
 struct looking {
     struct stage_set *t;
     const char *when;
@@ -85,6 +92,7 @@ struct looking {
     struct step_seen steps[STEPS_MAX];
     bool landed[ITEMS_MAX + 2][PIECES_MAX + 1]; /* and not asked anew since */
     size_t layers;     /* made and not taken, counted from the events alone */
+    struct talked talk;
     bool word;         /* a person said what happens to them, since the last landing */
     uint64_t last;
     struct book books[BOOKS_MAX];
@@ -205,7 +213,9 @@ static void look_at_finish(struct looking *k, const struct event *ev, const stru
     if (s->outcome == OUTCOME_OK) {
         CHECK(play, o && o->how != START_UNDER_WAY && o->outcome == OUTCOME_OK, "I2",
               "r%llu step %u is finished and was never carried out", run, ev->key.step);
-        if (hash_from_hex(json_text(json_get(json_get(p, "result"), "text")), &text))
+        const struct json *res = json_get(p, "result");
+        bool given = hash_from_hex(json_text(json_get(res, "text")), &text) || hash_from_hex(json_text(json_get(res, "turn")), &text);
+        if (given)
             CHECK(play, hash_eq(&text, &o->text), "I1", "r%llu step %u has another text than it was given", run, ev->key.step);
     }
     book(k, k->state.account, assumed ? NULL : &used, assumed ? &used : NULL, &s->held, -1, NULL);
@@ -213,7 +223,7 @@ static void look_at_finish(struct looking *k, const struct event *ev, const stru
     book_day(k, s->time_ms, &used, 1);
     if (s->outcome != OUTCOME_OK)
         return;
-    if ((s->stage == STAGE_EXEC || s->stage == STAGE_LAND) && json_type(json_get(p, "layer")) == JSON_OBJECT)
+    if ((s->stage == STAGE_EXEC || s->stage == STAGE_LAND || s->stage == STAGE_CALL) && json_type(json_get(p, "layer")) == JSON_OBJECT)
         k->layers++;
     if (s->stage == STAGE_SQUASH)
         k->layers -= s->layers - 1;
@@ -225,6 +235,72 @@ static void look_at_finish(struct looking *k, const struct event *ev, const stru
         *landed_of(k, s->item, s->piece) = true;
     if (s->stage == STAGE_ASK || s->stage == STAGE_JOIN)
         *landed_of(k, s->item, s->piece) = false;
+}
+
+/* ---- talks (I6) ---- */
+
+static void look_at_talk_intent(struct looking *k, const struct event *ev, const struct json *p)
+{
+    struct play *play = k->t->p;
+    const struct open_step *o = &k->state.open[k->state.nopen - 1];
+    const struct talk *t = k->state.items[0].head.talk;
+    unsigned long long run = k->run;
+    const struct json *args = json_get(p, "args");
+    bool refused = !json_has(args, "to"); /* it could not be prepared, and fails at once */
+    bool works = o->item == 0 && (o->stage == STAGE_THINK || o->stage == STAGE_CALL);
+    CHECK(play, !works || !k->talk.quiet, "I6", "r%llu step %u (%s) begins after a stop and before a word", run, ev->key.step,
+          stage_name(o->stage));
+    for (size_t i = 0; i < t->ninbox && o->stage == STAGE_THINK; i++)
+        CHECK(play, t->inbox[i].later, "I6", "r%llu step %u: the model is not told what was said", run, ev->key.step);
+    CHECK(play, o->stage != STAGE_THINK || refused || json_int(json_get(args, "to"), 0) == (int64_t)t->nturns, "I6",
+          "r%llu step %u asks the model about %lld turns of %zu", run, ev->key.step, (long long)json_int(json_get(args, "to"), 0), t->nturns);
+    if (o->stage != STAGE_CALL || refused)
+        return;
+    int64_t answer = json_int(json_get(args, "answer"), 0), call = json_int(json_get(args, "call"), -1);
+    if (answer > 1000000 && answer != k->talk.answer) /* a command of the person's */
+        k->talk.ncalls = 1, k->talk.next = 0, k->talk.answer = answer;
+    CHECK(play, answer == k->talk.answer && call == (int64_t)k->talk.next && k->talk.next < k->talk.ncalls, "I6",
+          "r%llu step %u carries out call %lld of step %lld; of %zu calls of step %lld, %zu were", run, ev->key.step, (long long)call,
+          (long long)answer, k->talk.ncalls, (long long)k->talk.answer, k->talk.next);
+}
+
+static void look_at_talk_finish(struct looking *k, const struct event *ev, const struct json *p)
+{
+    const struct step_seen *s = &k->steps[ev->key.step];
+    const struct json *res = json_get(p, "result");
+    if (s->item != 0 || s->outcome != OUTCOME_OK)
+        return;
+    if (s->stage == STAGE_THINK)
+        k->talk.ncalls = json_count(json_get(res, "calls")), k->talk.next = 0, k->talk.answer = ev->key.step;
+    k->talk.next += s->stage == STAGE_CALL;
+}
+
+static void look_at_talk(struct looking *k, const struct event *ev, const struct json *p)
+{
+    struct play *play = k->t->p;
+    const struct talk *t = k->state.items[0].head.talk;
+    size_t words = t->ninbox;
+    unsigned long long run = k->run;
+    if (ev->type == EVENT_STEP_INTENDED)
+        look_at_talk_intent(k, ev, p);
+    if (ev->type == EVENT_STEP_FINISHED)
+        look_at_talk_finish(k, ev, p);
+    for (size_t i = 0; i < t->nturns; i++)
+        words += t->turns[i].kind == TALK_SAID;
+    if (ev->type == EVENT_REWOUND) { /* what was said there is gone, and no call that was to come comes */
+        k->talk.words = words;
+        k->talk.ncalls = k->talk.next = 0;
+        k->talk.quiet = t->attended;
+    }
+    k->talk.words += ev->type == EVENT_SAID && !slice_is(json_text(json_get(p, "when")), "command");
+    CHECK(play, words == k->talk.words, "I6", "r%llu has %zu words after event %llu; %zu were said", run, words, (unsigned long long)ev->seq,
+          k->talk.words);
+    k->talk.next += ev->type == EVENT_ANSWERED && json_has(p, "turn"); /* of `ask` */
+    if (ev->type == EVENT_SAID || ev->type == EVENT_ANSWERED)
+        k->talk.quiet = false;
+    k->talk.quiet |= ev->type == EVENT_RUN_STOPPED && t->attended;
+    if (ev->type == EVENT_REWOUND || ev->type == EVENT_ANSWERED) /* what is taken back, or left out by a person */
+        k->layers = k->state.nlayers;
 }
 
 /* I5: the state is one that can be lived with. */
@@ -279,6 +355,11 @@ static enum err look_at(void *ctx, const struct event *ev, struct error *e)
         look_at_intent(k, ev, p);
     if (ev->type == EVENT_STEP_FINISHED)
         look_at_finish(k, ev, p);
+    if (k->state.is_agent)
+        look_at_talk(k, ev, p);
+    struct hash turns = agent_turns(&k->state);
+    CHECK(play, ev->seq != a->seq || hash_eq(&turns, &a->turns), "I6", "the turns of r%llu are others than before the crash",
+          (unsigned long long)k->run);
     k->word |= ev->type == EVENT_ANSWERED;
     if (ev->type == EVENT_ANSWERED || ev->type == EVENT_PLAN_CHANGED)
         memset(k->landed, 0, sizeof k->landed);
@@ -301,6 +382,7 @@ static void look_at_run(struct looking *k, uint64_t run)
     k->last = 0;
     k->layers = 0;
     k->word = false;
+    k->talk = (struct talked){0};
     run_init(&k->state, run, &a);
     must(t, journal_read(t->s, run, look_at, k, &e), &e, k->when);
     CHECK(t->p, k->last >= t->p->acked[run].seq, "I1", "r%llu was acknowledged up to event %llu; the journal has %llu (%s)",

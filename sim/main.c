@@ -286,9 +286,10 @@ static void tell_total(void)
 #define SEEN(what) (unsigned long long)sum.seen.what
     printf("in peace alone: %llu landings, %llu conflicts, %llu edits, %llu replaced by leave, %llu lost, %llu failed, %llu cancelled, %llu poisoned, "
            "%llu blocked, %llu stopped, %llu full disks, %llu fenced, %llu plans changed (%llu refused), %llu answers, %llu large "
-           "texts, %llu layers, %llu squashed, %llu taken, %llu runs done\n", SEEN(landings), SEEN(conflicts), SEEN(edits), SEEN(replaced), SEEN(lost), SEEN(failed), SEEN(cancelled),
+           "texts, %llu layers, %llu squashed, %llu taken, %llu runs done; agents: %llu answers, %llu calls, %llu words, %llu taken back, %llu made shorter\n", SEEN(landings), SEEN(conflicts), SEEN(edits), SEEN(replaced), SEEN(lost), SEEN(failed), SEEN(cancelled),
            SEEN(poisoned), SEEN(blocked), SEEN(stopped), SEEN(full), SEEN(fenced), SEEN(replans), SEEN(refused_replans),
-           SEEN(answers), SEEN(large), SEEN(sealed), SEEN(squashed), SEEN(taken), SEEN(done));
+           SEEN(answers), SEEN(large), SEEN(sealed), SEEN(squashed), SEEN(taken), SEEN(done), SEEN(thoughts),
+           SEEN(calls), SEEN(said), SEEN(rewound), SEEN(compacted));
 }
 
 /* ---- the command line ---- */

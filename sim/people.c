@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/sys.h"
+#include "engine/talk_text.h"
 #include "sim/play.h"
 #include "sim/vfs.h"
 
@@ -64,7 +65,7 @@ static void talks_nonsense(struct stage_set *t)
         return;
     /* A question that is really open must not be answered by accident: `replace` needs the person's leave. */
     const char *text = words[dice(t, sizeof words / sizeof *words)];
-    if (run_question(&r->state, 1, NULL))
+    if (run_question(&r->state, 1, NULL) || run_question(&r->state, 99999, NULL))
         text = "{}";
     enum err err = request_put(s, r->state.id, dice(t, 3) ? "answer" : "dance", slice_of(text), NULL);
     if (err && !excused(t))
@@ -137,6 +138,9 @@ void people_between_turns(struct stage_set *t)
 {
     if (t->p->calm || dice(t, 100) >= t->p->work.meddling)
         return;
+    struct run *r = any_run(t);
+    if (r && r->state.is_agent && dice(t, 2))
+        agent_meddle(t, r);
     switch (dice(t, 16)) {
     case 0: asks_to_stop(t); break;
     case 1: talks_nonsense(t); break;
@@ -162,6 +166,10 @@ void people_between_turns(struct stage_set *t)
 /* After some back and forth people lose patience and leave things out. */
 static const char *answer_to(struct stage_set *t, const struct line *l)
 {
+    if (l->question == QUESTION_ASK)
+        return dice(t, 2) ? "the second one" : "retry";
+    if (l->talk && l->question != QUESTION_APPLY && l->question != QUESTION_CONFLICT)
+        return "retry"; /* to leave it is to stop it */
     bool impatient = t->p->calm || t->p->nanswers > 12;
     if (l->question == QUESTION_APPLY)
         return dice(t, 5) ? "apply" : "skip";
@@ -241,8 +249,14 @@ static void answers_alone(struct stage_set *t, uint64_t run)
             allow(t, found);
         snprintf(text, sizeof text, "{\"v\":0,\"question\":%u,\"answer\":\"%s\",\"by\":\"terminal\"}", question, word);
         struct step_key key = {.run = run, .branch = r.branch};
+        JSON_CLEANUP struct json *o = NULL;
+        BUF_CLEANUP struct buf payload = BUF_INIT(4096);
+        must(t, json_parse(slice_of(text), &o, &e), &e, "answering");
         must(t, store_begin(t->s, &e), &e, "answering");
-        must(t, journal_append(t->s, &l, &r, EVENT_ANSWERED, &key, slice_of(text), &e), &e, "answering");
+        if (found->question == QUESTION_ASK)
+            must(t, talk_put_answer(t->s, found->talk, o, &e), &e, "answering");
+        json_print(o, &payload);
+        must(t, journal_append(t->s, &l, &r, EVENT_ANSWERED, &key, buf_slice(&payload), &e), &e, "answering");
         must(t, store_commit(t->s, &e), &e, "answering");
         acknowledge(t->p, &r);
         remember(t->p, run, question);

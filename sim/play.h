@@ -2,6 +2,7 @@
  * The play: the real core, engine and store on the simulated machine, with acts and people that lie, fail and meddle.
  *
  *     workload.c    what is to be done: plans, budgets, texts, all from the seed
+ *     agent.c       agents: what their acts give, and the people who talk with them
  *     rows.c        the acts: the simulation's own rows of the engine's table (engine/act.h)
  *     people.c      the people: answers, stop, edits of files, a second terminal, a changed plan, a full disk, the clock
  *     invariants.c  what must hold, by name, read from the journal and compared with the outside
@@ -24,6 +25,9 @@
  *       and budgets are raised, every run ends as done; a step that kills the engine is parked after three deaths; a
  *       completion that was handed over is folded in by its turn, also on a full disk.
  *   I5  The fold of every prefix of every journal is legal.
+ *   I6  A talk is what was said and done. Each word that was taken is a turn once; each call of an answer has at most one
+ *       result, in order, and no result is without its call; a call that was carried out is never again; the turns are the
+ *       same after every crash; after a stop an attended agent begins nothing before a word.
  */
 #ifndef CRANNOG_SIM_PLAY_H
 #define CRANNOG_SIM_PLAY_H
@@ -52,6 +56,7 @@ struct item_spec {
 
 struct plan_spec {
     uint8_t land; /* enum land_mode */
+    bool agent, attended, commits; /* an agent instead of a plan */
     bool exec, verify, side; /* side: its account is crannog/side/rN, not crannog/main/rN */
     uint8_t nitems, slots;
     uint32_t window;
@@ -77,7 +82,7 @@ struct workload {
 
 struct acked {
     uint64_t seq;
-    struct hash head;
+    struct hash head, turns;
 };
 
 enum { START_UNDER_WAY, START_ENDED /* completion handed over */, START_FOLDED /* its finish was acknowledged */ };
@@ -89,6 +94,8 @@ struct start {
     int16_t item, piece;
     uint8_t writes; /* times that it changed the person's folder */
     bool killed;    /* it killed the engine */
+    uint32_t answer; /* CALL: which answer, */
+    int16_t call;    /* and which call of it */
     struct hash text; /* of what it gave, if it gave bytes */
 };
 
@@ -138,10 +145,11 @@ struct play {
     uint32_t nreplaced;
     struct answered answers[ANSWERS_MAX];
     uint32_t nanswers;
+    uint32_t said[RUNS_MAX]; /* words to an agent that were taken */
     /* counters that the driver prints: what the seeds really exercised */
     struct {
         uint64_t events, landings, conflicts, edits, lost, cancelled, failed, poisoned, blocked, stopped, full, replaced, errors,
-            fenced, replans, refused_replans, answers, large, done, sealed, squashed, taken;
+            fenced, replans, refused_replans, answers, large, done, sealed, squashed, taken, thoughts, calls, said, rewound, compacted;
     } seen;
     char violation[700];
 };
@@ -212,6 +220,22 @@ struct file *file_find(struct play *p, struct slice path, bool make);
 /* A person writes (bytes > 0) or removes the file. */
 void person_edits(struct stage_set *t, struct file *f, bool removes);
 void person_bytes(const struct file *f, struct buf *out);
+
+/* What a command changes: one or two files whose base is what lies there now, or none; the bytes go to `text`. */
+bool rows_change(struct stage_set *t, struct job *j, struct buf *text, struct completion *c);
+
+/* ---- agent.c ---- */
+void agent_payload(const struct plan_spec *s, struct json *o);
+void agent_prepare(const struct run_state *r, const struct talk *talk, enum stage stage, struct json *args);
+void agent_check_start(struct play *p, struct start *log, const struct json *args);
+/* The result of an agent's stage; false for any other. */
+bool agent_result(struct stage_set *t, struct job *j, struct completion *c);
+void agent_ended_otherwise(struct stage_set *t, struct job *j, struct completion *c);
+void agent_meddle(struct stage_set *t, struct run *r);
+void agent_begin(struct stage_set *t, struct run *r);
+/* An attended one that waits for a word: it has no other end. */
+bool agent_at_rest(const struct run *r);
+struct hash agent_turns(const struct run_state *r);
 
 /* ---- people.c ---- */
 void people_between_turns(struct stage_set *t);

@@ -198,18 +198,15 @@ static void give_layer(struct job *j, struct completion *c)
     c->changes = 1;
 }
 
-/* A command changes one or two files, whose base is what lies there when it ends. */
-static void result_exec(struct stage_set *t, struct job *j, struct completion *c)
+bool rows_change(struct stage_set *t, struct job *j, struct buf *text, struct completion *c)
 {
     char now[32];
-    json_put_int(c->result, "status", 0);
     unsigned n = (unsigned)draw(t->p, "changes", &j->key, 3), folder = t->p->work.shared ? 0 : t->p->plan_of[j->key.run] - 1u;
+    buf_add_text(text, "made by a command\n"); /* never empty */
+    text_write(t->p, draw(t->p, "command", &j->key, UINT64_MAX), text);
     if (!n)
-        return;
-    text_write(t->p, draw(t->p, "command", &j->key, UINT64_MAX), &c->blob);
-    json_put_int(c->result, "bytes", (int64_t)c->blob.n);
-    c->blob_key = "text";
-    struct hash h = hash_of(buf_slice(&c->blob));
+        return false;
+    struct hash h = hash_of(buf_slice(text));
     c->manifest = BUF_INIT(LINES_BYTES);
     for (unsigned i = 0; i < n; i++) {
         char path[PATH_BYTES];
@@ -219,6 +216,16 @@ static void result_exec(struct stage_set *t, struct job *j, struct completion *c
     }
     give_layer(j, c);
     t->p->seen.sealed++;
+    return true;
+}
+
+static void result_exec(struct stage_set *t, struct job *j, struct completion *c)
+{
+    json_put_int(c->result, "status", 0);
+    if (!rows_change(t, j, &c->blob, c))
+        return;
+    json_put_int(c->result, "bytes", (int64_t)c->blob.n);
+    c->blob_key = "text";
 }
 
 static void result_layer(struct stage_set *t, struct job *j, struct completion *c)
@@ -358,7 +365,9 @@ static enum err prepare(struct engine *g, struct run *r, const struct want *w, s
     ret->clamp = clamp;
     ret->worst.n[UNIT_CPU_NS] = 400000000 + (int64_t)draw(t->p, "worst", &k, 400000000);
     ret->floor.n[UNIT_CPU_NS] = 50000000;
-    if (w->act == ACT_MODEL) {
+    if (l->talk)
+        agent_prepare(&r->state, l->talk, w->stage, ret->args);
+    if (w->act == ACT_MODEL || w->act == ACT_THINK) {
         buf_addf(&text, "stage %s, part %u: ", stage_name(w->stage), w->part);
         text_write(t->p, draw(t->p, "prompt", &k, UINT64_MAX), &text);
         err = blob_put(g->store, buf_slice(&text), &h, e);
@@ -429,7 +438,7 @@ static void choose_end(struct stage_set *t, struct job *j)
     j->outcome = OUTCOME_OK;
     if (trouble(p, "lost", &j->key, 30))
         j->outcome = OUTCOME_LOST;
-    else if (trouble(p, "failed", &j->key, j->stage == STAGE_VERIFY ? 200 : 70))
+    else if (trouble(p, "failed", &j->key, j->stage == STAGE_VERIFY ? 200 : j->stage == STAGE_CALL ? 10 : 70))
         j->outcome = OUTCOME_FAILED;
     j->final = trouble(p, "final", &j->key, 30);
     j->twice = trouble(p, "twice", &j->key, 30);
@@ -470,6 +479,7 @@ static enum err start(struct engine *g, struct run *r, const struct open_step *o
     struct job *j = job_new(t, o);
     play_tell("  r%llu step %u.%u starts: %s, item %u piece %d", (unsigned long long)o->key.run, o->key.step, o->key.attempt,
               stage_name(o->stage), o->item, o->piece);
+    agent_check_start(p, &p->starts[j->log], args);
     choose_end(t, j);
     j->cost = cost_of(p, &o->key, args);
     for (size_t i = 0; i < OWED_MAX && !owed_of(p, &j->key); i++)
@@ -583,7 +593,7 @@ static void result_of(struct stage_set *t, struct job *j, struct completion *c)
 {
     const struct run *r = engine_find(&t->g, j->key.run);
     const struct line *l = r ? run_line_const(&r->state, j->item, j->piece) : NULL;
-    if (!l)
+    if (!l || agent_result(t, j, c))
         return;
     switch (j->stage) {
     case STAGE_LIST: result_list(t, j, c); break;
@@ -634,6 +644,8 @@ static void end(struct stage_set *t, struct job *j)
         if (c.outcome != OUTCOME_OK)
             c.layer[0] = '\0';
     }
+    if (c.outcome != OUTCOME_OK)
+        agent_ended_otherwise(t, j, &c);
     c.final |= j->final && c.outcome == OUTCOME_FAILED;
     if (c.outcome == OUTCOME_LOST) {
         struct run *r = engine_find(&t->g, j->key.run);
@@ -663,7 +675,8 @@ static void cancel(struct engine *g, struct run *r, const struct open_step *o)
         j->cancelled = true;
         if (j->stage == STAGE_LAND || j->stage == STAGE_APPLY || draw(t->p, "cancel later", &j->key, 2))
             continue;
-        struct completion c = {.key = o->key, .outcome = OUTCOME_CANCELLED, .used = j->spent};
+        struct completion c = {.key = o->key, .outcome = OUTCOME_CANCELLED, .used = j->spent, .result = json_object(), .blob = BUF_INIT(BLOB_BYTES_MAX)};
+        agent_ended_otherwise(t, j, &c);
         hand_over(t, j, &c);
     }
 }
@@ -710,6 +723,7 @@ static void ends(struct engine *g)
 void rows_table(struct stage_set *t, struct act_table *ret)
 {
     static const struct act_row row = {prepare, start, cancel, recover};
-    *ret = (struct act_table){.rows = {[ACT_TOOL] = &row, [ACT_MODEL] = &row, [ACT_MEASURE] = &row, [ACT_LANDING] = &row},
+    *ret = (struct act_table){.rows = {[ACT_TOOL] = &row, [ACT_MODEL] = &row, [ACT_MEASURE] = &row, [ACT_LANDING] = &row,
+                                       [ACT_THINK] = &row},
                               .ctx = t, .watch = watch, .collect = collect, .close = ends};
 }

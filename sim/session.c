@@ -134,12 +134,13 @@ static void go_on(struct stage_set *t, unsigned plan)
     } else {
         must(t, engine_resume_run(&t->g, id, &r, &e), &e, "going on with a run");
         acknowledge(p, &r->state);
-        if (!p->work.plans[plan].exec)
+        if (!p->work.plans[plan].exec && !p->work.plans[plan].agent)
             take_changes(t, r, plan, was);
     }
     p->run_of[plan] = (uint16_t)r->state.id;
     p->plan_of[r->state.id] = (uint16_t)(plan + 1);
     acknowledge(p, &r->state);
+    agent_begin(t, r);
     play_tell("  %s is r%llu, %s", plan_name(plan), (unsigned long long)r->state.id, run_status_name(r->state.status));
 }
 
@@ -204,7 +205,7 @@ static void check_rest(struct stage_set *t)
     struct play *p = t->p;
     for (size_t i = 0; i < t->g.nruns; i++) {
         const struct run *r = t->g.runs[i];
-        bool done = r->state.status == RUN_DONE;
+        bool done = r->state.status == RUN_DONE || (p->calm && agent_at_rest(r));
         play_tell("  r%llu rests at event %llu: %s %s", (unsigned long long)r->state.id, (unsigned long long)r->state.seq, run_status_name(r->state.status), r->state.why);
         if (r->broken)
             continue;

@@ -69,6 +69,13 @@ void workload_make(struct play *p)
     k->nplans = many[sim_rand_below(&r, sizeof many)];
     for (unsigned i = 0; i < k->nplans; i++)
         make_plan(&r, &k->plans[i]);
+    for (unsigned i = 0; i < k->nplans; i++) { /* of its own, so that the plans of a seed stay what they were */
+        struct plan_spec *s = &k->plans[i];
+        s->agent = play_below(p, 3, "agent", i, 0, 0) == 0;
+        s->attended = s->agent && play_below(p, 2, "attended", i, 0, 0);
+        s->commits = s->agent && play_below(p, 2, "commits", i, 0, 0);
+        s->exec = s->exec && !s->agent;
+    }
     k->shared = sim_rand_chance(&r, 1, 4);
     k->large = sim_rand_chance(&r, 1, 3);
     k->trouble = (uint8_t)(sim_rand_chance(&r, 1, 4) ? 0 : 5 + sim_rand_below(&r, 30));
@@ -120,7 +127,9 @@ struct slice started_payload(const struct play *p, unsigned plan, uint64_t run, 
     char account[64];
     snprintf(account, sizeof account, "crannog/%s/r%llu", s->side ? "side" : "main", (unsigned long long)run);
     json_put_int(o, "v", 0);
-    if (s->exec) {
+    if (s->agent) {
+        agent_payload(s, o);
+    } else if (s->exec) {
         struct json *words = json_array();
         json_push(words, json_new_text(SLICE("/bin/true")));
         json_put(o, "exec", words);

@@ -387,7 +387,7 @@ static bool agent_goes_on(struct run_state *r, const struct open_step *o, struct
     bool long_ = o->stage == STAGE_THINK && json_bool(json_get(res, "overflow"), false) && l->talk->shrinks < TALK_SHRINKS_MAX &&
                  l->talk->nturns > l->talk->from + 2;
     if (long_)
-        l->talk->compact = true;
+        talk_overflowed(l->talk);
     if (check || long_)
         l->stage = talk_next(r, l);
     return check || long_;

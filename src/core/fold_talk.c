@@ -21,10 +21,29 @@ static bool has_word(const struct talk *t)
     return false;
 }
 
+static uint64_t tokens_of(const struct talk *t)
+{
+    return t->context + t->fresh / TALK_BYTES_A_TOKEN;
+}
+
+uint64_t talk_window(const struct talk *t, uint64_t window)
+{
+    return t->narrow && t->narrow < window ? t->narrow : window;
+}
+
+/* Servers whose windows are smaller than anybody said are many: the model's own word counts. */
+void talk_overflowed(struct talk *t)
+{
+    uint64_t n = tokens_of(t);
+    t->narrow = !t->narrow || n < t->narrow ? n : t->narrow;
+    t->compact = true;
+}
+
 bool talk_is_due(const struct talk *t, uint64_t window)
 {
-    uint64_t next = t->context + t->fresh / TALK_BYTES_A_TOKEN + (uint64_t)t->max_output;
-    return (t->compact || next > window) && t->nturns > t->from + 2 && t->shrinks < TALK_SHRINKS_MAX;
+    uint64_t next = tokens_of(t);
+    bool is_long = next + (uint64_t)t->max_output > window || (t->narrow && next >= t->narrow && !t->shrinks);
+    return (t->compact || is_long) && t->nturns > t->from + 2 && t->shrinks < TALK_SHRINKS_MAX;
 }
 
 enum stage talk_next(const struct run_state *r, const struct line *l)
@@ -545,8 +564,10 @@ enum err talk_read_server(struct run_state *r, const struct json *o, struct erro
     r->server.quirks = (uint32_t)json_int(json_get(o, "quirks"), 0);
     r->window = (uint64_t)window;
     struct line *l = line_of_talk(r);
-    if (l && l->talk)
+    if (l && l->talk) {
         l->talk->max_output = output;
+        l->talk->narrow = 0;
+    }
     return OK;
 }
 

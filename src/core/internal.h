@@ -89,6 +89,7 @@ bool talk_check_failed(struct run_state *r, struct line *l, uint32_t step, const
 enum err MUST_USE talk_said(struct run_state *r, const struct json *p, struct error *e);
 enum err MUST_USE talk_answered(struct run_state *r, struct line *l, const struct json *p, struct error *e);
 enum err MUST_USE talk_rewound(struct run_state *r, const struct json *p, struct error *e);
+void talk_overflowed(struct talk *t);
 void talk_stopped(struct run_state *r);
 void talk_rest(struct run_state *r, struct line *l);
 enum err MUST_USE talk_compact_wanted(struct run_state *r, struct error *e);

@@ -61,6 +61,7 @@ struct talk {
     uint64_t system_bytes;
     uint64_t context;         /* tokens of the last call, prompt and answer, as the server counted; 0: not known */
     uint64_t fresh;           /* bytes that came since */
+    uint64_t narrow;          /* tokens that were too many for the model, whatever its window is said to be; 0: none were */
     bool hold, compact, finished;
     unsigned shrinks, empties, same;
     struct hash last_calls;   /* of the last answer's calls, to see that it goes round in circles */
@@ -72,6 +73,8 @@ struct line;
 
 /* Whether what waits in the inbox at i is taken by a THINK that is intended now. */
 bool talk_delivers(const struct talk *t, size_t i);
+/* Tokens of the talk that the model is shown at most, as far as is known. */
+uint64_t talk_window(const struct talk *t, uint64_t window);
 /* Whether the next THINK would not fit, and a compaction can help. */
 bool talk_is_due(const struct talk *t, uint64_t window);
 

@@ -176,7 +176,7 @@ enum err talk_call(struct store *s, const struct talk *t, size_t i, struct arena
 
 size_t talk_cut(const struct talk *t, uint64_t window)
 {
-    uint64_t room = window / 4 * TALK_BYTES_A_TOKEN, kept = 0;
+    uint64_t room = talk_window(t, window) / 4 * TALK_BYTES_A_TOKEN, kept = 0;
     size_t at = t->nturns;
     while (at > t->from + 1 && kept + t->turns[at - 1].bytes <= room)
         kept += t->turns[--at].bytes;

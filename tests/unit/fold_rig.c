@@ -222,9 +222,9 @@ static void dump_talk(const struct talk *t, struct buf *out)
     char h[HASH_HEX + 1];
     hash_hex(&t->summary, h);
     buf_addf(out, "  talk attended %d commits %d verify '%.*s' checks %u/%u from %zu summary %.6s/%llu calls %zu/%zu of %zu system %llu context %llu "
-             "fresh %llu hold %d compact %d finished %d shrinks %u empties %u same %u output %lld turns ", t->attended, t->commits,
+             "fresh %llu narrow %llu hold %d compact %d finished %d shrinks %u empties %u same %u output %lld turns ", t->attended, t->commits,
              SLICE_ARG(t->verify), t->checks, t->checks_max, t->from, h, (unsigned long long)t->summary_bytes, t->next, t->ncalls, t->answer,
-             (unsigned long long)t->system_bytes, (unsigned long long)t->context, (unsigned long long)t->fresh, t->hold, t->compact,
+             (unsigned long long)t->system_bytes, (unsigned long long)t->context, (unsigned long long)t->fresh, (unsigned long long)t->narrow, t->hold, t->compact,
              t->finished, t->shrinks, t->empties, t->same, (long long)t->max_output);
     for (size_t i = 0; i < t->nturns; i++)
         buf_addf(out, "%c%u", kinds[t->turns[i].kind], t->turns[i].step);

@@ -743,6 +743,27 @@ static void test_what_cannot_be_made_shorter(void **state)
     waits();
 }
 
+/* A server whose window is smaller than it was said to be: what was too much once is too much again. */
+static void test_a_window_that_is_smaller_than_it_is_said_to_be(void **state)
+{
+    (void)state;
+    begin(ATTENDED);
+    for (int i = 0; i < 3; i++) {
+        step(STAGE_THINK, OUTCOME_OK, "{\"turn\":\"" RIG_HASH "\",\"bytes\":50,\"tokens\":1000,\"calls\":[" CALL_OF("read") "]}");
+        step(STAGE_CALL, OUTCOME_OK, "{\"turn\":\"" RIG_HASH "\",\"bytes\":600}");
+    }
+    open_step(STAGE_THINK);
+    WELL(rig_finish(&world, OUTCOME_FAILED, "{\"overflow\":true}", "\"final\":true,"));
+    assert_true(talk()->narrow == 1200 && talk_window(talk(), world.r.window) == 1200);
+    step(STAGE_COMPACT, OUTCOME_OK, compacted(5));
+    step(STAGE_THINK, OUTCOME_OK, "{\"turn\":\"" RIG_HASH "\",\"bytes\":50,\"tokens\":1190,\"calls\":[" CALL_OF("read") "]}");
+    well(STAGE_CALL);
+    step(STAGE_COMPACT, OUTCOME_OK, compacted(7)); /* before it is told so once more */
+    well(STAGE_THINK);
+    WELL(rig_apply(&world, EVENT_MODEL_CHANGED, NULL, "{\"v\":0,\"window\":4000,\"max_output\":100}"));
+    assert_int_equal(talk()->narrow, 0);
+}
+
 /* ---- taking back, other models, forks ---- */
 
 static void test_rewinding_to_each_turn(void **state)
@@ -1019,6 +1040,7 @@ int main(void)
         TEST(test_what_cannot_be_made_shorter),
         TEST(test_answers_to_a_question_of_the_model),
         TEST(test_a_failure_of_an_agent_is_not_skipped),
+        TEST(test_a_window_that_is_smaller_than_it_is_said_to_be),
         TEST(test_illegal_events),
         TEST(test_bad_beginnings),
     };
