@@ -15,6 +15,7 @@
 #include "engine/machine.h"
 #include "jail/client.h"
 #include "layers/landing.h"
+#include "layers/seal.h"
 #include "tools/file.h"
 #include "tools/layer.h"
 #include "tools/place.h"
@@ -297,10 +298,17 @@ static bool unqueue(struct machine *m, const struct step_key *k)
     return false;
 }
 
+int64_t tool_settle_ms(const struct machine *m)
+{
+    const int64_t grain_ms = SEAL_TICK_NS / 1000000 + 1;
+    int64_t since = sys->now_ms() - m->landed_ms;
+    return since >= 0 && since < grain_ms ? grain_ms - since : 0;
+}
+
 void tool_start_queued(struct engine *g)
 {
     struct machine *m = g->acts.ctx;
-    while (m->nqueue && free_job(m)) {
+    for (size_t n = m->nqueue; n && free_job(m); n--) { /* one that must wait longer comes in again behind the others */
         struct step_key key = m->queue[0];
         struct run *r = engine_find(g, key.run);
         const struct open_step *o = r ? engine_step(r, &key) : NULL;
@@ -326,13 +334,13 @@ enum err tool_start(struct engine *g, struct run *r, const struct open_step *o, 
         engine_complete(g, &c);
         return OK;
     }
-    struct jail_job *job = free_job(m);
-    if (!job)
-        return queue(m, &o->key, e);
     JSON_CLEANUP struct json *args = NULL;
     enum err err = json_parse(o->args, &args, e);
     if (err)
         return err;
+    struct jail_job *job = free_job(m);
+    if (!job || (stage_seals(o->stage, args) && tool_settle_ms(m)))
+        return queue(m, &o->key, e);
     *job = (struct jail_job){.key = o->key, .stage = o->stage, .peer = PEER_INIT, .index = BUF_INIT(JAIL_REPLY_MAX),
                              .began_ns = sys->boottime_ns(), .began_ms = sys->now_ms()};
     bool layered = json_count(json_get(args, "layers")) > 0;
@@ -753,6 +761,8 @@ void tool_collect(struct engine *g, struct jail_job *job)
         done(g, r, o, job, &res, &c);
     }
     jail_result_release(&res);
+    if (job->stage == STAGE_APPLY || job->stage == STAGE_LAND)
+        ((struct machine *)g->acts.ctx)->landed_ms = sys->now_ms();
     if (*c.layer) /* kept: it is the journal's now */
         job->layer[0] = '\0';
     tool_drop(g->acts.ctx, job);

@@ -328,14 +328,14 @@ enum err commit_requests(struct engine *g, struct run *r, struct error *e)
 /* ---- the group ---- */
 
 /* `asked`: another terminal wants something of some run. */
-static bool is_ready(struct engine *g, struct run *r, bool asked)
+static bool is_ready(struct engine *g, struct run *r, bool asked, int64_t now_ms)
 {
     struct decision d;
     if (r->broken)
         return false;
     if (r->ended || r->stop || (asked && request_waiting(g->store, r->state.id)))
         return true;
-    run_decide(&r->state, sys->now_ms(), &d);
+    engine_decide(r, now_ms, &d);
     if (d.what == DECIDE_ASK || d.what == DECIDE_REST || (g->full && r->state.nopen == 0))
         r->resting = true;
     return d.what == DECIDE_DONE || (d.what == DECIDE_INTEND && !g->full);
@@ -364,6 +364,7 @@ enum err commit_refold(struct engine *g, struct run *r, struct error *e)
     arena_release(&r->arena);
     run_init(&r->state, id, &r->arena);
     r->nstart = 0;
+    r->waits_seq = 0;
     r->broken = false;
     return journal_fold(g->store, id, &r->state, &r->arena, e);
 }
@@ -416,8 +417,9 @@ enum err commit_turn(struct engine *g, struct error *e)
     struct run **ready = g->ready;
     size_t n = 0, had = g->ndone;
     bool asked = request_any(g->store);
+    int64_t now = sys->now_ms();
     for (size_t i = 0; i < g->nruns; i++)
-        if (is_ready(g, g->runs[i], asked))
+        if (is_ready(g, g->runs[i], asked, now))
             ready[n++] = g->runs[i];
     if (n == 0) {
         drop_completions(g, had); /* of runs that are parked */

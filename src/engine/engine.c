@@ -226,6 +226,19 @@ void engine_let_go(struct engine *g, struct run *r)
 
 /* ---- the turn ---- */
 
+void engine_decide(struct run *r, int64_t now_ms, struct decision *ret)
+{
+    if (r->waits_seq == r->state.seq && r->waits_seq && r->state.nopen && (!r->wake_ms || now_ms < r->wake_ms)) {
+        ret->what = DECIDE_WAIT;
+        ret->wake_ms = r->wake_ms;
+        ret->nwants = 0;
+        return;
+    }
+    run_decide(&r->state, now_ms, ret);
+    r->waits_seq = ret->what == DECIDE_WAIT ? r->state.seq : 0;
+    r->wake_ms = ret->wake_ms;
+}
+
 static int64_t soonest_ms(struct engine *g)
 {
     int64_t now = sys->now_ms(), least = 250; /* other terminals' requests and the bar are looked at this often */
@@ -235,7 +248,7 @@ static int64_t soonest_ms(struct engine *g)
         struct decision d;
         if (g->runs[i]->resting)
             continue;
-        run_decide(&g->runs[i]->state, now, &d);
+        engine_decide(g->runs[i], now, &d);
         if (d.what == DECIDE_INTEND || d.what == DECIDE_DONE)
             return 0;
         if (d.wake_ms && d.wake_ms - now < least)

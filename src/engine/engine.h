@@ -22,6 +22,8 @@ struct run {
     bool stop;    /* a person at this terminal wants it to stop */
     bool resting; /* nothing to do until a person or another process acts */
     bool broken;  /* an event was refused by its own fold: parked */
+    uint64_t waits_seq; /* as of this event it waits for what is open, and */
+    int64_t wake_ms;    /* until then (0: for nothing else): there is nothing to decide */
     bool ended;   /* an act of it has ended, and the turn has not yet taken that */
 };
 
@@ -91,6 +93,8 @@ enum err MUST_USE engine_run(struct engine *g, struct error *e);
 /* For acts: hands a completion over (its buffers are taken). */
 void engine_complete(struct engine *g, struct completion *c);
 struct run *engine_find(struct engine *g, uint64_t run);
+/* run_decide(), but not again where nothing has changed since a run was found to wait. */
+void engine_decide(struct run *r, int64_t now_ms, struct decision *ret);
 /* The open step of a key, or NULL. */
 const struct open_step *engine_step(const struct run *r, const struct step_key *key);
 
