@@ -288,7 +288,7 @@ static enum err take_words(struct engine *g, struct run *r, const struct line *l
         buf_reset(&words);
         buf_add(&words, json_text(json_get(args, "answer")));
     }
-    enum err err = answer_payload(g, l, buf_slice(&words), &p, e);
+    enum err err = answer_payload(g->store, l, buf_slice(&words), &p, e);
     return err ? err : append(g, r, EVENT_ANSWERED, &key, p, e);
 }
 

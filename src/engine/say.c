@@ -85,19 +85,19 @@ enum err engine_say_command(struct engine *g, struct run *r, struct slice comman
     return append_turn(g, r, EVENT_SAID, p, buf_slice(&bytes), 0, e);
 }
 
-enum err answer_payload(struct engine *g, const struct line *l, struct slice words, struct json **ret, struct error *e)
+enum err answer_payload(struct store *s, const struct line *l, struct slice words, struct json **ret, struct error *e)
 {
     ARENA_CLEANUP struct arena a = ARENA_INIT(32 << 20);
     BUF_CLEANUP struct buf bytes = BUF_INIT(TURN_MAX);
     struct transcript_part call;
     struct hash h;
-    enum err err = talk_call(g->store, l->talk, l->talk->next, &a, &call, e);
+    enum err err = talk_call(s, l->talk, l->talk->next, &a, &call, e);
     if (err)
         return err;
     talk_result(call.id, words, false, &bytes);
     err = buf_check(&bytes, "an answer", e);
     if (!err)
-        err = blob_put(g->store, buf_slice(&bytes), &h, e);
+        err = blob_put(s, buf_slice(&bytes), &h, e);
     if (err)
         return err;
     struct json *p = *ret = said_by_terminal();
@@ -127,7 +127,7 @@ enum err engine_answer_ask(struct engine *g, struct run *r, struct slice text, s
     struct json *p = NULL;
     if (!l || l->stage != STAGE_STUCK || l->question != QUESTION_ASK)
         return error_set(e, ERR_MISSING, "r%llu asks nothing", (unsigned long long)r->state.id);
-    enum err err = answer_payload(g, l, text, &p, e);
+    enum err err = answer_payload(g->store, l, text, &p, e);
     return err ? err : append_json(g, r, EVENT_ANSWERED, p, e);
 }
 
