@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/sys.h"
-#include "engine/talk_text.h"
+#include "engine/say.h"
 #include "sim/play.h"
 #include "sim/vfs.h"
 
@@ -253,8 +253,12 @@ static void answers_alone(struct stage_set *t, uint64_t run)
         BUF_CLEANUP struct buf payload = BUF_INIT(4096);
         must(t, json_parse(slice_of(text), &o, &e), &e, "answering");
         must(t, store_begin(t->s, &e), &e, "answering");
-        if (found->question == QUESTION_ASK)
-            must(t, talk_put_answer(t->s, found->talk, o, &e), &e, "answering");
+        if (found->question == QUESTION_ASK) {
+            struct engine alone = {.store = t->s};
+            json_free(o);
+            o = NULL;
+            must(t, answer_payload(&alone, found, slice_of(word), &o, &e), &e, "answering");
+        }
         json_print(o, &payload);
         must(t, journal_append(t->s, &l, &r, EVENT_ANSWERED, &key, buf_slice(&payload), &e), &e, "answering");
         must(t, store_commit(t->s, &e), &e, "answering");
