@@ -1,0 +1,60 @@
+#!/bin/sh
+# Proves what an agent that was turned against its person cannot do: change the history of the repository that its commit goes
+# into, reach the terminal with escapes, spend what is not counted.
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/agent.sh"
+PATH=$BIN:$PATH
+cd "$T" || exit 1
+
+# repository FOLDER: one with a commit of a file f.
+repository() {
+  git init -q -b main "$1" && git -C "$1" config user.email a@example.org && git -C "$1" config user.name A &&
+    echo "as it was" >"$1/f" && git -C "$1" add f && git -C "$1" commit -qm one
+}
+
+# ---- its commit ----
+
+# A later object under whose name another's bytes lie, the same for one of the history, a hook, links, a branch of its own.
+cat >turn.sh <<'SH'
+at() { echo ".git/objects/$(echo "$1" | cut -c1-2)/$(echo "$1" | cut -c3-)"; }
+evil=$(at "$(echo EVIL | git hash-object -w --stdin)")
+later=$(at "$(echo later | git hash-object --stdin)") was=$(at "$(git rev-parse HEAD:f)")
+mkdir -p "$(dirname "$later")" .git/refs/heads/crannog .git/hooks
+cp "$evil" "$later"; rm -f "$was"; cp "$evil" "$was"
+printf '#!/bin/sh\necho x >.git/objects/hooked\n' >.git/hooks/reference-transaction
+chmod +x .git/hooks/reference-transaction
+echo junk >.git/objects/info/commit-graph
+ln -s /etc .git/objects/zz
+cp .git/refs/heads/main .git/refs/heads/crannog/other
+echo done >made
+SH
+repository turned
+cp turn.sh turned/turn.sh
+serve <<'JSON'
+[{"calls": [{"name": "bash", "arguments": {"command": ". ./turn.sh"}}]}, {"text": "Done."}]
+JSON
+refuses "an agent that wrote into .git makes its commit" 0 'crannog/r1' goal turned "turn" --model box/scripted
+cd turned || exit 1
+check "what it made is in it" sh -c 'test "$(git show crannog/r1:made)" = done'
+check "the history is as it was" sh -c 'test "$(git show main:f)" = "as it was"'
+check "no object has another's name" sh -c 'test -z "$(git fsck 2>&1)" || git fsck'
+check "nothing else of it is in .git" sh -c \
+  'test -z "$(find .git -name hooked -o -name zz -o -name other -o -name commit-graph -o -name crannog-commit -o -name reference-transaction)"'
+cd ..
+
+# taken NAME: a repository that has the branch NAME already.
+taken() {
+  repository taken && git -C taken branch "$1" && git -C taken pack-refs --all
+  serve <<'JSON'
+[{"calls": [{"name": "write", "arguments": {"path": "made", "content": "x"}}]}, {"text": "Done."}]
+JSON
+}
+taken crannog/r2
+refuses "a branch that is there is not replaced" 4 'there is a branch crannog/r2 already' goal taken "take"
+check "it is as it was" sh -c 'test "$(git -C taken rev-parse crannog/r2)" = "$(git -C taken rev-parse main)"'
+git -C taken branch -m crannog/r2 mine
+check "with another name there is room" crannog answer r2 retry
+check "for this one" git -C taken show crannog/r2:made
+rm -rf taken
+taken crannog
+refuses "nor is there room below a branch crannog" 4 'there is a branch crannog already' goal taken "take"
