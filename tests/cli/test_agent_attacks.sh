@@ -58,3 +58,17 @@ check "for this one" git -C taken show crannog/r2:made
 rm -rf taken
 taken crannog
 refuses "nor is there room below a branch crannog" 4 'there is a branch crannog already' goal taken "take"
+
+# ---- the terminal ----
+
+serve <<'JSON'
+[{"text": "Hello.", "calls": [{"name": "\u001b]52;c;RVZJTA==\u0007\u202e", "arguments": {}}, {"name": "read", "arguments": {"path": "\u001b]0;x\u0007"}}]},
+ {"status": 500, "error": "\u001b]0;x\u0007\u009b31m"}, {"text": "Done."}]
+JSON
+goal says "say it" --land end >says.out 2>&1
+for what in '' --all --history --json; do crannog show r4 $what; done >>says.out 2>&1
+crannog ls >>says.out 2>&1
+check "no escape of a model or a server reaches the terminal" python3 -c "
+import re
+found = re.findall(rb'[\\x00-\\x08\\x0b-\\x1f\\x7f]|\\xc2[\\x80-\\x9f]', open('says.out', 'rb').read())
+assert not found, found"
