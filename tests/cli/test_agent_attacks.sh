@@ -72,3 +72,13 @@ check "no escape of a model or a server reaches the terminal" python3 -c "
 import re
 found = re.findall(rb'[\\x00-\\x08\\x0b-\\x1f\\x7f]|\\xc2[\\x80-\\x9f]', open('says.out', 'rb').read())
 assert not found, found"
+
+# ---- money ----
+
+serve <<'JSON'
+[{"raw": "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"paid for\"}}]}\n\ndata: {\"error\":{\"message\":\"overloaded\",\"code\":503}}\n\n"},
+ {"text": "Done."}]
+JSON
+check "an answer that an error ends" goal paid "pay" --land end --budget 100000tok
+check "is paid for at its worst" events r5 \
+  "[e['payload']['how'] for e in v if e['type'] == 'step.finished' and 'fault' in e['payload']['result']] == ['assumed']"
