@@ -1,6 +1,6 @@
 #!/bin/sh
 # Proves what an agent that was turned against its person cannot do: change the history of the repository that its commit goes
-# into, reach the terminal with escapes, spend what is not counted.
+# into, reach the terminal with escapes, spend what is not counted. And that a commit that was killed while it landed lands.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/agent.sh"
 PATH=$BIN:$PATH
@@ -82,3 +82,27 @@ JSON
 check "an answer that an error ends" goal paid "pay" --land end --budget 100000tok
 check "is paid for at its worst" events r5 \
   "[e['payload']['how'] for e in v if e['type'] == 'step.finished' and 'fault' in e['payload']['result']] == ['assumed']"
+
+# ---- killed while its commit landed ----
+
+# The folder's lock is held, so that its landing waits; then its crannog is killed.
+repository landed
+serve <<'JSON'
+[{"calls": [{"name": "write", "arguments": {"path": "made", "content": "x"}}]}, {"text": "Done."}]
+JSON
+python3 - <<'PY'
+import fcntl, os, subprocess, time
+lock = os.open('landed', os.O_RDONLY)
+fcntl.flock(lock, fcntl.LOCK_EX)
+run = subprocess.Popen(['crannog', 'run', '--in', 'landed', '--model', 'box/scripted', '--yes', 'land it'],
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+for _ in range(300):
+    said = subprocess.run(['crannog', 'show', 'r6', '--history'], capture_output=True, text=True).stdout
+    if 'stage="apply"' in said:
+        break
+    time.sleep(0.1)
+run.kill()
+run.wait()
+PY
+refuses "a commit whose landing was killed lands with the next command" 0 'r6 died while .* all there now' crannog exec -- true
+check "whole" sh -c 'git -C landed show crannog/r6:made >/dev/null && git -C landed fsck'
