@@ -198,6 +198,8 @@ static enum err stage_plan(struct engine *g, struct run *r, const struct open_st
         err = commit_words(g, &r->state, a, words, &n, e);
         if (!err)
             place_command(place, words, n, ret->limits.cpu_ms, 600000, ret);
+        if (!err && !commit_mount(place, a, ret))
+            err = error_set(e, ERR_MEMORY, "no memory for a commit");
         if (!err)
             show_identity(g->acts.ctx, a, ret);
         return err;
@@ -549,6 +551,11 @@ static void done_command(struct completion *c, const struct run_state *r, const 
         json_put_text(c->result, "why", slice_of(res->why));
     if (stage == STAGE_EXEC || (res->how == JAIL_EXITED && res->status == 0))
         return;
+    if (stage == STAGE_COMMIT) {
+        snprintf(why, sizeof why, "git could not make a commit of it%s%s", *tail ? ": " : "", tail);
+        fail(c, true, why);
+        return;
+    }
     snprintf(why, sizeof why, "its check failed (%s %llu)%s%s", res->how == JAIL_EXITED ? "status" : "signal",
              (unsigned long long)res->status, *tail ? ": " : "", tail);
     if (l->talk)
@@ -589,7 +596,7 @@ static void done_seal(struct engine *g, struct run *r, struct jail_job *job, con
         error_set(&e, ERR_IO, "%.200s", *res->why ? res->why : "the file tool was ended");
     else
         (void)!layer_sealed(g->acts.ctx, job, buf_slice(&res->reply), c, &e);
-    if (!e.code && o->stage == STAGE_COMMIT)
+    if (!e.code && o->stage == STAGE_COMMIT && c->outcome == OUTCOME_OK)
         (void)!commit_rest(g, &r->state, c, &e);
     if (e.code) {
         char why[240];
@@ -631,10 +638,8 @@ static void done_instruct(struct run *r, struct slice reply, struct completion *
 static void done_commit(struct engine *g, struct run *r, const struct jail_result *res, struct completion *c)
 {
     struct error e = {0};
-    done_command(c, &r->state, run_line(&r->state, 0, HEAD), STAGE_EXEC, res);
-    if (res->how != JAIL_EXITED || res->status != 0)
-        fail(c, true, "git could not make a commit of it");
-    else if (commit_rest(g, &r->state, c, &e))
+    done_command(c, &r->state, run_line(&r->state, 0, HEAD), STAGE_COMMIT, res);
+    if (c->outcome == OUTCOME_OK && commit_rest(g, &r->state, c, &e))
         fail(c, true, e.text);
 }
 
