@@ -162,7 +162,7 @@ void think_send(struct engine *g)
     for (size_t i = 0; i < m->nthinks; i++) {
         struct think_job *job = &m->thinks[i];
         struct error e = {0};
-        if (!job->id || job->sent || job->embedded)
+        if (!job->id || job->sent)
             continue;
         enum err err = frame_send(m->door.socket, DOOR_ASK, job->id, &job->out, &e);
         if (err == ERR_BUSY || err == ERR_GONE)
@@ -377,7 +377,7 @@ static void door_died(struct engine *g, const char *why)
     peer_kill(&m->door);
     for (size_t i = 0; i < m->nthinks; i++) {
         struct think_job *job = &m->thinks[i];
-        if (!job->id || job->embedded)
+        if (!job->id)
             continue;
         struct run *r = engine_find(g, job->key.run);
         const struct open_step *o = r ? engine_step(r, &job->key) : NULL;
@@ -406,7 +406,7 @@ void think_collect(struct engine *g)
             return;
         }
         for (size_t i = 0; i < m->nthinks; i++)
-            if (m->thinks[i].id && m->thinks[i].id == f.id && !m->thinks[i].embedded) {
+            if (m->thinks[i].id && m->thinks[i].id == f.id) {
                 if (f.type == DOOR_DELTA)
                     heard(g, &f, &m->thinks[i]);
                 else
