@@ -272,8 +272,7 @@ static void edit(struct talking *t, struct slice draft)
     unlink(path);
 }
 
-/* Alt-Up: the last message that waits comes back into the box. What waits is in the journal, so it is taken back by a rewind
-   of nothing but the inbox. */
+/* Alt-Up. What waits is in the journal already, so it does not come back into the box; what does take it back is said. */
 static void take_back(struct talking *t)
 {
     if (t->nwaiting)
@@ -495,7 +494,7 @@ static int talk_start(struct cli *c, const struct talk_options *o)
     static struct talking t; /* large */
     struct error e = {0};
     struct sigaction a = {.sa_handler = on_resize};
-    t = (struct talking){.cli = c, .arena = ARENA_INIT(256 << 20), .state = BUF_INIT(200)};
+    t = (struct talking){.cli = c, .arena = ARENA_INIT(256 << 20)};
     sigaction(SIGWINCH, &a, NULL);
     enum err err = open_all(&t, o, &e);
     if (!err)

@@ -254,11 +254,10 @@ enum err talk_called(struct run_state *r, struct line *l, uint32_t step, const s
     return OK;
 }
 
-enum err talk_instructed(struct run_state *r, struct line *l, const struct json *res, struct error *e)
+enum err talk_instructed(struct line *l, const struct json *res, struct error *e)
 {
     struct talk_turn system;
     bool any;
-    (void)r;
     enum err err = read_turn(res, "system", "bytes", TALK_NOTE, 0, &system, &any, e);
     if (err || !any)
         return err ? err : error_set(e, ERR_CORRUPT, "instructions without a text");
@@ -268,13 +267,12 @@ enum err talk_instructed(struct run_state *r, struct line *l, const struct json 
     return OK;
 }
 
-enum err talk_compacted(struct run_state *r, struct line *l, const struct json *res, struct error *e)
+enum err talk_compacted(struct line *l, const struct json *res, struct error *e)
 {
     struct talk *t = l->talk;
     int64_t upto = json_int(json_get(res, "upto"), -1);
     struct talk_turn s;
     bool any;
-    (void)r;
     enum err err = read_turn(res, "turn", "bytes", TALK_NOTE, 0, &s, &any, e);
     if (err)
         return err;
@@ -563,11 +561,9 @@ enum err talk_read_server(struct run_state *r, const struct json *o, struct erro
     }
     r->server.quirks = (uint32_t)json_int(json_get(o, "quirks"), 0);
     r->window = (uint64_t)window;
-    struct line *l = line_of_talk(r);
-    if (l && l->talk) {
-        l->talk->max_output = output;
-        l->talk->narrow = 0;
-    }
+    struct talk *t = line_of_talk(r)->talk; /* asked of agents only, and there is one then */
+    t->max_output = output;
+    t->narrow = 0;
     return OK;
 }
 
@@ -611,11 +607,10 @@ enum err talk_begin(struct run_state *r, const struct json *p, struct error *e)
     int64_t checks = json_int(json_get(a, "checks"), 1);
     if (!l || checks < 1 || checks > 1000)
         return error_set(e, ERR_CORRUPT, "an agent without an item, or with no number of checks");
-    enum err err = OK;
     *t = (struct talk){.attended = json_bool(json_get(a, "attended"), false), .commits = json_bool(json_get(a, "commits"), false),
                        .checks_max = (uint32_t)checks};
     l->talk = t;
-    err = fold_keep(r, json_text(json_get(a, "verify")), &t->verify, e);
+    enum err err = fold_keep(r, json_text(json_get(a, "verify")), &t->verify, e);
     if (!err && json_has(a, "turns"))
         err = read_turns(r, t, a, e);
     return err ? err : talk_read_server(r, json_get(p, "server"), e);

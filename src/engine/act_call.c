@@ -423,10 +423,9 @@ enum err instruct_result(struct run *r, struct slice reply, struct completion *c
 
 /* ---- checks ---- */
 
-void check_told(const struct run_state *r, const struct talk *t, const struct jail_result *res, struct completion *c)
+void check_told(const struct talk *t, const struct jail_result *res, struct completion *c)
 {
     BUF_CLEANUP struct buf text = BUF_INIT(4 * CHECK_SHOWN), out = BUF_INIT(KEPT_BYTES), shown = BUF_INIT(2 * CHECK_SHOWN);
-    (void)r;
     buf_add(&out, buf_slice(&res->out));
     buf_add(&out, buf_slice(&res->err));
     if (output_cut(buf_slice(&out), CHECK_SHOWN, "run it to see all", &shown, NULL))

@@ -538,7 +538,7 @@ static void tail_of(const struct buf *out, char *ret, size_t max)
     ret[n] = '\0';
 }
 
-static void done_command(struct completion *c, const struct run_state *r, const struct line *l, enum stage stage, const struct jail_result *res)
+static void done_command(struct completion *c, const struct line *l, enum stage stage, const struct jail_result *res)
 {
     char tail[WHY_TAIL], why[240];
     json_put_int(c->result, "status", res->how == JAIL_EXITED ? (int64_t)res->status : 128 + (int64_t)res->status);
@@ -552,7 +552,7 @@ static void done_command(struct completion *c, const struct run_state *r, const 
     snprintf(why, sizeof why, "its check failed (%s %llu)%s%s", res->how == JAIL_EXITED ? "status" : "signal",
              (unsigned long long)res->status, *tail ? ": " : "", tail);
     if (l->talk)
-        check_told(r, l->talk, res, c);
+        check_told(l->talk, res, c);
     fail(c, false, why);
 }
 
@@ -582,7 +582,7 @@ static void done_seal(struct engine *g, struct run *r, struct jail_job *job, con
     if (o->stage == STAGE_CALL)
         (void)!call_result(g, r, o, &job->ran, c, &e);
     else
-        done_command(c, &r->state, run_line(&r->state, o->item, o->piece), o->stage, &job->ran);
+        done_command(c, run_line(&r->state, o->item, o->piece), o->stage, &job->ran);
     if (e.code)
         ;
     else if (res->how != JAIL_EXITED || res->status != 0)
@@ -631,7 +631,7 @@ static void done_instruct(struct run *r, struct slice reply, struct completion *
 static void done_commit(struct engine *g, struct run *r, const struct jail_result *res, struct completion *c)
 {
     struct error e = {0};
-    done_command(c, &r->state, run_line(&r->state, 0, HEAD), STAGE_EXEC, res);
+    done_command(c, run_line(&r->state, 0, HEAD), STAGE_EXEC, res);
     if (res->how != JAIL_EXITED || res->status != 0)
         fail(c, true, "git could not make a commit of it");
     else if (commit_rest(g, &r->state, c, &e))
@@ -666,7 +666,7 @@ static void done(struct engine *g, struct run *r, const struct open_step *o, str
     } else if (o->stage == STAGE_COMMIT) {
         done_commit(g, r, res, c);
     } else if (o->stage == STAGE_VERIFY || o->stage == STAGE_EXEC) {
-        done_command(c, &r->state, l, o->stage, res);
+        done_command(c, l, o->stage, res);
     } else if (res->how != JAIL_EXITED || res->status != 0) {
         fail(c, res->how == JAIL_EXITED && (res->status == ERR_MISSING || res->status == ERR_UNSUPPORTED || res->status == ERR_DENIED || res->status == ERR_LIMIT),
              *res->why ? res->why : "the file tool was ended by a signal");
