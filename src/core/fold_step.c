@@ -384,8 +384,7 @@ static bool agent_goes_on(struct run_state *r, const struct open_step *o, struct
     if (!l->talk)
         return false;
     bool check = o->stage == STAGE_VERIFY && talk_check_failed(r, l, o->key.step, res);
-    bool long_ = o->stage == STAGE_THINK && json_bool(json_get(res, "overflow"), false) && l->talk->shrinks < TALK_SHRINKS_MAX &&
-                 l->talk->nturns > l->talk->from + 2;
+    bool long_ = o->stage == STAGE_THINK && json_bool(json_get(res, "overflow"), false) && talk_can_shrink(l->talk);
     if (long_)
         talk_overflowed(l->talk);
     if (check || long_)

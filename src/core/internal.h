@@ -74,6 +74,8 @@ enum err MUST_USE fold_finished(struct run_state *r, const struct event *ev, con
 /* ---- talks, in fold_talk.c; the results of an agent's stages, and what a person does ---- */
 
 enum stage talk_next(const struct run_state *r, const struct line *l);
+/* Whether a compaction can help: there is something to sum up, and it was not tried too often since the last answer. */
+bool talk_can_shrink(const struct talk *t);
 /* A line at TALK goes on where there is something to do. */
 void talk_settle(struct run_state *r, struct line *l);
 enum err MUST_USE talk_deliver(struct run_state *r, struct talk *t, struct error *e);

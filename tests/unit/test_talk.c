@@ -862,6 +862,7 @@ static void test_a_fork_begins_where_the_other_stands(void **state)
     well(STAGE_INSTRUCT);
     turns_are("SARA");
     assert_true(talk()->from == 3 && talk()->summary_bytes == 70);
+    assert_int_equal(talk()->fresh, 300 + 70 + 40); /* instructions, summary, the turn behind it: not what it sums up */
     waits();
     WELL(rig_say(&world, "now"));
     well(STAGE_THINK);
