@@ -263,6 +263,7 @@ void talk_compacted_by(struct engine *g, struct run *r, const struct open_step *
     }
     json_put_text(c->result, "made", c->outcome == OUTCOME_OK && said.n ? SLICE("model") : SLICE("list"));
     c->outcome = OUTCOME_OK;
+    c->final = false;
     c->why[0] = '\0';
     json_put_int(c->result, "upto", (int64_t)upto);
     json_put_int(c->result, "bytes", (int64_t)turn.n);
