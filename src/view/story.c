@@ -2,10 +2,8 @@
 
 #include <stdio.h>
 
-#include "model/transcript.h"
+#include "view/turn.h"
 #include "view/view.h"
-
-enum { TURN_MAX = 32 * 1024 * 1024, TURN_ARENA = 64 * 1024 * 1024 };
 
 void story_init(struct story *t, struct store *s, uint64_t run)
 {
@@ -25,15 +23,13 @@ void story_release(struct story *t)
 static bool read_turn(struct store *s, const struct json *from, struct arena *a, struct transcript_turn *ret)
 {
     struct hash h;
-    BUF_CLEANUP struct buf bytes = BUF_INIT(TURN_MAX);
     *ret = (struct transcript_turn){0};
-    return hash_from_hex(json_text(json_get(from, "turn")), &h) && blob_get(s, &h, &bytes, NULL) == OK &&
-           turn_parse(buf_slice(&bytes), a, ret, NULL) == OK;
+    return hash_from_hex(json_text(json_get(from, "turn")), &h) && turn_read(s, &h, a, ret, NULL) == OK;
 }
 
 static void put_words(struct json *o, const char *key, const struct transcript_turn *turn, enum part_kind kind, enum part_kind or_kind)
 {
-    BUF_CLEANUP struct buf text = BUF_INIT(2 * TURN_MAX);
+    BUF_CLEANUP struct buf text = BUF_INIT(2 * TURN_BYTES_MAX);
     for (size_t i = 0; i < turn->n; i++)
         if (turn->parts[i].kind == kind || turn->parts[i].kind == or_kind) {
             if (text.n && text.p[text.n - 1] != '\n')
