@@ -304,7 +304,7 @@ static void on_note(void *ctx, struct slice text)
 /* ---- when it has ended ---- */
 
 struct facts {
-    bool passed, committed;
+    bool committed;
     char commit[80];
 };
 

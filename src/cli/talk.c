@@ -272,8 +272,7 @@ static void edit(struct talking *t, struct slice draft)
     unlink(path);
 }
 
-/* Alt-Up: the last message that waits comes back into the box. What waits is in the journal, so it is taken back by a rewind
-   of nothing but the inbox. */
+/* Alt-Up. What waits is in the journal already, so it does not come back into the box; what does take it back is said. */
 static void take_back(struct talking *t)
 {
     if (t->nwaiting)
@@ -325,11 +324,12 @@ static void after_turn(struct talking *t, bool was_busy)
     const struct line *l = r ? run_line(&r->state, 0, HEAD) : NULL;
     if (!was_busy || talk_is_busy(t))
         return;
-    if (l->stage == STAGE_STUCK && l->question == QUESTION_ASK) {
+    if (r->broken)
+        screen_error(t->screen, slice_of(r->state.why));
+    else if (l->stage == STAGE_STUCK && l->question == QUESTION_ASK)
         show_question(t, l);
-    } else if (l->stage == STAGE_STUCK && l->resume == STAGE_APPLY) {
+    else if (l->stage == STAGE_STUCK && l->resume == STAGE_APPLY)
         talk_ask_landing(t);
-    }
     if (sys->now_ms() - t->busy_since_ms > BELL_AFTER_MS)
         screen_bell(t->screen, l->stage == STAGE_STUCK ? "crannog needs you" : "crannog waits for you");
 }
@@ -341,14 +341,14 @@ static bool is_asked(struct talking *t)
     return r && !r->broken && request_waiting(t->s.store, r->state.id);
 }
 
-static enum err wait_for_person(struct talking *t)
+static enum err wait_for_person(struct talking *t, struct error *e)
 {
     struct pollfd p = {.fd = screen_fd(t->screen), .events = POLLIN};
     int ms = screen_wait_ms(t->screen);
     if (talk_run(t) && (ms < 0 || ms > ASKED_MS)) /* what other terminals want is looked for this often */
         ms = ASKED_MS;
     if (sys->poll(&p, 1, ms) < 0 && errno != EINTR)
-        return ERR_IO;
+        return error_errno(e, errno, "cannot wait for the keyboard");
     return OK;
 }
 
@@ -362,7 +362,7 @@ static enum err loop(struct talking *t, struct error *e)
         show_waiting(t);
         t->s.engine.also = screen_fd(t->screen);
         t->s.engine.also_ms = screen_wait_ms(t->screen);
-        err = busy ? engine_turn(&t->s.engine, &more, e) : wait_for_person(t);
+        err = busy ? engine_turn(&t->s.engine, &more, e) : wait_for_person(t, e);
         if (resized) {
             resized = 0;
             screen_resize(t->screen);
@@ -495,7 +495,7 @@ static int talk_start(struct cli *c, const struct talk_options *o)
     static struct talking t; /* large */
     struct error e = {0};
     struct sigaction a = {.sa_handler = on_resize};
-    t = (struct talking){.cli = c, .arena = ARENA_INIT(256 << 20), .state = BUF_INIT(200)};
+    t = (struct talking){.cli = c, .arena = ARENA_INIT(256 << 20)};
     sigaction(SIGWINCH, &a, NULL);
     enum err err = open_all(&t, o, &e);
     if (!err)

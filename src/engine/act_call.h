@@ -23,7 +23,7 @@ enum err MUST_USE instruct_plan(const struct machine *m, const struct place *pla
                                 struct error *e);
 enum err MUST_USE instruct_result(struct run *r, struct slice reply, struct completion *c, struct error *e);
 /* What an unattended agent is told when its check failed. */
-void check_told(const struct run_state *r, const struct talk *t, const struct jail_result *res, struct completion *c);
+void check_told(const struct talk *t, const struct jail_result *res, struct completion *c);
 
 /* ---- the result as a commit, in act_commit.c ---- */
 enum err MUST_USE commit_words(struct engine *g, const struct run_state *r, struct arena *a, struct slice *words, size_t *ret_n, struct error *e);

@@ -11,11 +11,13 @@
 
 #include "engine/act_call.h"
 
-enum { COMMIT_PATHS_MAX = 900, COMMIT_ARENA = 256 << 20, HASH_CHARS = 40, HASH_CHARS_256 = 64 };
+enum { COMMIT_ARENA = 256 << 20, WORD_MAX = 64 * 1024 /* of the kernel's 128 KiB */, PATHS_MAX = 1536 * 1024 /* of its 2 MiB, with all else */,
+       HASH_CHARS = 40, HASH_CHARS_256 = 64 };
 #define COMMIT_GIT "/tmp/crannog-git"
 
-/* $1 branch, $2 message, then the paths that the run changed. Only plumbing, and no program that the repository names but its
-   filters: an agent may have written those. What stands in the way of an object's folder is an agent's as well. */
+/* $1 branch, $2 message, then the paths that the run changed, many in a word, "//" behind each: no path has that. Only plumbing, and
+   no program that the repository names but its filters: an agent may have written those. What stands in the way of an object's folder
+   is an agent's as well. */
 static const char script[] =
     "set -eu\n"
     "exec 3>&2 2>/tmp/crannog-words\n"
@@ -40,7 +42,10 @@ static const char script[] =
     "GIT_COMMITTER_NAME=crannog GIT_COMMITTER_EMAIL=crannog@localhost\n"
     "parent=$(git rev-parse -q --verify HEAD || true)\n"
     "if [ -n \"$parent\" ]; then git read-tree \"$parent\"; fi\n"
-    "for path; do git add -A -- \":(literal)$path\" || true; done\n"
+    "for paths; do while [ -n \"$paths\" ]; do\n"
+    "  git add -A -- \":(literal)${paths%%//*}\" || true\n"
+    "  paths=${paths#*//}\n"
+    "done; done\n"
     "tree=$(git write-tree)\n"
     "if [ -n \"$parent\" ] && [ \"$tree\" = \"$(git rev-parse \"$parent^{tree}\")\" ]; then exit 0; fi\n"
     "commit=$(git commit-tree \"$tree\" ${parent:+-p \"$parent\"} -m \"$message\")\n"
@@ -60,6 +65,28 @@ static bool is_git(struct slice path)
     return slice_is(path, ".git") || slice_below(path, SLICE(".git"));
 }
 
+/* The paths of a manifest that are not git's own, as words behind those that are there. */
+static enum err add_paths(const struct manifest *m, struct arena *a, struct slice *words, size_t *n, struct error *e)
+{
+    BUF_CLEANUP struct buf word = BUF_INIT(WORD_MAX);
+    size_t all = 0;
+    for (size_t i = 0; i <= m->n; i++) {
+        bool over = i == m->n, skip = over || is_git(m->v[i].path) || m->v[i].after.type == STAMP_FOLDER;
+        if (word.n && (over || word.n + m->v[i].path.n + 2 > WORD_MAX - 1)) {
+            words[*n] = arena_copy(a, buf_slice(&word));
+            if (!words[(*n)++].p)
+                return error_set(e, ERR_MEMORY, "no memory for a commit");
+            all += word.n;
+            buf_reset(&word);
+        }
+        if (!skip)
+            buf_addf(&word, "%.*s//", SLICE_ARG(m->v[i].path));
+        if (all + word.n > PATHS_MAX) /* naming a folder instead would take what the run did not change */
+            return error_set(e, ERR_LIMIT, "more changed files than one commit can be told of");
+    }
+    return OK;
+}
+
 enum err commit_words(struct engine *g, const struct run_state *r, struct arena *a, struct slice *words, size_t *ret_n, struct error *e)
 {
     ARENA_CLEANUP struct arena wide = ARENA_INIT(COMMIT_ARENA);
@@ -74,13 +101,11 @@ enum err commit_words(struct engine *g, const struct run_state *r, struct arena 
     words[n++] = SLICE("sh");
     words[n++] = slice_of(arena_printf(a, "crannog/r%llu", (unsigned long long)r->id));
     words[n++] = r->goal.n ? r->goal : SLICE("work of an agent");
-    for (size_t i = 0; i < m.n && n < COMMIT_PATHS_MAX; i++)
-        if (!is_git(m.v[i].path) && m.v[i].after.type != STAMP_FOLDER)
-            words[n++] = arena_copy(a, m.v[i].path);
-    if (n == COMMIT_PATHS_MAX) /* too many to name: all that is there */
-        words[6] = SLICE("."), n = 7;
+    if (!words[n - 2].p)
+        return error_set(e, ERR_MEMORY, "no memory for a commit");
+    err = add_paths(&m, a, words, &n, e);
     *ret_n = n;
-    return OK;
+    return err;
 }
 
 /* The name of an object below .git/objects, or of a pack's file, or the folder of such. */

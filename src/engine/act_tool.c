@@ -540,27 +540,46 @@ static void tail_of(const struct buf *out, char *ret, size_t max)
     ret[n] = '\0';
 }
 
-static void done_command(struct completion *c, const struct run_state *r, const struct line *l, enum stage stage, const struct jail_result *res)
+/* How a command ended, in numbers and its last words. */
+static void put_end(struct completion *c, const struct jail_result *res, char ret_tail[WHY_TAIL])
 {
-    char tail[WHY_TAIL], why[240];
     json_put_int(c->result, "status", res->how == JAIL_EXITED ? (int64_t)res->status : 128 + (int64_t)res->status);
     json_put_int(c->result, "leftover", (int64_t)res->leftover);
-    tail_of(res->err.n ? &res->err : &res->out, tail, sizeof tail);
-    json_put_text(c->result, "tail", slice_of(tail));
+    tail_of(res->err.n ? &res->err : &res->out, ret_tail, WHY_TAIL);
+    json_put_text(c->result, "tail", slice_of(ret_tail));
     if (*res->why) /* the jail could not even start it */
         json_put_text(c->result, "why", slice_of(res->why));
-    if (stage == STAGE_EXEC || (res->how == JAIL_EXITED && res->status == 0))
-        return;
-    if (stage == STAGE_COMMIT) {
-        snprintf(why, sizeof why, "git could not make a commit of it%s%s", *tail ? ": " : "", tail);
-        fail(c, true, why);
-        return;
-    }
-    snprintf(why, sizeof why, "its check failed (%s %llu)%s%s", res->how == JAIL_EXITED ? "status" : "signal",
-             (unsigned long long)res->status, *tail ? ": " : "", tail);
-    if (l->talk)
-        check_told(r, l->talk, res, c);
-    fail(c, false, why);
+}
+
+/* Whether it went well; else what failed, in one line with its last words. */
+static bool went_well(struct completion *c, const struct jail_result *res, bool final, const char *what)
+{
+    char tail[WHY_TAIL], why[240];
+    put_end(c, res, tail);
+    if (res->how == JAIL_EXITED && res->status == 0)
+        return true;
+    snprintf(why, sizeof why, "%s (%s %llu)%s%s", what, res->how == JAIL_EXITED ? "status" : "signal", (unsigned long long)res->status,
+             *tail ? ": " : "", tail);
+    fail(c, final, why);
+    return false;
+}
+
+/* A command's own failure is its result. */
+static void done_exec(struct completion *c, const struct jail_result *res)
+{
+    char tail[WHY_TAIL];
+    put_end(c, res, tail);
+}
+
+static void done_check(struct completion *c, const struct line *l, const struct jail_result *res)
+{
+    if (!went_well(c, res, false, "its check failed") && l->talk)
+        check_told(l->talk, res, c);
+}
+
+static bool git_went_well(struct completion *c, const struct jail_result *res)
+{
+    return went_well(c, res, true, "git could not make a commit of it");
 }
 
 /* The first step of a command: what of the folder it could not write, and whether overlays can be had here. */
@@ -588,8 +607,10 @@ static void done_seal(struct engine *g, struct run *r, struct jail_job *job, con
     struct error e = {0};
     if (o->stage == STAGE_CALL)
         (void)!call_result(g, r, o, &job->ran, c, &e);
-    else
-        done_command(c, &r->state, run_line(&r->state, o->item, o->piece), o->stage, &job->ran);
+    else if (o->stage == STAGE_EXEC)
+        done_exec(c, &job->ran);
+    else if (!git_went_well(c, &job->ran))
+        return; /* what it wrote goes with its layer */
     if (e.code)
         ;
     else if (res->how != JAIL_EXITED || res->status != 0)
@@ -638,8 +659,7 @@ static void done_instruct(struct run *r, struct slice reply, struct completion *
 static void done_commit(struct engine *g, struct run *r, const struct jail_result *res, struct completion *c)
 {
     struct error e = {0};
-    done_command(c, &r->state, run_line(&r->state, 0, HEAD), STAGE_COMMIT, res);
-    if (c->outcome == OUTCOME_OK && commit_rest(g, &r->state, c, &e))
+    if (git_went_well(c, res) && commit_rest(g, &r->state, c, &e))
         fail(c, true, e.text);
 }
 
@@ -670,8 +690,10 @@ static void done(struct engine *g, struct run *r, const struct open_step *o, str
         done_seal(g, r, job, o, res, c);
     } else if (o->stage == STAGE_COMMIT) {
         done_commit(g, r, res, c);
-    } else if (o->stage == STAGE_VERIFY || o->stage == STAGE_EXEC) {
-        done_command(c, &r->state, l, o->stage, res);
+    } else if (o->stage == STAGE_VERIFY) {
+        done_check(c, l, res);
+    } else if (o->stage == STAGE_EXEC) {
+        done_exec(c, res);
     } else if (res->how != JAIL_EXITED || res->status != 0) {
         fail(c, res->how == JAIL_EXITED && (res->status == ERR_MISSING || res->status == ERR_UNSUPPORTED || res->status == ERR_DENIED || res->status == ERR_LIMIT),
              *res->why ? res->why : "the file tool was ended by a signal");

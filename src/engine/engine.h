@@ -80,7 +80,7 @@ enum err MUST_USE engine_start_run(struct engine *g, struct slice (*payload)(voi
                                    void *ctx, struct run **ret, struct error *e);
 /* Goes on with a run: takes its lease, folds it, recovers what was open, and journals that it was continued. */
 enum err MUST_USE engine_resume_run(struct engine *g, uint64_t run, struct run **ret, struct error *e);
-/* Lets go of a run that has no step open, between turns: its lease is free again, for this process too. */
+/* Lets go of a run that has no step open, or is broken, between turns: its lease is free again, for this process too. */
 void engine_let_go(struct engine *g, struct run *r);
 /* Appends one event to a run between turns (plan changed, answered), in a commit of its own. */
 enum err MUST_USE engine_append(struct engine *g, struct run *r, enum event_type type, struct slice payload, struct error *e);

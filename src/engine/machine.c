@@ -57,7 +57,7 @@ static void machine_end(struct engine *g)
     peer_kill(&m->door);
     peer_kill(&m->ready);
     for (size_t i = 0; i < m->nthinks; i++)
-        if (m->thinks[i].id && !m->thinks[i].sent && !m->thinks[i].embedded)
+        if (m->thinks[i].id && !m->thinks[i].sent)
             outgoing_release(&m->thinks[i].out);
     sys->free(m->thinks);
     m->thinks = NULL;

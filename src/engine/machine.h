@@ -48,7 +48,7 @@ struct think_job {
     uint64_t id;         /* frame id; 0: a free place */
     enum stage stage;
     struct outgoing out; /* the request, until it is sent */
-    bool sent, cancelled, embedded;
+    bool sent, cancelled;
 };
 
 struct machine {
