@@ -3,14 +3,17 @@
 
     agent.py BUILD WORK [ROUNDS] [NAME...]    BUILD has src/crannog; WORK is an empty folder; names choose from those below
 
-In each round each of them does a task of twenty calls of the shell, `echo step-N`: once to be timed (no one looks at it
-meanwhile), once to be weighed (its processes' memory is added up every few ms, which slows it). What is printed:
+In each round each of them does a task of twenty calls of the shell, `echo step-N`: once to be timed with a model that answers at
+once, once with one that takes 50 ms, as all models take some time in which things can be done, and once to be weighed (its
+processes' memory is added up every few ms, which slows it). What is printed:
 
-    gap      from the last byte of an answer to the first byte of the next request, ms: median and 95th percentile of all turns
-    task     start to exit, s; first: start to the first byte of the first request, ms
+    gap      from the last byte of an answer to the first byte of the next request, ms: median and 95th percentile of all turns;
+             the same with the model that takes 50 ms
+    task     start to exit, s, with the model that answers at once; first: start to the first byte of the first request, ms
     memory   the most that all its processes had at once, PSS and RSS, MiB
     bytes    of the first request's body
 
+With REALTIME=1 all of it, the model too, goes before other work on the machine, as root: for a machine that is not quiet.
 "files" does `echo step-N >> log.txt` instead, so that each turn changes a file. Others are taken from PEERS, a folder with
 `npm install --prefix PEERS/NAME PACKAGE` of each and node 24 (see `install` below); where one is missing it is told and left out.
 """
@@ -28,17 +31,17 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 PEERS = Path(os.environ.get('PEERS', Path.home() / 'crannog-peers'))
 NODE = PEERS / 'node/node_modules/node/bin'
-STEPS, GOAL, DELAY = 20, 'Run the scripted task.', '0'
+STEPS, GOAL = 20, 'Run the scripted task.'
 PACKAGES = {'pi': '@mariozechner/pi-coding-agent', 'codex': '@openai/codex', 'claude': '@anthropic-ai/claude-code'}
 
 
 class Server:
     """The scripted model, for one run."""
 
-    def __init__(self, folder, command):
+    def __init__(self, folder, command, delay):
         self.log, ready = folder / 'model.jsonl', folder / 'ready'
         self.process = subprocess.Popen([sys.executable, HERE / 'model.py', '--ready', ready, '--log', self.log, '--steps', str(STEPS),
-                                         '--command', command, '--delay', DELAY])
+                                         '--command', command, '--delay', delay])
         while not ready.exists():
             if self.process.poll() is not None:
                 raise RuntimeError('the scripted model did not start')
@@ -158,12 +161,12 @@ class Weigher(threading.Thread):
             self.over.wait(0.002)
 
 
-def play(who, folder, command, weigh):
+def play(who, folder, command, delay='0', weigh=False):
     """One task: its figures, or a RuntimeError."""
     shutil.rmtree(folder, ignore_errors=True)
     work = folder / 'work'
     work.mkdir(parents=True)
-    server = Server(folder, command)
+    server = Server(folder, command, delay)
     words, variables = who(folder, server.port)
     env = {'PATH': f'{NODE}:{os.environ["PATH"]}', 'LANG': 'C.UTF-8', **variables}
     began = time.monotonic_ns()
@@ -193,12 +196,13 @@ def per_cent(values, part):
     return sorted(values)[min(len(values) - 1, int(len(values) * part))]
 
 
-def show(name, timed, weighed):
-    gaps = [gap for one in timed for gap in one['gaps']]
+def show(name, timed, patient, weighed):
+    gaps, slow = ([gap for one in runs for gap in one['gaps']] for runs in (timed, patient))
 
     def median(key, of):
         return statistics.median(one[key] for one in of)
-    print(f'{name:22} {statistics.median(gaps):8.2f} {per_cent(gaps, 0.95):8.2f} {median("task", timed):8.3f} {median("first", timed):8.1f} '
+    print(f'{name:22} {statistics.median(gaps):8.2f} {per_cent(gaps, 0.95):8.2f} '
+          f'{statistics.median(slow):8.2f} {per_cent(slow, 0.95):8.2f} {median("task", timed):8.3f} {median("first", timed):8.1f} '
           f'{median("pss", weighed):8.1f} {median("rss", weighed):8.1f} {timed[0]["bytes"]:8} {timed[0]["all"]:9}', flush=True)
 
 
@@ -215,6 +219,8 @@ def install(names):
 def main():
     if sys.argv[1] == '--floor':
         return play_floor(int(sys.argv[2]))
+    if os.environ.get('REALTIME'):
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(10))
     build, work, rounds = Path(sys.argv[1]).resolve(), Path(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 5
     echo, files = 'echo step-{k}', 'echo step-{k} >> log.txt'
     rows = {'crannog': (crannog(build, 'end'), echo), 'crannog, land: step': (crannog(build, 'step'), echo), 'pi': (pi, echo), 'codex': (codex, echo),
@@ -223,18 +229,19 @@ def main():
     if sys.argv[4:]:
         rows = {name: row for name, row in rows.items() if name in sys.argv[4:]}
     install({name.split(',')[0] for name in rows})
-    timed, weighed = {}, {}
+    timed, patient, weighed = {}, {}, {}
     for _ in range(rounds):
         for name, (who, command) in list(rows.items()):
             try:
-                timed.setdefault(name, []).append(play(who, work / 'run', command, False))
-                weighed.setdefault(name, []).append(play(who, work / 'run', command, True))
+                timed.setdefault(name, []).append(play(who, work / 'run', command))
+                patient.setdefault(name, []).append(play(who, work / 'run', command, '0.05'))
+                weighed.setdefault(name, []).append(play(who, work / 'run', command, weigh=True))
             except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
                 print(f'{name} is left out: {error}')
                 del rows[name]
-    print(f'{"":22} {"gap ms":>8} {"p95 ms":>8} {"task s":>8} {"first ms":>8} {"PSS MiB":>8} {"RSS MiB":>8} {"bytes":>8} {"all bytes":>9}')
+    print(f'{"":22} {"gap ms":>8} {"p95 ms":>8} {"50: gap":>8} {"p95 ms":>8} {"task s":>8} {"first ms":>8} {"PSS MiB":>8} {"RSS MiB":>8} {"bytes":>8} {"all bytes":>9}')
     for name in rows:
-        show(name, timed[name], weighed[name])
+        show(name, timed[name], patient[name], weighed[name])
     return 0
 
 

@@ -251,14 +251,11 @@ static void answers_alone(struct stage_set *t, uint64_t run)
         struct step_key key = {.run = run, .branch = r.branch};
         JSON_CLEANUP struct json *o = NULL;
         BUF_CLEANUP struct buf payload = BUF_INIT(4096);
-        must(t, json_parse(slice_of(text), &o, &e), &e, "answering");
         must(t, store_begin(t->s, &e), &e, "answering");
-        if (found->question == QUESTION_ASK) {
-            struct engine alone = {.store = t->s};
-            json_free(o);
-            o = NULL;
-            must(t, answer_payload(&alone, found, slice_of(word), &o, &e), &e, "answering");
-        }
+        if (found->question == QUESTION_ASK)
+            must(t, answer_payload(t->s, found, slice_of(word), &o, &e), &e, "answering");
+        else
+            must(t, json_parse(slice_of(text), &o, &e), &e, "answering");
         json_print(o, &payload);
         must(t, journal_append(t->s, &l, &r, EVENT_ANSWERED, &key, buf_slice(&payload), &e), &e, "answering");
         must(t, store_commit(t->s, &e), &e, "answering");

@@ -9,8 +9,9 @@
 #include "context/tools.h"
 #include "engine/talk_text.h"
 #include "model/prices.h"
+#include "view/turn.h"
 
-enum { TURN_MAX = 32 * 1024 * 1024, TITLE_MAX = 400, DETAIL_MAX = 64 * 1024,
+enum { TITLE_MAX = 400, DETAIL_MAX = 64 * 1024,
        EMBEDDED_WINDOW = 2048 /* what the small model was made for; crannog-infer has 4096 */, EMBEDDED_OUTPUT = 400 };
 
 /* ---- its beginning ---- */
@@ -129,7 +130,6 @@ static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
 {
     struct agent_job *j = ctx;
     JSON_CLEANUP struct json *p = session_started(run, j->work, &j->st);
-    BUF_CLEANUP struct buf model = BUF_INIT(1024);
     struct json *talk = json_object();
     json_put_bool(talk, "attended", j->attended);
     json_put_bool(talk, "commits", j->commits);
@@ -139,10 +139,9 @@ static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
         put_turns(j->of->items[0].head.talk, talk);
     if (j->of)
         json_put(p, "origin", session_origin("fork", j->of->id));
-    buf_add(&model, j->model.ref);
     json_put_text(p, "plan_path", SLICE(AGENT_PLAN_PATH));
     json_put_text(p, "goal", j->goal);
-    json_put_text(p, "model", buf_slice(&model));
+    json_put_text(p, "model", j->model.ref);
     json_put(p, "server", agent_server(&j->model));
     json_put(p, "talk", talk);
     caps_print(&j->budget, p, "budget");
@@ -283,12 +282,10 @@ static void add_summary(const struct json *p, int64_t took_ms, struct buf *out)
 /* The result's own words, of the turn that it became. */
 static void result_words(struct engine *g, const struct json *res, struct buf *out)
 {
-    ARENA_CLEANUP struct arena a = ARENA_INIT(64 << 20);
-    BUF_CLEANUP struct buf bytes = BUF_INIT(TURN_MAX);
+    ARENA_CLEANUP struct arena a = ARENA_INIT(TURN_ARENA);
     struct transcript_turn turn;
     struct hash h;
-    if (!hash_from_hex(json_text(json_get(res, "turn")), &h) || blob_get(g->store, &h, &bytes, NULL) ||
-        turn_parse(buf_slice(&bytes), &a, &turn, NULL))
+    if (!hash_from_hex(json_text(json_get(res, "turn")), &h) || turn_read(g->store, &h, &a, &turn, NULL))
         return;
     for (size_t i = 0; i < turn.n; i++)
         if (turn.parts[i].kind == PART_RESULT || turn.parts[i].kind == PART_TEXT)
@@ -321,7 +318,7 @@ static void act_ended(struct agent_watch *w, struct run *r, const struct step_ke
 /* An answer that was not streamed (an older server, the embedded model) is shown whole. */
 static void show_unheard(struct agent_watch *w, const struct json *p)
 {
-    BUF_CLEANUP struct buf text = BUF_INIT(TURN_MAX);
+    BUF_CLEANUP struct buf text = BUF_INIT(TURN_BYTES_MAX);
     if (!w->answered && w->text)
         result_words(w->engine, json_get(p, "result"), &text);
     if (text.n)
@@ -393,8 +390,7 @@ void agent_watch(struct agent_watch *w, struct engine *g)
 
 enum err agent_result(struct store *s, const struct run_state *r, struct buf *out, struct error *e)
 {
-    ARENA_CLEANUP struct arena a = ARENA_INIT(64 << 20);
-    BUF_CLEANUP struct buf bytes = BUF_INIT(TURN_MAX);
+    ARENA_CLEANUP struct arena a = ARENA_INIT(TURN_ARENA);
     const struct talk *t = r->is_agent ? r->items[0].head.talk : NULL;
     struct transcript_turn turn = {0};
     size_t i = t ? t->nturns : 0;
@@ -402,9 +398,7 @@ enum err agent_result(struct store *s, const struct run_state *r, struct buf *ou
         i--;
     if (!i)
         return OK;
-    enum err err = blob_get(s, &t->turns[i - 1].blob, &bytes, e);
-    if (!err)
-        err = turn_parse(buf_slice(&bytes), &a, &turn, e);
+    enum err err = turn_read(s, &t->turns[i - 1].blob, &a, &turn, e);
     for (size_t k = 0; !err && k < turn.n; k++)
         if (turn.parts[k].kind == PART_TEXT)
             buf_add(out, turn.parts[k].text);

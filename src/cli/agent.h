@@ -79,7 +79,7 @@ void agent_watch(struct agent_watch *w, struct engine *g);
 void agent_title(const struct tool_call *c, struct buf *out);
 /* What a person wants to see of it: the lines that went and came, or what a command printed. */
 void agent_detail(const struct tool_call *c, struct slice result, struct buf *out);
-/* "+12 -3", "$0.0123", "1.2 s" for a line. */
+/* "$0.0123"; nothing where it cost nothing. */
 void agent_cost(int64_t nusd, struct buf *out);
 /* The last answer's words (the result of a run), appended. */
 enum err MUST_USE agent_result(struct store *s, const struct run_state *r, struct buf *out, struct error *e);

@@ -117,11 +117,16 @@ static enum now what_now(const struct run_state *r, int64_t holder)
     return l && !l->talk->attended ? NOW_WORK : NOW_NOTHING;
 }
 
+static void tell_holder(uint64_t run, int64_t holder)
+{
+    printf("process %lld works on r%llu and takes it up\n", (long long)holder, (unsigned long long)run);
+}
+
 static void tell_taken(const struct run_state *r, const char *word, int64_t holder)
 {
     unsigned long long run = r->id;
     if (holder)
-        printf("process %lld works on r%llu and takes it up\n", (long long)holder, run);
+        tell_holder(run, holder);
     else if (r->is_agent)
         printf("crannog -c r%llu goes on with it\n", run);
     else
@@ -156,14 +161,15 @@ static enum err answer(struct store *s, uint64_t run, uint32_t question, const c
 
 /* ---- what an agent asks ---- */
 
-/* Whether the question is one that an agent asks in words. */
-static bool asks_words(struct store *s, uint64_t run, uint32_t question)
+/* The number of the question that an agent asks in words, if it is the one that is meant (0: whichever it asks); 0: it is not. */
+static uint32_t asked_in_words(struct store *s, uint64_t run, uint32_t question)
 {
     ARENA_CLEANUP struct arena a = ARENA_INIT(RUN_ARENA_BYTES);
     struct run_state r;
     run_init(&r, run, &a);
     const struct line *l = journal_fold(s, run, &r, &a, NULL) == OK && r.is_agent ? &r.items[0].head : NULL;
-    return l && l->stage == STAGE_STUCK && l->question == QUESTION_ASK && (!question || l->question_step == question);
+    bool asks = l && l->stage == STAGE_STUCK && l->question == QUESTION_ASK && (!question || l->question_step == question);
+    return asks ? l->question_step : 0;
 }
 
 /* A request is short, so it names the blob with the words. */
@@ -220,9 +226,7 @@ static int work_on(struct cli *c, uint64_t run, uint32_t question, const char *w
 
 static int answer_words(struct cli *c, struct store *s, uint64_t run, uint32_t question, const char *words)
 {
-    ARENA_CLEANUP struct arena a = ARENA_INIT(RUN_ARENA_BYTES);
     struct error e = {0};
-    struct run_state r;
     int64_t holder = lease_holder(s, run);
     enum err err = OK;
     if (slice_trim(slice_of(words)).n == 0)
@@ -231,15 +235,12 @@ static int answer_words(struct cli *c, struct store *s, uint64_t run, uint32_t q
         store_close(s);
         return work_on(c, run, question, words);
     }
-    run_init(&r, run, &a);
     if (!err)
-        err = journal_fold(s, run, &r, &a, &e);
-    if (!err)
-        err = ask_holder(s, run, r.items[0].head.question_step, slice_of(words), &e);
+        err = ask_holder(s, run, question, slice_of(words), &e);
     store_close(s);
     if (err)
         return cli_fail(&e);
-    tell_taken(&r, "", holder);
+    tell_holder(run, holder);
     return EXIT_DONE;
 }
 
@@ -253,8 +254,9 @@ static int answer_question(struct cli *c, uint64_t run, uint32_t question, const
     enum now now = NOW_NOTHING;
     if (cli_open(c, false, false, &s, &e))
         return cli_fail(&e);
-    if (asks_words(s, run, question))
-        return answer_words(c, s, run, question, words);
+    uint32_t asked = asked_in_words(s, run, question);
+    if (asked)
+        return answer_words(c, s, run, asked, words);
     enum err err = word_ok(words) ? answer(s, run, question, words, &now, &e) : OK;
     store_close(s);
     if (!word_ok(words))

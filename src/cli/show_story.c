@@ -97,7 +97,11 @@ void story_foot(struct story_look *k, const struct json *run, struct buf *out)
         buf_addf(out, "`crannog spend set` gives it more; then the same `crannog run` goes on\n");
     else if (!held && !is_over(status))
         buf_add_text(out, "the same `crannog run` goes on with it\n");
-    if (json_count(json_get(run, "undos")))
+    const struct json *back = json_get(run, "taken_back");
+    for (size_t i = 0; i < json_count(back); i++)
+        buf_addf(out, "%.*s takes changes of it back: %s\n", SLICE_ARG(json_text(json_get(json_at(back, i), "run"))),
+                 view_status_words(run_status_from(json_text(json_get(json_at(back, i), "status"))), false, true));
+    if (json_count(json_get(run, "undos")) && !json_count(back))
         buf_addf(out, "crannog undo %.*s takes its changes back\n", SLICE_ARG(id));
     if (k->cut)
         buf_addf(out, "crannog show %.*s --all shows whole outputs and why each step was allowed\n", SLICE_ARG(id));

@@ -207,6 +207,10 @@ static void add_why(struct story_look *k, const struct json *e, struct buf *out)
     add_safe(why, &line);
     if (json_bool(json_get(e, "final"), false))
         buf_add_text(&line, "; not tried again by itself");
+    else if (json_get(e, "after_ms"))
+        buf_addf(&line, "; the server asks to wait %.1f s", (double)json_int(json_get(e, "after_ms"), 0) / 1000);
+    else if (is(e, "outcome", "lost"))
+        buf_add_text(&line, "; done again");
     style_add(&line, &k->look, 0);
     line_end(k, &line, out);
 }

@@ -15,6 +15,7 @@
 #include "engine/talk_text.h"
 #include "tools/work.h"
 
+enum { ASKED_MS = 1000 };
 static const int64_t BELL_AFTER_MS = 8000;
 static volatile sig_atomic_t resized;
 
@@ -271,8 +272,7 @@ static void edit(struct talking *t, struct slice draft)
     unlink(path);
 }
 
-/* Alt-Up: the last message that waits comes back into the box. What waits is in the journal, so it is taken back by a rewind
-   of nothing but the inbox. */
+/* Alt-Up. What waits is in the journal already, so it does not come back into the box; what does take it back is said. */
 static void take_back(struct talking *t)
 {
     if (t->nwaiting)
@@ -324,20 +324,31 @@ static void after_turn(struct talking *t, bool was_busy)
     const struct line *l = r ? run_line(&r->state, 0, HEAD) : NULL;
     if (!was_busy || talk_is_busy(t))
         return;
-    if (l->stage == STAGE_STUCK && l->question == QUESTION_ASK) {
+    if (r->broken)
+        screen_error(t->screen, slice_of(r->state.why));
+    else if (l->stage == STAGE_STUCK && l->question == QUESTION_ASK)
         show_question(t, l);
-    } else if (l->stage == STAGE_STUCK && l->resume == STAGE_APPLY) {
+    else if (l->stage == STAGE_STUCK && l->resume == STAGE_APPLY)
         talk_ask_landing(t);
-    }
     if (sys->now_ms() - t->busy_since_ms > BELL_AFTER_MS)
         screen_bell(t->screen, l->stage == STAGE_STUCK ? "crannog needs you" : "crannog waits for you");
 }
 
-static enum err wait_for_person(struct talking *t)
+/* Another terminal answers, or stops it. */
+static bool is_asked(struct talking *t)
+{
+    struct run *r = talk_run(t);
+    return r && !r->broken && request_waiting(t->s.store, r->state.id);
+}
+
+static enum err wait_for_person(struct talking *t, struct error *e)
 {
     struct pollfd p = {.fd = screen_fd(t->screen), .events = POLLIN};
-    if (sys->poll(&p, 1, screen_wait_ms(t->screen)) < 0 && errno != EINTR)
-        return ERR_IO;
+    int ms = screen_wait_ms(t->screen);
+    if (talk_run(t) && (ms < 0 || ms > ASKED_MS)) /* what other terminals want is looked for this often */
+        ms = ASKED_MS;
+    if (sys->poll(&p, 1, ms) < 0 && errno != EINTR)
+        return error_errno(e, errno, "cannot wait for the keyboard");
     return OK;
 }
 
@@ -346,12 +357,12 @@ static enum err loop(struct talking *t, struct error *e)
     enum err err = OK;
     while (!err && !t->over && !session_interrupted()) {
         struct screen_event ev;
-        bool busy = talk_is_busy(t), more;
+        bool busy = talk_is_busy(t) || is_asked(t), more;
         show_status(t);
         show_waiting(t);
         t->s.engine.also = screen_fd(t->screen);
         t->s.engine.also_ms = screen_wait_ms(t->screen);
-        err = busy ? engine_turn(&t->s.engine, &more, e) : wait_for_person(t);
+        err = busy ? engine_turn(&t->s.engine, &more, e) : wait_for_person(t, e);
         if (resized) {
             resized = 0;
             screen_resize(t->screen);
@@ -484,7 +495,7 @@ static int talk_start(struct cli *c, const struct talk_options *o)
     static struct talking t; /* large */
     struct error e = {0};
     struct sigaction a = {.sa_handler = on_resize};
-    t = (struct talking){.cli = c, .arena = ARENA_INIT(256 << 20), .state = BUF_INIT(200)};
+    t = (struct talking){.cli = c, .arena = ARENA_INIT(256 << 20)};
     sigaction(SIGWINCH, &a, NULL);
     enum err err = open_all(&t, o, &e);
     if (!err)

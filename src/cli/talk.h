@@ -18,7 +18,6 @@ struct talking {
     bool over;              /* a person wants to leave */
     bool was_busy;
     int64_t busy_since_ms;
-    struct buf state;       /* word of the status line */
     struct slice waiting[TALK_QUEUE_SHOWN]; /* said and not yet taken, as shown */
     size_t nwaiting;
     size_t seen, echoed;    /* turns whose words are on the screen; messages there before they became turns */

@@ -153,10 +153,11 @@ void talk_ask_landing(struct talking *t)
 
 /* ---- models ---- */
 
-static enum err take_model(struct talking *t, const char *wanted, struct error *e)
+static enum err take_model(struct talking *t, struct slice ref, struct error *e)
 {
     struct agent_model m;
-    enum err err = agent_choose(t->cli, wanted, &t->arena, &m, NULL, e);
+    char *wanted = arena_str(&t->arena, ref);
+    enum err err = wanted ? agent_choose(t->cli, wanted, &t->arena, &m, NULL, e) : error_set(e, ERR_MEMORY, "no memory for a model's name");
     if (!err && t->s.run)
         err = talk_halt(t, e);
     if (!err && t->s.run) {
@@ -169,11 +170,13 @@ static enum err take_model(struct talking *t, const char *wanted, struct error *
     return err;
 }
 
-static void say_model(struct talking *t, enum err err, const struct error *e)
+/* The model from here on, and says so. */
+static void change_model(struct talking *t, struct slice ref)
 {
     BUF_CLEANUP struct buf text = BUF_INIT(1024);
-    if (err) {
-        talk_fail(t, e);
+    struct error e = {0};
+    if (take_model(t, ref, &e)) {
+        talk_fail(t, &e);
         return;
     }
     buf_addf(&text, "%.*s from here on", SLICE_ARG(t->job.model.ref));
@@ -207,11 +210,8 @@ void talk_pick_model(struct talking *t)
         screen_note(t->screen, SLICE("no model was found; `crannog login` gives it one"));
     if (err)
         talk_fail(t, &e);
-    if (which < 0)
-        return;
-    char *ref = arena_str(&a, items[which].label);
-    err = ref ? take_model(t, ref, &e) : ERR_MEMORY;
-    say_model(t, err, &e);
+    if (which >= 0)
+        change_model(t, items[which].label);
 }
 
 /* ---- the others ---- */
@@ -322,14 +322,11 @@ static void compact(struct talking *t)
 bool talk_command(struct talking *t, struct slice text)
 {
     struct slice word = slice_sub(text, 1, slice_index(text, ' ') - 1), rest = slice_trim(slice_sub(text, slice_index(text, ' '), text.n));
-    struct error e = {0};
     if (slice_is(word, "help"))
         show_help(t);
-    else if (slice_is(word, "model") && rest.n) {
-        char *ref = arena_str(&t->arena, rest);
-        enum err err = ref ? take_model(t, ref, &e) : ERR_MEMORY;
-        say_model(t, err, &e);
-    } else if (slice_is(word, "model"))
+    else if (slice_is(word, "model") && rest.n)
+        change_model(t, rest);
+    else if (slice_is(word, "model"))
         talk_pick_model(t);
     else if (slice_is(word, "undo"))
         talk_undo(t);

@@ -9,17 +9,17 @@
 #include "cli/pick.h"
 #include "cli/talk.h"
 #include "context/tools.h"
+#include "view/turn.h"
 #include "view/view.h"
 
-enum { TALKS_MAX = 500, REPLAY_TURNS = 40, TURN_MAX = 32 * 1024 * 1024, ENTRIES_MAX = 5000 };
+enum { TALKS_MAX = 500, REPLAY_TURNS = 40, ENTRIES_MAX = 5000 };
 
 void talk_turn_text(struct store *s, const struct talk_turn *turn, size_t max, struct buf *out)
 {
-    ARENA_CLEANUP struct arena a = ARENA_INIT(64 << 20);
-    BUF_CLEANUP struct buf bytes = BUF_INIT(TURN_MAX);
+    ARENA_CLEANUP struct arena a = ARENA_INIT(TURN_ARENA);
     struct transcript_turn t;
     size_t from = out->n;
-    if (blob_get(s, &turn->blob, &bytes, NULL) || turn_parse(buf_slice(&bytes), &a, &t, NULL))
+    if (turn_read(s, &turn->blob, &a, &t, NULL))
         return;
     for (size_t i = 0; i < t.n && out->n - from < max; i++)
         if (t.parts[i].kind == PART_TEXT)
@@ -101,11 +101,9 @@ static void replay_call(struct talking *t, const struct transcript_part *p, uint
 
 static void replay_turn(struct talking *t, const struct talk_turn *turn, size_t index)
 {
-    ARENA_CLEANUP struct arena a = ARENA_INIT(64 << 20);
-    BUF_CLEANUP struct buf bytes = BUF_INIT(TURN_MAX);
+    ARENA_CLEANUP struct arena a = ARENA_INIT(TURN_ARENA);
     struct transcript_turn tr;
-    if (turn->kind == TALK_RESULT || turn->kind == TALK_NOTE || blob_get(t->s.store, &turn->blob, &bytes, NULL) ||
-        turn_parse(buf_slice(&bytes), &a, &tr, NULL))
+    if (turn->kind == TALK_RESULT || turn->kind == TALK_NOTE || turn_read(t->s.store, &turn->blob, &a, &tr, NULL))
         return;
     for (size_t i = 0; i < tr.n; i++) {
         const struct transcript_part *p = &tr.parts[i];

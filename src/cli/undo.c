@@ -30,14 +30,11 @@ struct job {
     struct run_state of; /* the run that is taken back */
     struct arena arena;
     uint32_t to;
-    struct error why;
-    enum err err;
-    bool nothing;
 };
 
-/* ---- in a session that has other runs (cli/undo.h) ---- */
+/* ---- how it begins ---- */
 
-struct inside {
+struct beginning {
     struct session *s;
     const struct run_state *of;
     uint32_t after;
@@ -46,9 +43,9 @@ struct inside {
     bool nothing;
 };
 
-static struct slice inside_payload(void *ctx, uint64_t run, struct buf *out)
+static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
 {
-    struct inside *k = ctx;
+    struct beginning *k = ctx;
     struct json *layers = NULL;
     struct stat st = {.st_dev = (dev_t)k->of->work_dev, .st_ino = (ino_t)k->of->work_ino};
     BUF_CLEANUP struct buf work = BUF_INIT(PATH_MAX);
@@ -67,30 +64,12 @@ static struct slice inside_payload(void *ctx, uint64_t run, struct buf *out)
 
 enum err undo_in(struct session *s, const struct run_state *of, uint32_t after, struct run **ret, bool *ret_any, struct error *e)
 {
-    struct inside k = {.s = s, .of = of, .after = after};
-    enum err err = engine_start_run(&s->engine, inside_payload, &k, ret, e);
+    struct beginning k = {.s = s, .of = of, .after = after};
+    enum err err = engine_start_run(&s->engine, started_payload, &k, ret, e);
     if (k.err && e)
         *e = k.why;
     *ret_any = !err;
     return k.err ? k.err : k.nothing ? OK : err;
-}
-
-static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
-{
-    struct job *j = ctx;
-    struct json *layers = NULL;
-    struct stat st = {.st_dev = (dev_t)j->of.work_dev, .st_ino = (ino_t)j->of.work_ino};
-    char *work = arena_str(&j->arena, j->of.work);
-    j->err = work ? undo_layers(&j->s.engine, &j->of, j->to, run, &layers, &j->why) : ERR_MEMORY;
-    j->nothing = !j->err && json_count(layers) == 0;
-    if (j->err || j->nothing) {
-        json_free(layers);
-        out->failed = true; /* nothing begins */
-        return SLICE_NONE;
-    }
-    JSON_CLEANUP struct json *p = session_takes(run, work, &st, "undo", &j->of, "step", layers);
-    json_print(p, out);
-    return buf_slice(out);
 }
 
 /* An agent goes on after its undo: it is told that the files are others, and its layers go on from there. */
@@ -148,12 +127,9 @@ static enum err begin(struct job *j, const char *named, struct error *e)
     if (l && l->landing && l->stage != STAGE_SKIPPED)
         return error_set(e, ERR_CONFLICT, "r%llu was cut short while its changes were put into the folder; end that with `crannog apply "
                          "r%llu`, then it can be taken back", (unsigned long long)run, (unsigned long long)run);
-    err = engine_start_run(&j->s.engine, started_payload, j, &j->s.run, e);
-    if (j->err) {
-        *e = j->why;
-        return j->err;
-    }
-    if (j->nothing)
+    bool any;
+    err = undo_in(&j->s, &j->of, j->to, &j->s.run, &any, e);
+    if (!err && !any)
         return error_set(e, ERR_MISSING, "r%llu has put nothing into its folder%s%s", (unsigned long long)run, j->to ? " after that step" : "",
                          j->of.nlayers ? "; what it changed waits for `crannog apply`" : "");
     if (!err)

@@ -356,6 +356,8 @@ static enum err apply_answered(struct run_state *r, const struct json *p, struct
         return error_set(e, ERR_CORRUPT, "an answer to a question that is not open");
     struct line *l = run_line(r, item, piece);
     struct slice answer = json_text(json_get(p, "answer"));
+    if (l->talk && r->status == RUN_STOPPED) /* K3 */
+        r->status = RUN_ACTIVE;
     if (l->question == QUESTION_ASK)
         return answered_ask(r, item, l, p, e);
     bool skip = slice_is(answer, "skip") || slice_is(answer, "keep"), replace = slice_is(answer, "replace");

@@ -313,9 +313,9 @@ static enum err apply_result(struct run_state *r, const struct open_step *o, str
     case STAGE_SQUASH: return result_squash(r, o, layer, e);
     case STAGE_EXEC: return layer ? fold_push_layer(r, layer, o->key.step, e) : OK;
     case STAGE_APPLY: return result_apply(r, o, l, layer, res, e);
-    case STAGE_INSTRUCT: return talk_instructed(r, l, res, e);
+    case STAGE_INSTRUCT: return talk_instructed(l, res, e);
     case STAGE_THINK: return talk_thought(r, l, o->key.step, res, e);
-    case STAGE_COMPACT: return talk_compacted(r, l, res, e);
+    case STAGE_COMPACT: return talk_compacted(l, res, e);
     case STAGE_CALL:
         err = talk_called(r, l, o->key.step, res, e);
         return err || !layer ? err : fold_push_layer(r, layer, o->key.step, e);
@@ -384,8 +384,7 @@ static bool agent_goes_on(struct run_state *r, const struct open_step *o, struct
     if (!l->talk)
         return false;
     bool check = o->stage == STAGE_VERIFY && talk_check_failed(r, l, o->key.step, res);
-    bool long_ = o->stage == STAGE_THINK && json_bool(json_get(res, "overflow"), false) && l->talk->shrinks < TALK_SHRINKS_MAX &&
-                 l->talk->nturns > l->talk->from + 2;
+    bool long_ = o->stage == STAGE_THINK && json_bool(json_get(res, "overflow"), false) && talk_can_shrink(l->talk);
     if (long_)
         talk_overflowed(l->talk);
     if (check || long_)

@@ -39,11 +39,16 @@ void talk_overflowed(struct talk *t)
     t->compact = true;
 }
 
+bool talk_can_shrink(const struct talk *t)
+{
+    return t->nturns > t->from + 2 && t->shrinks < TALK_SHRINKS_MAX;
+}
+
 bool talk_is_due(const struct talk *t, uint64_t window)
 {
     uint64_t next = tokens_of(t);
     bool is_long = next + (uint64_t)t->max_output > window || (t->narrow && next >= t->narrow && !t->shrinks);
-    return (t->compact || is_long) && t->nturns > t->from + 2 && t->shrinks < TALK_SHRINKS_MAX;
+    return (t->compact || is_long) && talk_can_shrink(t);
 }
 
 enum stage talk_next(const struct run_state *r, const struct line *l)
@@ -101,6 +106,15 @@ static enum err push_turn(struct run_state *r, struct talk *t, struct talk_turn 
     t->turns[t->nturns++] = turn;
     t->fresh += turn.bytes;
     return OK;
+}
+
+/* After its beginning or its end has gone, what the model is shown is counted by bytes, until a server counts it again. */
+static void count_anew(struct talk *t)
+{
+    t->context = 0;
+    t->fresh = t->system_bytes + t->summary_bytes;
+    for (size_t i = t->from; i < t->nturns; i++)
+        t->fresh += t->turns[i].bytes;
 }
 
 /* A turn that an event names: its blob under `key`, its bytes under key + "_bytes". Absent: none (*ret_any). */
@@ -254,11 +268,10 @@ enum err talk_called(struct run_state *r, struct line *l, uint32_t step, const s
     return OK;
 }
 
-enum err talk_instructed(struct run_state *r, struct line *l, const struct json *res, struct error *e)
+enum err talk_instructed(struct line *l, const struct json *res, struct error *e)
 {
     struct talk_turn system;
     bool any;
-    (void)r;
     enum err err = read_turn(res, "system", "bytes", TALK_NOTE, 0, &system, &any, e);
     if (err || !any)
         return err ? err : error_set(e, ERR_CORRUPT, "instructions without a text");
@@ -268,13 +281,12 @@ enum err talk_instructed(struct run_state *r, struct line *l, const struct json 
     return OK;
 }
 
-enum err talk_compacted(struct run_state *r, struct line *l, const struct json *res, struct error *e)
+enum err talk_compacted(struct line *l, const struct json *res, struct error *e)
 {
     struct talk *t = l->talk;
     int64_t upto = json_int(json_get(res, "upto"), -1);
     struct talk_turn s;
     bool any;
-    (void)r;
     enum err err = read_turn(res, "turn", "bytes", TALK_NOTE, 0, &s, &any, e);
     if (err)
         return err;
@@ -283,10 +295,7 @@ enum err talk_compacted(struct run_state *r, struct line *l, const struct json *
     t->from = (size_t)upto;
     t->summary = s.blob;
     t->summary_bytes = s.bytes;
-    t->context = 0;
-    t->fresh = t->system_bytes + s.bytes;
-    for (size_t i = t->from; i < t->nturns; i++)
-        t->fresh += t->turns[i].bytes;
+    count_anew(t);
     t->compact = false;
     t->shrinks++;
     return OK;
@@ -474,15 +483,12 @@ enum err talk_rewound(struct run_state *r, const struct json *p, struct error *e
     if ((size_t)keep < t->nturns) {
         t->nturns = (size_t)keep;
         t->ninbox = 0;
-        t->context = 0;
         if (t->from > t->nturns) { /* what the summary tells of is partly gone: it is made again if it must be */
             t->from = 0;
             t->summary = (struct hash){{0}};
             t->summary_bytes = 0;
         }
-        t->fresh = t->system_bytes + t->summary_bytes;
-        for (size_t i = t->from; i < t->nturns; i++)
-            t->fresh += t->turns[i].bytes;
+        count_anew(t);
     }
     if (after >= 0)
         forget_layers(r, (uint32_t)after);
@@ -563,11 +569,9 @@ enum err talk_read_server(struct run_state *r, const struct json *o, struct erro
     }
     r->server.quirks = (uint32_t)json_int(json_get(o, "quirks"), 0);
     r->window = (uint64_t)window;
-    struct line *l = line_of_talk(r);
-    if (l && l->talk) {
-        l->talk->max_output = output;
-        l->talk->narrow = 0;
-    }
+    struct talk *t = line_of_talk(r)->talk; /* asked of agents only, and there is one then */
+    t->max_output = output;
+    t->narrow = 0;
     return OK;
 }
 
@@ -597,6 +601,7 @@ static enum err read_turns(struct run_state *r, struct talk *t, const struct jso
     t->from = (size_t)from;
     t->summary = any ? turn.blob : t->summary;
     t->summary_bytes = any ? turn.bytes : 0;
+    count_anew(t);
     t->hold = true;
     return OK;
 }
@@ -611,11 +616,10 @@ enum err talk_begin(struct run_state *r, const struct json *p, struct error *e)
     int64_t checks = json_int(json_get(a, "checks"), 1);
     if (!l || checks < 1 || checks > 1000)
         return error_set(e, ERR_CORRUPT, "an agent without an item, or with no number of checks");
-    enum err err = OK;
     *t = (struct talk){.attended = json_bool(json_get(a, "attended"), false), .commits = json_bool(json_get(a, "commits"), false),
                        .checks_max = (uint32_t)checks};
     l->talk = t;
-    err = fold_keep(r, json_text(json_get(a, "verify")), &t->verify, e);
+    enum err err = fold_keep(r, json_text(json_get(a, "verify")), &t->verify, e);
     if (!err && json_has(a, "turns"))
         err = read_turns(r, t, a, e);
     return err ? err : talk_read_server(r, json_get(p, "server"), e);

@@ -74,15 +74,17 @@ enum err MUST_USE fold_finished(struct run_state *r, const struct event *ev, con
 /* ---- talks, in fold_talk.c; the results of an agent's stages, and what a person does ---- */
 
 enum stage talk_next(const struct run_state *r, const struct line *l);
+/* Whether a compaction can help: there is something to sum up, and it was not tried too often since the last answer. */
+bool talk_can_shrink(const struct talk *t);
 /* A line at TALK goes on where there is something to do. */
 void talk_settle(struct run_state *r, struct line *l);
 enum err MUST_USE talk_deliver(struct run_state *r, struct talk *t, struct error *e);
 enum err MUST_USE talk_begin(struct run_state *r, const struct json *p, struct error *e);
 enum err MUST_USE talk_read_server(struct run_state *r, const struct json *o, struct error *e);
-enum err MUST_USE talk_instructed(struct run_state *r, struct line *l, const struct json *res, struct error *e);
+enum err MUST_USE talk_instructed(struct line *l, const struct json *res, struct error *e);
 enum err MUST_USE talk_thought(struct run_state *r, struct line *l, uint32_t step, const struct json *res, struct error *e);
 enum err MUST_USE talk_called(struct run_state *r, struct line *l, uint32_t step, const struct json *res, struct error *e);
-enum err MUST_USE talk_compacted(struct run_state *r, struct line *l, const struct json *res, struct error *e);
+enum err MUST_USE talk_compacted(struct line *l, const struct json *res, struct error *e);
 enum err MUST_USE talk_cancelled(struct run_state *r, struct line *l, uint32_t step, const struct json *res, struct error *e);
 void talk_compact_failed(struct line *l);
 bool talk_check_failed(struct run_state *r, struct line *l, uint32_t step, const struct json *res);

@@ -15,7 +15,7 @@
  *     turns before it stay where they are.
  * K2  Each call of an answer is followed by its result, or by none where it was never carried out (the request says so:
  *     model/request.h Q1).
- * K3  A person's word ends a hold. After a stop an attended talk does nothing until a person says something.
+ * K3  A person's word, said or answered, ends a stop and a hold. After a stop an attended talk does nothing until there is one.
  */
 #ifndef CRANNOG_CORE_TALK_H
 #define CRANNOG_CORE_TALK_H

@@ -101,6 +101,7 @@ static enum err set_filter(struct error *e)
 
 /* ---- which files may be read: where the kernel has landlock; else the filter alone holds ---- */
 
+#ifdef ARCH
 static void allow(int rules, const char *path)
 {
     struct stat st;
@@ -125,6 +126,7 @@ static void limit_files(void)
         allow(rules, readable[i]);
     (void)syscall(SYS_landlock_restrict_self, rules, 0);
 }
+#endif
 
 enum err confine(struct error *e)
 {

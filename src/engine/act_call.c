@@ -16,6 +16,7 @@
 #include "engine/talk_text.h"
 #include "model/usage.h"
 #include "tools/work.h"
+#include "view/turn.h"
 
 enum { CALL_ARENA = 32 << 20, SHOWN_BYTES = 48 * 1024, SHOWN_LEAST = 2048, KEPT_BYTES = 16 << 20, BASH_SECONDS = 600, FILE_SECONDS = 20,
        OUTPUT_BYTES = 2 << 20, CHECK_SHOWN = 8 * 1024 };
@@ -127,10 +128,9 @@ static enum err find_kept(void *ctx, const struct event *ev, struct error *e)
 /* All words of a turn, calls and results too, as a person would write them down. */
 static void turn_words(struct store *s, const struct hash *h, struct buf *out)
 {
-    ARENA_CLEANUP struct arena a = ARENA_INIT(CALL_ARENA);
-    BUF_CLEANUP struct buf bytes = BUF_INIT(BLOB_BYTES_MAX);
+    ARENA_CLEANUP struct arena a = ARENA_INIT(TURN_ARENA);
     struct transcript_turn turn;
-    if (blob_get(s, h, &bytes, NULL) || turn_parse(buf_slice(&bytes), &a, &turn, NULL))
+    if (turn_read(s, h, &a, &turn, NULL))
         return;
     for (size_t i = 0; i < turn.n; i++) {
         const struct transcript_part *p = &turn.parts[i];
@@ -423,10 +423,9 @@ enum err instruct_result(struct run *r, struct slice reply, struct completion *c
 
 /* ---- checks ---- */
 
-void check_told(const struct run_state *r, const struct talk *t, const struct jail_result *res, struct completion *c)
+void check_told(const struct talk *t, const struct jail_result *res, struct completion *c)
 {
     BUF_CLEANUP struct buf text = BUF_INIT(4 * CHECK_SHOWN), out = BUF_INIT(KEPT_BYTES), shown = BUF_INIT(2 * CHECK_SHOWN);
-    (void)r;
     buf_add(&out, buf_slice(&res->out));
     buf_add(&out, buf_slice(&res->err));
     if (output_cut(buf_slice(&out), CHECK_SHOWN, "run it to see all", &shown, NULL))

@@ -383,14 +383,11 @@ static int64_t amount(uint64_t n)
     return n < INT64_MAX ? (int64_t)n : INT64_MAX;
 }
 
-/* What came whole is taken, also where somebody had asked to stop meanwhile: it is there, and paid for. */
-static void generated(struct engine *g, struct frame *f, struct completion *c)
+/* What an answer used, and how fast it came. */
+static void count(struct engine *g, const struct frame *f, struct completion *c)
 {
-    struct error e;
-    BUF_CLEANUP struct buf text = BUF_INIT(ANSWER_BYTES_MAX);
     uint64_t in = message_get_u64(f->message, INFER_IN, 0), out = message_get_u64(f->message, INFER_OUT, 0);
     uint64_t prefill = message_get_u64(f->message, INFER_PREFILL_NS, 0), decode = message_get_u64(f->message, INFER_DECODE_NS, 0);
-    uint64_t stop = message_get_u64(f->message, INFER_STOP, 0);
     c->used = (struct amounts){.n = {[UNIT_TOKENS] = amount(in + out < in ? UINT64_MAX : in + out), [UNIT_CALLS] = 1,
                                      [UNIT_CPU_NS] = amount(message_get_u64(f->message, INFER_CPU_NS, 0))}};
     if (prefill > READ_NS_MIN) /* less was nearly all in the cache, and says nothing of its speed */
@@ -399,6 +396,14 @@ static void generated(struct engine *g, struct frame *f, struct completion *c)
         g->live.out_per_s = (double)out * 1e9 / (double)decode;
     g->live.tokens_in = g->live.tokens_out = 0;
     g->live.model_since_ms = 0;
+}
+
+/* What came whole is taken, also where somebody had asked to stop meanwhile: it is there, and paid for. */
+static void generated(const struct frame *f, struct completion *c)
+{
+    struct error e;
+    BUF_CLEANUP struct buf text = BUF_INIT(ANSWER_BYTES_MAX);
+    uint64_t stop = message_get_u64(f->message, INFER_STOP, 0);
     if (frame_large(f, INFER_TEXT, &text, &e)) {
         c->outcome = OUTCOME_FAILED;
         snprintf(c->why, sizeof c->why, "%.200s", e.text);
@@ -408,8 +413,8 @@ static void generated(struct engine *g, struct frame *f, struct completion *c)
     if (stop == INFER_STOP_LENGTH)
         answer = whole_sentences(answer);
     c->result = json_object();
-    json_put_int(c->result, "in", (int64_t)in);
-    json_put_int(c->result, "out", (int64_t)out);
+    json_put_int(c->result, "in", (int64_t)message_get_u64(f->message, INFER_IN, 0));
+    json_put_int(c->result, "out", (int64_t)message_get_u64(f->message, INFER_OUT, 0));
     json_put_int(c->result, "stop", (int64_t)stop);
     json_put_int(c->result, "bytes", (int64_t)answer.n);
     buf_add(&c->blob, answer);
@@ -507,14 +512,14 @@ static void progress(struct engine *g, struct frame *f)
     g->live.tokens_out = message_get_u64(f->message, INFER_OUT, 0);
 }
 
-/* An agent's answer is a turn; what it used was counted like any other's. */
+/* An agent's answer is a turn; a talk is made shorter without the model where that fails, as where the door asks. */
 static void thought(struct engine *g, const struct frame *f, struct run *r, const struct open_step *o, bool stopped, struct completion *c)
 {
     JSON_CLEANUP struct json *args = NULL;
-    struct amounts used = c->used;
-    completion_release(c);
-    *c = (struct completion){.key = o->key, .outcome = OUTCOME_OK, .used = used};
-    think_generated(g, f, o, stopped, c);
+    if (f->type == INFER_GENERATED)
+        think_generated(g, f, o, stopped, c);
+    else if (!c->result)
+        c->result = json_object();
     if (o->stage == STAGE_COMPACT && c->outcome != OUTCOME_CANCELLED && json_parse(o->args, &args, NULL) == OK)
         talk_compacted_by(g, r, o, args, c);
 }
@@ -539,16 +544,18 @@ static void answered(struct engine *g, struct frame *f)
     struct completion c = {.key = job->key, .outcome = OUTCOME_OK, .blob = BUF_INIT(ANSWER_BYTES_MAX)};
     struct run *r = engine_find(g, job->key.run);
     const struct open_step *o = r ? engine_step(r, &job->key) : NULL;
-    bool thinks = job->stage == STAGE_THINK || job->stage == STAGE_COMPACT;
+    bool thinks = o && (job->stage == STAGE_THINK || job->stage == STAGE_COMPACT);
     if (f->type == INFER_GENERATED)
-        generated(g, f, &c);
+        count(g, f, &c);
+    if (f->type == INFER_GENERATED && !thinks)
+        generated(f, &c);
     else if (f->type == INFER_MEASURED)
         measured(f, &c);
-    else
+    else if (f->type != INFER_GENERATED)
         failed(f, &c);
     if (f->type == INFER_FAILED && m->meter_path.n) /* the meter tells what it had used until then */
         (void)!meter_read(buf_str(&m->meter_path), &job->key, &c.used);
-    if (thinks && o && f->type == INFER_GENERATED)
+    if (thinks)
         thought(g, f, r, o, job->cancelled, &c);
     job->id = 0;
     engine_complete(g, &c);

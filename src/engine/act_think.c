@@ -20,6 +20,12 @@
 enum { OUTPUT_FLOOR = 256, REQUEST_MAX = 48 * 1024 * 1024, TURN_MAX = 8 * 1024 * 1024, CONNECT_MS = 20000, IDLE_MS = 300000,
        TOTAL_MS = 3600000, TOOLS_VERSION = 1, TOOLS_BYTES = 2048 };
 
+/* Whether a call's arguments are for the model in crannog-infer. */
+static bool is_embedded(const struct json *args)
+{
+    return slice_is(json_text(json_get(args, "provider")), "embedded");
+}
+
 /* ---- prepare ---- */
 
 static const struct price *price_of(struct slice provider, struct slice model)
@@ -86,7 +92,7 @@ static enum err think_prepare(struct engine *g, struct run *r, const struct want
     if (err)
         return err;
     struct json *args = ret->args = json_object();
-    uint64_t fresh = t->fresh, from = t->from, to = t->nturns;
+    uint64_t fresh = t->fresh, to = t->nturns;
     int64_t output = t->max_output;
     for (size_t i = 0; w->stage == STAGE_THINK && i < t->ninbox; i++)
         if (talk_delivers(t, i)) {
@@ -100,16 +106,15 @@ static enum err think_prepare(struct engine *g, struct run *r, const struct want
         fresh += sizeof COMPACT_ASK;
     }
     put_server(args, &s->server);
-    bool embedded = slice_is(s->server.provider, "embedded");
     json_put_hash(args, "system", &t->system);
     if (!hash_is_zero(&t->summary))
         json_put_hash(args, "summary", &t->summary);
     json_put_int(args, "tools", TOOLS_VERSION);
-    json_put_int(args, "from", (int64_t)from);
+    json_put_int(args, "from", (int64_t)t->from);
     json_put_int(args, "to", (int64_t)to);
     put_worst(args, p, (int64_t)t->context, (int64_t)fresh + TOOLS_BYTES, output, ret);
     ret->clamp = think_clamp;
-    if (embedded)
+    if (is_embedded(args))
         model_intend(g, s, ret);
     return OK;
 }
@@ -162,7 +167,7 @@ void think_send(struct engine *g)
     for (size_t i = 0; i < m->nthinks; i++) {
         struct think_job *job = &m->thinks[i];
         struct error e = {0};
-        if (!job->id || job->sent || job->embedded)
+        if (!job->id || job->sent)
             continue;
         enum err err = frame_send(m->door.socket, DOOR_ASK, job->id, &job->out, &e);
         if (err == ERR_BUSY || err == ERR_GONE)
@@ -185,7 +190,7 @@ static enum err think_start(struct engine *g, struct run *r, const struct open_s
     BUF_CLEANUP struct buf transcript = BUF_INIT(REQUEST_MAX);
     struct think_job *job = NULL;
     enum err err = json_parse(o->args, &args, e);
-    if (!err && slice_is(json_text(json_get(args, "provider")), "embedded"))
+    if (!err && is_embedded(args))
         return think_embedded(g, r, o, args, e);
     if (!err)
         err = door_ready(m, e);
@@ -233,7 +238,7 @@ static void think_cancel(struct engine *g, struct run *r, const struct open_step
 static enum recovery think_recover(struct engine *g, struct run *r, const struct open_step *o, struct amounts *ret_used, bool *ret_exact)
 {
     JSON_CLEANUP struct json *args = NULL;
-    if (json_parse(o->args, &args, NULL) == OK && slice_is(json_text(json_get(args, "provider")), "embedded"))
+    if (json_parse(o->args, &args, NULL) == OK && is_embedded(args))
         return model_recover(g, r, o, ret_used, ret_exact);
     return RECOVER_AGAIN;
 }
@@ -258,12 +263,13 @@ static struct usage usage_of(const struct frame *f)
     return u;
 }
 
-/* What the call used; where the server did not say, all that was reserved, unless nothing was sent. */
+/* What the call used; where the server did not say, all that was reserved, unless nothing was sent, or it was refused before
+   it began: what was told until an error came was made, and is paid for. */
 static void settle(const struct frame *f, const struct open_step *o, const struct json *args, struct completion *c)
 {
     struct usage u = usage_of(f);
     const struct price *p = price_of(json_text(json_get(args, "provider")), json_text(json_get(args, "model")));
-    bool sent = message_get_u64(f->message, DOOR_SENT, 1) != 0;
+    bool sent = message_get_u64(f->message, DOOR_SENT, 1) != 0, began = message_get_u64(f->message, DOOR_FIRST_NS, 0) != 0;
     enum fault_kind fault = (enum fault_kind)message_get_u64(f->message, DOOR_FAULT, FAULT_NONE);
     json_put_int(c->result, "in", usage_prompt(&u));
     json_put_int(c->result, "cache_read", u.cache_read);
@@ -273,7 +279,7 @@ static void settle(const struct frame *f, const struct open_step *o, const struc
     if (u.known) {
         c->used = (struct amounts){.n = {[UNIT_NUSD] = p ? usage_cost(&u, p) : 0, [UNIT_TOKENS] = usage_prompt(&u) + u.output, [UNIT_CALLS] = 1}};
         json_put_int(c->result, "tokens", usage_prompt(&u) + u.output);
-    } else if (sent && (fault == FAULT_NONE || fault == FAULT_CUT || fault == FAULT_TIMEOUT || fault == FAULT_LIMIT || fault == FAULT_BROKEN)) {
+    } else if (sent && (began || fault == FAULT_NONE || fault == FAULT_CUT || fault == FAULT_TIMEOUT || fault == FAULT_LIMIT || fault == FAULT_BROKEN)) {
         c->used = o->held;
         c->assumed = true;
     } else {
@@ -377,7 +383,7 @@ static void door_died(struct engine *g, const char *why)
     peer_kill(&m->door);
     for (size_t i = 0; i < m->nthinks; i++) {
         struct think_job *job = &m->thinks[i];
-        if (!job->id || job->embedded)
+        if (!job->id)
             continue;
         struct run *r = engine_find(g, job->key.run);
         const struct open_step *o = r ? engine_step(r, &job->key) : NULL;
@@ -406,7 +412,7 @@ void think_collect(struct engine *g)
             return;
         }
         for (size_t i = 0; i < m->nthinks; i++)
-            if (m->thinks[i].id && m->thinks[i].id == f.id && !m->thinks[i].embedded) {
+            if (m->thinks[i].id && m->thinks[i].id == f.id) {
                 if (f.type == DOOR_DELTA)
                     heard(g, &f, &m->thinks[i]);
                 else

@@ -15,6 +15,7 @@
 #include "engine/machine.h"
 #include "jail/client.h"
 #include "layers/landing.h"
+#include "layers/seal.h"
 #include "tools/file.h"
 #include "tools/layer.h"
 #include "tools/place.h"
@@ -197,6 +198,8 @@ static enum err stage_plan(struct engine *g, struct run *r, const struct open_st
         err = commit_words(g, &r->state, a, words, &n, e);
         if (!err)
             place_command(place, words, n, ret->limits.cpu_ms, 600000, ret);
+        if (!err && !commit_mount(place, a, ret))
+            err = error_set(e, ERR_MEMORY, "no memory for a commit");
         if (!err)
             show_identity(g->acts.ctx, a, ret);
         return err;
@@ -297,10 +300,17 @@ static bool unqueue(struct machine *m, const struct step_key *k)
     return false;
 }
 
+int64_t tool_settle_ms(const struct machine *m)
+{
+    const int64_t grain_ms = SEAL_TICK_NS / 1000000 + 1;
+    int64_t since = sys->now_ms() - m->landed_ms;
+    return since >= 0 && since < grain_ms ? grain_ms - since : 0;
+}
+
 void tool_start_queued(struct engine *g)
 {
     struct machine *m = g->acts.ctx;
-    while (m->nqueue && free_job(m)) {
+    for (size_t n = m->nqueue; n && free_job(m); n--) { /* one that must wait longer comes in again behind the others */
         struct step_key key = m->queue[0];
         struct run *r = engine_find(g, key.run);
         const struct open_step *o = r ? engine_step(r, &key) : NULL;
@@ -326,13 +336,13 @@ enum err tool_start(struct engine *g, struct run *r, const struct open_step *o, 
         engine_complete(g, &c);
         return OK;
     }
-    struct jail_job *job = free_job(m);
-    if (!job)
-        return queue(m, &o->key, e);
     JSON_CLEANUP struct json *args = NULL;
     enum err err = json_parse(o->args, &args, e);
     if (err)
         return err;
+    struct jail_job *job = free_job(m);
+    if (!job || (stage_seals(o->stage, args) && tool_settle_ms(m)))
+        return queue(m, &o->key, e);
     *job = (struct jail_job){.key = o->key, .stage = o->stage, .peer = PEER_INIT, .index = BUF_INIT(JAIL_REPLY_MAX),
                              .began_ns = sys->boottime_ns(), .began_ms = sys->now_ms()};
     bool layered = json_count(json_get(args, "layers")) > 0;
@@ -530,22 +540,46 @@ static void tail_of(const struct buf *out, char *ret, size_t max)
     ret[n] = '\0';
 }
 
-static void done_command(struct completion *c, const struct run_state *r, const struct line *l, enum stage stage, const struct jail_result *res)
+/* How a command ended, in numbers and its last words. */
+static void put_end(struct completion *c, const struct jail_result *res, char ret_tail[WHY_TAIL])
 {
-    char tail[WHY_TAIL], why[240];
     json_put_int(c->result, "status", res->how == JAIL_EXITED ? (int64_t)res->status : 128 + (int64_t)res->status);
     json_put_int(c->result, "leftover", (int64_t)res->leftover);
-    tail_of(res->err.n ? &res->err : &res->out, tail, sizeof tail);
-    json_put_text(c->result, "tail", slice_of(tail));
+    tail_of(res->err.n ? &res->err : &res->out, ret_tail, WHY_TAIL);
+    json_put_text(c->result, "tail", slice_of(ret_tail));
     if (*res->why) /* the jail could not even start it */
         json_put_text(c->result, "why", slice_of(res->why));
-    if (stage == STAGE_EXEC || (res->how == JAIL_EXITED && res->status == 0))
-        return;
-    snprintf(why, sizeof why, "its check failed (%s %llu)%s%s", res->how == JAIL_EXITED ? "status" : "signal",
-             (unsigned long long)res->status, *tail ? ": " : "", tail);
-    if (l->talk)
-        check_told(r, l->talk, res, c);
-    fail(c, false, why);
+}
+
+/* Whether it went well; else what failed, in one line with its last words. */
+static bool went_well(struct completion *c, const struct jail_result *res, bool final, const char *what)
+{
+    char tail[WHY_TAIL], why[240];
+    put_end(c, res, tail);
+    if (res->how == JAIL_EXITED && res->status == 0)
+        return true;
+    snprintf(why, sizeof why, "%s (%s %llu)%s%s", what, res->how == JAIL_EXITED ? "status" : "signal", (unsigned long long)res->status,
+             *tail ? ": " : "", tail);
+    fail(c, final, why);
+    return false;
+}
+
+/* A command's own failure is its result. */
+static void done_exec(struct completion *c, const struct jail_result *res)
+{
+    char tail[WHY_TAIL];
+    put_end(c, res, tail);
+}
+
+static void done_check(struct completion *c, const struct line *l, const struct jail_result *res)
+{
+    if (!went_well(c, res, false, "its check failed") && l->talk)
+        check_told(l->talk, res, c);
+}
+
+static bool git_went_well(struct completion *c, const struct jail_result *res)
+{
+    return went_well(c, res, true, "git could not make a commit of it");
 }
 
 /* The first step of a command: what of the folder it could not write, and whether overlays can be had here. */
@@ -573,15 +607,17 @@ static void done_seal(struct engine *g, struct run *r, struct jail_job *job, con
     struct error e = {0};
     if (o->stage == STAGE_CALL)
         (void)!call_result(g, r, o, &job->ran, c, &e);
-    else
-        done_command(c, &r->state, run_line(&r->state, o->item, o->piece), o->stage, &job->ran);
+    else if (o->stage == STAGE_EXEC)
+        done_exec(c, &job->ran);
+    else if (!git_went_well(c, &job->ran))
+        return; /* what it wrote goes with its layer */
     if (e.code)
         ;
     else if (res->how != JAIL_EXITED || res->status != 0)
         error_set(&e, ERR_IO, "%.200s", *res->why ? res->why : "the file tool was ended");
     else
         (void)!layer_sealed(g->acts.ctx, job, buf_slice(&res->reply), c, &e);
-    if (!e.code && o->stage == STAGE_COMMIT)
+    if (!e.code && o->stage == STAGE_COMMIT && c->outcome == OUTCOME_OK)
         (void)!commit_rest(g, &r->state, c, &e);
     if (e.code) {
         char why[240];
@@ -623,10 +659,7 @@ static void done_instruct(struct run *r, struct slice reply, struct completion *
 static void done_commit(struct engine *g, struct run *r, const struct jail_result *res, struct completion *c)
 {
     struct error e = {0};
-    done_command(c, &r->state, run_line(&r->state, 0, HEAD), STAGE_EXEC, res);
-    if (res->how != JAIL_EXITED || res->status != 0)
-        fail(c, true, "git could not make a commit of it");
-    else if (commit_rest(g, &r->state, c, &e))
+    if (git_went_well(c, res) && commit_rest(g, &r->state, c, &e))
         fail(c, true, e.text);
 }
 
@@ -657,8 +690,10 @@ static void done(struct engine *g, struct run *r, const struct open_step *o, str
         done_seal(g, r, job, o, res, c);
     } else if (o->stage == STAGE_COMMIT) {
         done_commit(g, r, res, c);
-    } else if (o->stage == STAGE_VERIFY || o->stage == STAGE_EXEC) {
-        done_command(c, &r->state, l, o->stage, res);
+    } else if (o->stage == STAGE_VERIFY) {
+        done_check(c, l, res);
+    } else if (o->stage == STAGE_EXEC) {
+        done_exec(c, res);
     } else if (res->how != JAIL_EXITED || res->status != 0) {
         fail(c, res->how == JAIL_EXITED && (res->status == ERR_MISSING || res->status == ERR_UNSUPPORTED || res->status == ERR_DENIED || res->status == ERR_LIMIT),
              *res->why ? res->why : "the file tool was ended by a signal");
@@ -753,6 +788,8 @@ void tool_collect(struct engine *g, struct jail_job *job)
         done(g, r, o, job, &res, &c);
     }
     jail_result_release(&res);
+    if (job->stage == STAGE_APPLY || job->stage == STAGE_LAND)
+        ((struct machine *)g->acts.ctx)->landed_ms = sys->now_ms();
     if (*c.layer) /* kept: it is the journal's now */
         job->layer[0] = '\0';
     tool_drop(g->acts.ctx, job);

@@ -288,7 +288,7 @@ static enum err take_words(struct engine *g, struct run *r, const struct line *l
         buf_reset(&words);
         buf_add(&words, json_text(json_get(args, "answer")));
     }
-    enum err err = answer_payload(g, l, buf_slice(&words), &p, e);
+    enum err err = answer_payload(g->store, l, buf_slice(&words), &p, e);
     return err ? err : append(g, r, EVENT_ANSWERED, &key, p, e);
 }
 
@@ -328,14 +328,14 @@ enum err commit_requests(struct engine *g, struct run *r, struct error *e)
 /* ---- the group ---- */
 
 /* `asked`: another terminal wants something of some run. */
-static bool is_ready(struct engine *g, struct run *r, bool asked)
+static bool is_ready(struct engine *g, struct run *r, bool asked, int64_t now_ms)
 {
     struct decision d;
     if (r->broken)
         return false;
     if (r->ended || r->stop || (asked && request_waiting(g->store, r->state.id)))
         return true;
-    run_decide(&r->state, sys->now_ms(), &d);
+    engine_decide(r, now_ms, &d);
     if (d.what == DECIDE_ASK || d.what == DECIDE_REST || (g->full && r->state.nopen == 0))
         r->resting = true;
     return d.what == DECIDE_DONE || (d.what == DECIDE_INTEND && !g->full);
@@ -364,6 +364,7 @@ enum err commit_refold(struct engine *g, struct run *r, struct error *e)
     arena_release(&r->arena);
     run_init(&r->state, id, &r->arena);
     r->nstart = 0;
+    r->waits_seq = 0;
     r->broken = false;
     return journal_fold(g->store, id, &r->state, &r->arena, e);
 }
@@ -416,9 +417,11 @@ enum err commit_turn(struct engine *g, struct error *e)
     struct run **ready = g->ready;
     size_t n = 0, had = g->ndone;
     bool asked = request_any(g->store);
+    int64_t now = sys->now_ms();
     for (size_t i = 0; i < g->nruns; i++)
-        if (is_ready(g, g->runs[i], asked))
+        if (is_ready(g, g->runs[i], asked, now))
             ready[n++] = g->runs[i];
+    g->nready = n;
     if (n == 0) {
         drop_completions(g, had); /* of runs that are parked */
         return OK;

@@ -218,13 +218,26 @@ enum err engine_resume_run(struct engine *g, uint64_t id, struct run **ret, stru
 void engine_let_go(struct engine *g, struct run *r)
 {
     size_t i = place_of(g, r->state.id);
-    ASSERT(r->state.nopen == 0);
+    ASSERT(r->broken || r->state.nopen == 0); /* what is under way in a broken run was cancelled, and its ends are dropped */
     ASSERT(i < g->nruns && g->runs[i] == r);
     memmove(g->runs + i, g->runs + i + 1, (--g->nruns - i) * sizeof *g->runs);
     run_free(g, r);
 }
 
 /* ---- the turn ---- */
+
+void engine_decide(struct run *r, int64_t now_ms, struct decision *ret)
+{
+    if (r->waits_seq == r->state.seq && r->waits_seq && r->state.nopen && (!r->wake_ms || now_ms < r->wake_ms)) {
+        ret->what = DECIDE_WAIT;
+        ret->wake_ms = r->wake_ms;
+        ret->nwants = 0;
+        return;
+    }
+    run_decide(&r->state, now_ms, ret);
+    r->waits_seq = ret->what == DECIDE_WAIT ? r->state.seq : 0;
+    r->wake_ms = ret->wake_ms;
+}
 
 static int64_t soonest_ms(struct engine *g)
 {
@@ -235,7 +248,7 @@ static int64_t soonest_ms(struct engine *g)
         struct decision d;
         if (g->runs[i]->resting)
             continue;
-        run_decide(&g->runs[i]->state, now, &d);
+        engine_decide(g->runs[i], now, &d);
         if (d.what == DECIDE_INTEND || d.what == DECIDE_DONE)
             return 0;
         if (d.wake_ms && d.wake_ms - now < least)
@@ -263,8 +276,8 @@ static enum err wait_and_collect(struct engine *g, struct error *e)
 
 static void start_intended(struct engine *g)
 {
-    for (size_t i = 0; i < g->nruns; i++) {
-        struct run *r = g->runs[i];
+    for (size_t i = 0; i < g->nready; i++) {
+        struct run *r = g->ready[i];
         for (size_t k = 0; k < r->nstart; k++) {
             const struct open_step *o = engine_step(r, &r->start[k]);
             struct error e = {0};

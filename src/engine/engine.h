@@ -22,6 +22,8 @@ struct run {
     bool stop;    /* a person at this terminal wants it to stop */
     bool resting; /* nothing to do until a person or another process acts */
     bool broken;  /* an event was refused by its own fold: parked */
+    uint64_t waits_seq; /* as of this event it waits for what is open, and */
+    int64_t wake_ms;    /* until then (0: for nothing else): there is nothing to decide */
     bool ended;   /* an act of it has ended, and the turn has not yet taken that */
 };
 
@@ -46,8 +48,8 @@ struct engine {
     struct store *store;
     struct act_table acts;
     struct run **runs; /* by their numbers */
-    struct run **ready; /* those of a turn; as many places as runs */
-    size_t nruns, cap_runs;
+    struct run **ready; /* those of the last turn; as many places as runs */
+    size_t nruns, cap_runs, nready;
     struct completion *done; /* RUN_OPEN_MAX places a run: each open step ends once (A2) */
     size_t ndone, cap_done;
     struct live live;
@@ -78,7 +80,7 @@ enum err MUST_USE engine_start_run(struct engine *g, struct slice (*payload)(voi
                                    void *ctx, struct run **ret, struct error *e);
 /* Goes on with a run: takes its lease, folds it, recovers what was open, and journals that it was continued. */
 enum err MUST_USE engine_resume_run(struct engine *g, uint64_t run, struct run **ret, struct error *e);
-/* Lets go of a run that has no step open, between turns: its lease is free again, for this process too. */
+/* Lets go of a run that has no step open, or is broken, between turns: its lease is free again, for this process too. */
 void engine_let_go(struct engine *g, struct run *r);
 /* Appends one event to a run between turns (plan changed, answered), in a commit of its own. */
 enum err MUST_USE engine_append(struct engine *g, struct run *r, enum event_type type, struct slice payload, struct error *e);
@@ -91,6 +93,8 @@ enum err MUST_USE engine_run(struct engine *g, struct error *e);
 /* For acts: hands a completion over (its buffers are taken). */
 void engine_complete(struct engine *g, struct completion *c);
 struct run *engine_find(struct engine *g, uint64_t run);
+/* run_decide(), but not again where nothing has changed since a run was found to wait. */
+void engine_decide(struct run *r, int64_t now_ms, struct decision *ret);
 /* The open step of a key, or NULL. */
 const struct open_step *engine_step(const struct run *r, const struct step_key *key);
 

@@ -16,8 +16,11 @@ static size_t machine_watch(struct engine *g, struct pollfd *fds, size_t max, in
 {
     struct machine *m = g->acts.ctx;
     size_t n = 0;
+    int64_t settle_ms = m->nqueue ? tool_settle_ms(m) : 0;
     if (!g->ndone && *timeout_ms > 0)
         use_the_wait(m);
+    if (settle_ms && settle_ms < *timeout_ms)
+        *timeout_ms = settle_ms;
     if (m->infer.pid && n < max)
         fds[n++] = (struct pollfd){.fd = m->infer.socket, .events = POLLIN};
     if (m->door.pid && n < max)
@@ -54,7 +57,7 @@ static void machine_end(struct engine *g)
     peer_kill(&m->door);
     peer_kill(&m->ready);
     for (size_t i = 0; i < m->nthinks; i++)
-        if (m->thinks[i].id && !m->thinks[i].sent && !m->thinks[i].embedded)
+        if (m->thinks[i].id && !m->thinks[i].sent)
             outgoing_release(&m->thinks[i].out);
     sys->free(m->thinks);
     m->thinks = NULL;

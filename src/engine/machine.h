@@ -48,7 +48,7 @@ struct think_job {
     uint64_t id;         /* frame id; 0: a free place */
     enum stage stage;
     struct outgoing out; /* the request, until it is sent */
-    bool sent, cancelled, embedded;
+    bool sent, cancelled;
 };
 
 struct machine {
@@ -62,8 +62,9 @@ struct machine {
     int layers;             /* the folder state/layers, once it was needed; -1 */
     bool litter;            /* layers were dropped: their bytes go while nothing else is to be done */
     struct jail_job jails[MACHINE_JOBS_MAX];
-    struct step_key *queue; /* acts that wait until one of those places is free, in their order */
+    struct step_key *queue; /* acts that wait until one of those places is free, or what landed has settled, in their order */
     size_t nqueue, cap_queue;
+    int64_t landed_ms;      /* sys->now_ms() when the last landing had ended */
     struct peer ready;      /* a crannog-jail that waits for its plan: started while a model answers */
     struct peer infer;
     enum infer_stage infer_stage;
@@ -146,6 +147,8 @@ void tool_clamp(struct json *args, const struct amounts *granted, const struct a
 void tool_collect(struct engine *g, struct jail_job *job);
 /* Begins what waits for a place, as far as there are some. */
 void tool_start_queued(struct engine *g);
+/* How long until a step can tell what it changes from what landed last: its clock and that of the files have a grain. 0: it can. */
+int64_t tool_settle_ms(const struct machine *m);
 /* Ends a job and gives back what it holds; its layer's folder goes too, unless the job has let go of it. */
 void tool_drop(struct machine *m, struct jail_job *job);
 /* Starts crannog-infer and waits until it has loaded the model, so that a model that cannot be used is an error before

@@ -5,8 +5,7 @@
 #include "engine/commit.h"
 #include "engine/talk_text.h"
 #include "model/usage.h"
-
-enum { TURN_MAX = 32 * 1024 * 1024 };
+#include "view/turn.h"
 
 /* Stores a turn and appends the event that names it, as one commit. `p` gets "turn" and "bytes" and is taken. */
 static enum err append_turn(struct engine *g, struct run *r, enum event_type type, struct json *p, struct slice turn, int64_t weight,
@@ -47,7 +46,7 @@ static struct json *said_by_terminal(void)
 
 enum err engine_say(struct engine *g, struct run *r, const struct transcript_turn *turn, bool later, struct error *e)
 {
-    BUF_CLEANUP struct buf bytes = BUF_INIT(TURN_MAX);
+    BUF_CLEANUP struct buf bytes = BUF_INIT(TURN_BYTES_MAX);
     int64_t images = 0;
     for (size_t i = 0; i < turn->n; i++)
         images += turn->parts[i].kind == PART_IMAGE;
@@ -68,7 +67,7 @@ enum err engine_say_text(struct engine *g, struct run *r, struct slice text, boo
 
 enum err engine_say_command(struct engine *g, struct run *r, struct slice command, struct error *e)
 {
-    BUF_CLEANUP struct buf arguments = BUF_INIT(TURN_MAX), bytes = BUF_INIT(TURN_MAX);
+    BUF_CLEANUP struct buf arguments = BUF_INIT(TURN_BYTES_MAX), bytes = BUF_INIT(TURN_BYTES_MAX);
     JSON_CLEANUP struct json *o = json_object();
     char id[40];
     snprintf(id, sizeof id, "person_%llu", (unsigned long long)r->state.seq);
@@ -85,19 +84,19 @@ enum err engine_say_command(struct engine *g, struct run *r, struct slice comman
     return append_turn(g, r, EVENT_SAID, p, buf_slice(&bytes), 0, e);
 }
 
-enum err answer_payload(struct engine *g, const struct line *l, struct slice words, struct json **ret, struct error *e)
+enum err answer_payload(struct store *s, const struct line *l, struct slice words, struct json **ret, struct error *e)
 {
     ARENA_CLEANUP struct arena a = ARENA_INIT(32 << 20);
-    BUF_CLEANUP struct buf bytes = BUF_INIT(TURN_MAX);
+    BUF_CLEANUP struct buf bytes = BUF_INIT(TURN_BYTES_MAX);
     struct transcript_part call;
     struct hash h;
-    enum err err = talk_call(g->store, l->talk, l->talk->next, &a, &call, e);
+    enum err err = talk_call(s, l->talk, l->talk->next, &a, &call, e);
     if (err)
         return err;
     talk_result(call.id, words, false, &bytes);
     err = buf_check(&bytes, "an answer", e);
     if (!err)
-        err = blob_put(g->store, buf_slice(&bytes), &h, e);
+        err = blob_put(s, buf_slice(&bytes), &h, e);
     if (err)
         return err;
     struct json *p = *ret = said_by_terminal();
@@ -127,7 +126,7 @@ enum err engine_answer_ask(struct engine *g, struct run *r, struct slice text, s
     struct json *p = NULL;
     if (!l || l->stage != STAGE_STUCK || l->question != QUESTION_ASK)
         return error_set(e, ERR_MISSING, "r%llu asks nothing", (unsigned long long)r->state.id);
-    enum err err = answer_payload(g, l, text, &p, e);
+    enum err err = answer_payload(g->store, l, text, &p, e);
     return err ? err : append_json(g, r, EVENT_ANSWERED, p, e);
 }
 

@@ -18,7 +18,7 @@ enum err MUST_USE engine_say_command(struct engine *g, struct run *r, struct sli
 enum err MUST_USE engine_answer_ask(struct engine *g, struct run *r, struct slice text, struct error *e);
 /* The event that answers an agent's question `l` with these words; the result that they become is stored, in the open transaction
    or one of its own. The caller frees *ret. */
-enum err MUST_USE answer_payload(struct engine *g, const struct line *l, struct slice words, struct json **ret, struct error *e);
+enum err MUST_USE answer_payload(struct store *s, const struct line *l, struct slice words, struct json **ret, struct error *e);
 /* Keeps the first `turns` of the talk; changes of steps after `after_step` are no longer the run's (-1: they stay). Nothing
    may be under way. */
 enum err MUST_USE engine_rewind(struct engine *g, struct run *r, size_t turns, int64_t after_step, struct error *e);

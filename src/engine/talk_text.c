@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "context/tools.h"
+#include "view/turn.h"
 
 enum { TURN_MAX = 8 * 1024 * 1024, GOAL_MAX = 16 * 1024, HEAD_MAX = 400, HEADS_MAX = 40, SUMMARY_MAX = 256 * 1024 };
 
@@ -80,12 +81,9 @@ static enum err add_blob(struct store *s, const struct hash *h, bool *first, str
 /* The last turn, with the mark behind which a provider's cache ends. */
 static enum err add_marked(struct store *s, const struct hash *h, bool *first, struct buf *out, struct error *e)
 {
-    ARENA_CLEANUP struct arena a = ARENA_INIT(64 << 20);
-    BUF_CLEANUP struct buf bytes = BUF_INIT(TURN_MAX);
+    ARENA_CLEANUP struct arena a = ARENA_INIT(TURN_ARENA);
     struct transcript_turn turn;
-    enum err err = blob_get(s, h, &bytes, e);
-    if (!err)
-        err = turn_parse(buf_slice(&bytes), &a, &turn, e);
+    enum err err = turn_read(s, h, &a, &turn, e);
     if (err)
         return err;
     if (turn.n)
@@ -154,16 +152,10 @@ enum err talk_transcript(struct store *s, const struct talk *t, const struct jso
 
 enum err talk_call(struct store *s, const struct talk *t, size_t i, struct arena *a, struct transcript_part *ret, struct error *e)
 {
-    BUF_CLEANUP struct buf bytes = BUF_INIT(TURN_MAX);
     struct transcript_turn turn;
     if (t->answer >= t->nturns)
         return error_set(e, ERR_CORRUPT, "a call of no answer");
-    enum err err = blob_get(s, &t->turns[t->answer].blob, &bytes, e);
-    struct slice kept = err ? SLICE_NONE : arena_copy(a, buf_slice(&bytes));
-    if (!err && !kept.p)
-        err = error_set(e, ERR_MEMORY, "no memory for a call");
-    if (!err)
-        err = turn_parse(kept, a, &turn, e);
+    enum err err = turn_read(s, &t->turns[t->answer].blob, a, &turn, e);
     for (size_t k = 0; !err && k < turn.n; k++)
         if (turn.parts[k].kind == PART_CALL && i-- == 0) {
             *ret = turn.parts[k];
@@ -188,10 +180,9 @@ size_t talk_cut(const struct talk *t, uint64_t window)
 /* The text of a turn, joined; for people and for summaries. */
 static void text_of(struct store *s, const struct hash *h, size_t max, struct buf *out)
 {
-    ARENA_CLEANUP struct arena a = ARENA_INIT(64 << 20);
-    BUF_CLEANUP struct buf bytes = BUF_INIT(TURN_MAX);
+    ARENA_CLEANUP struct arena a = ARENA_INIT(TURN_ARENA);
     struct transcript_turn turn;
-    if (blob_get(s, h, &bytes, NULL) || turn_parse(buf_slice(&bytes), &a, &turn, NULL))
+    if (turn_read(s, h, &a, &turn, NULL))
         return;
     for (size_t i = 0; i < turn.n; i++)
         if (turn.parts[i].kind == PART_TEXT && out->n < max)
@@ -263,6 +254,7 @@ void talk_compacted_by(struct engine *g, struct run *r, const struct open_step *
     }
     json_put_text(c->result, "made", c->outcome == OUTCOME_OK && said.n ? SLICE("model") : SLICE("list"));
     c->outcome = OUTCOME_OK;
+    c->final = false;
     c->why[0] = '\0';
     json_put_int(c->result, "upto", (int64_t)upto);
     json_put_int(c->result, "bytes", (int64_t)turn.n);

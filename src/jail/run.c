@@ -496,6 +496,8 @@ int jail_main(const struct jail_applet *applets, size_t n)
     struct error e = {.code = OK};
     tidy();
     if (read_plan(&o, &e)) {
+        if (e.code == ERR_GONE) /* it was kept ready, and not needed */
+            return 0;
         if (!o.frame.type) { /* nobody to answer */
             fprintf(stderr, "crannog-jail: %s; it is started by crannog\n", e.text);
             return 2;

@@ -1,11 +1,9 @@
 #include "view/story.h"
 
-#include <string.h>
+#include <stdio.h>
 
-#include "model/transcript.h"
+#include "view/turn.h"
 #include "view/view.h"
-
-enum { TURN_MAX = 32 * 1024 * 1024, TURN_ARENA = 64 * 1024 * 1024 };
 
 void story_init(struct story *t, struct store *s, uint64_t run)
 {
@@ -22,18 +20,16 @@ void story_release(struct story *t)
 /* ---- turns, which are blobs ---- */
 
 /* The turn that `from` names under "turn"; false where it is not kept any more. */
-static bool read_turn(struct store *s, const struct json *from, const char *key, struct arena *a, struct transcript_turn *ret)
+static bool read_turn(struct store *s, const struct json *from, struct arena *a, struct transcript_turn *ret)
 {
     struct hash h;
-    BUF_CLEANUP struct buf bytes = BUF_INIT(TURN_MAX);
     *ret = (struct transcript_turn){0};
-    return hash_from_hex(json_text(json_get(from, key)), &h) && blob_get(s, &h, &bytes, NULL) == OK &&
-           turn_parse(buf_slice(&bytes), a, ret, NULL) == OK;
+    return hash_from_hex(json_text(json_get(from, "turn")), &h) && turn_read(s, &h, a, ret, NULL) == OK;
 }
 
 static void put_words(struct json *o, const char *key, const struct transcript_turn *turn, enum part_kind kind, enum part_kind or_kind)
 {
-    BUF_CLEANUP struct buf text = BUF_INIT(2 * TURN_MAX);
+    BUF_CLEANUP struct buf text = BUF_INIT(2 * TURN_BYTES_MAX);
     for (size_t i = 0; i < turn->n; i++)
         if (turn->parts[i].kind == kind || turn->parts[i].kind == or_kind) {
             if (text.n && text.p[text.n - 1] != '\n')
@@ -120,7 +116,7 @@ static void put_call(struct store *s, const struct json *args, struct json *o)
     ARENA_CLEANUP struct arena a = ARENA_INIT(TURN_ARENA);
     struct transcript_turn turn;
     const struct transcript_part *call = NULL;
-    if (read_turn(s, args, "turn", &a, &turn))
+    if (read_turn(s, args, &a, &turn))
         call = call_at(&turn, json_int(json_get(args, "call"), -1));
     struct slice tool = json_text(json_get(args, "tool"));
     json_put_text(o, "tool", tool.n || !call ? tool : call->name);
@@ -161,7 +157,7 @@ static void put_finish(struct story *t, const struct json *p, struct slice kind,
         copy(o, json_get(p, "layer"), "changes");
     if (slice_is(kind, "commit"))
         json_put_text(o, "commit", slice_trim(json_text(json_get(res, "tail"))));
-    if (read_turn(t->store, res, "turn", &a, &turn)) {
+    if (read_turn(t->store, res, &a, &turn)) {
         put_words(o, "text", &turn, PART_TEXT, PART_RESULT);
         put_images(o, &turn);
     }
@@ -221,7 +217,7 @@ static struct json *said(struct story *t, const struct event *ev, const struct j
     struct transcript_turn turn;
     struct json *o = entry_new(ev, "said");
     copy(o, p, "when");
-    if (!read_turn(t->store, p, "turn", &a, &turn))
+    if (!read_turn(t->store, p, &a, &turn))
         return o;
     const struct transcript_part *call = call_at(&turn, 0);
     struct json *args = NULL;
@@ -241,7 +237,7 @@ static struct json *answered(struct story *t, const struct event *ev, const stru
     struct json *o = entry_new(ev, "answered");
     copy(o, p, "question");
     copy(o, p, "answer");
-    if (read_turn(t->store, p, "turn", &a, &turn))
+    if (read_turn(t->store, p, &a, &turn))
         put_words(o, "text", &turn, PART_RESULT, PART_TEXT);
     return o;
 }
@@ -324,23 +320,54 @@ void story_under_way(const struct story *t, struct json *entries)
     }
 }
 
+/* ---- undos, which are runs of their own ---- */
+
+struct undoing {
+    char goal[48];
+    struct json *list;
+};
+
+static void find_undo(void *ctx, const struct run_row *r)
+{
+    struct undoing *u = ctx;
+    char id[32];
+    if (r->plan_path.n || !slice_is(r->goal, u->goal))
+        return;
+    struct json *o = json_object();
+    snprintf(id, sizeof id, "r%llu", (unsigned long long)r->id);
+    json_put_text(o, "run", slice_of(id));
+    json_put_text(o, "status", slice_of(run_status_name(r->status)));
+    json_put_int(o, "time_ms", r->started_ms);
+    json_push(u->list, o);
+}
+
+static enum err put_undos(struct store *s, uint64_t run, struct json *o, struct error *e)
+{
+    struct undoing u = {.list = json_array()};
+    snprintf(u.goal, sizeof u.goal, "undo of r%llu", (unsigned long long)run);
+    enum err err = run_each(s, find_undo, &u, e);
+    json_put(o, "taken_back", u.list);
+    return err;
+}
+
 enum err view_story(struct store *s, uint64_t run, struct json **ret, struct error *e)
 {
     struct story t;
-    struct json *entries = json_array();
+    struct json *whole = NULL, *entries = json_array();
     story_init(&t, s, run);
-    enum err err = view_run(s, run, ret, e);
+    enum err err = view_run(s, run, &whole, e);
     if (!err)
         err = story_tell(&t, entries, e);
+    if (!err)
+        err = put_undos(s, run, whole, e);
     if (!err) {
         story_under_way(&t, entries);
-        json_put(*ret, "entries", entries);
-        entries = NULL;
+        json_put(whole, "entries", entries);
+        *ret = whole;
     } else {
-        json_free(*ret);
-        *ret = NULL;
+        json_free(entries);
+        json_free(whole);
     }
-    json_free(entries);
     story_release(&t);
     return err;
 }

@@ -38,7 +38,7 @@ void story_release(struct story *t);
 enum err MUST_USE story_tell(struct story *t, struct json *entries, struct error *e);
 /* Appends the steps that are under way. */
 void story_under_way(const struct story *t, struct json *entries);
-/* The whole: what view_run() gives, and "entries". */
+/* The whole: what view_run() gives, "entries", and "taken_back": the undos of it, {run, status, time_ms}. */
 enum err MUST_USE view_story(struct store *s, uint64_t run, struct json **ret, struct error *e);
 
 #endif

@@ -41,8 +41,8 @@ refuses "retry goes on with it" 0 'Now it works' crannog answer r3 retry
 # ---- stop, and the same words again ----
 
 serve <<'JSON'
-[{"calls": [{"name": "bash", "arguments": {"command": "echo once >>log; sleep 60"}}]}, {"when": "never", "text": "no"},
- {"calls": [{"name": "bash", "arguments": {"command": "echo twice >>log"}}]}, {"text": "Finished."}]
+[{"calls": [{"name": "bash", "arguments": {"command": "echo once >>log; test -e go || sleep 60"}}]},
+ {"calls": [{"name": "bash", "arguments": {"command": "echo twice >>log"}}]}, {"text": "Finished."}, {"status": 400, "error": "no more"}]
 JSON
 goal stop "stop me" --land end >stopped.out 2>&1 &
 pid=$!
@@ -53,8 +53,10 @@ got=0
 wait $pid || got=$?
 check "it stops at once, as stopped" test $got = 1
 check "and says so" grep -q 'r4 stopped' stopped.out
+check "nothing of the stopped call is there" test ! -e stop/log
+touch stop/go
 refuses "the same words go on with it" 0 'goes on with r4' goal stop "stop me" --land end
-check "nothing of the stopped call is there" sh -c 'test "$(cat stop/log)" = twice || cat stop/log'
+check "the call that was stopped is done once" sh -c 'test "$(tr "\n" " " <stop/log)" = "once twice "'
 refuses "after its end they begin a new one" 4 '.' goal stop "stop me" --land end
 check "which is r5" sh -c 'crannog ls --json | grep -q "\"r5\""'
 serve <<'JSON'
@@ -91,3 +93,45 @@ check "its goal was said once" events r7 "sum(e['type'] == 'said' for e in v) ==
 check "each call was finished well once" entries r7 "[e['arguments']['command'] for e in v if e['kind'] == 'call' and e['outcome'] == 'ok'] == ['echo one >>log; echo first', 'sleep 3; echo two >>log; echo second', 'echo three >>log; echo third']"
 check "what died is told as lost" entries r7 "any(e.get('outcome') == 'lost' for e in v)"
 refuses "the books hold" 1 'every chain, blob and list agrees' crannog doctor --audit
+
+# ---- a talk that lives ----
+
+serve <<'JSON'
+[{"calls": [{"name": "ask", "arguments": {"question": "Cat or dog?"}}]},
+ {"text": "So it is a dog.", "expect": {"contains": "a dog, from elsewhere"}}, {"text": "Good night."}]
+JSON
+cat >talk.py <<'PYTHON'
+"""talk.py UNTIL COMMAND...: plays it on a terminal until it has shown these words, then leaves it by Ctrl-D."""
+import fcntl, os, pty, select, struct, sys, termios, time
+pid, fd = pty.fork()
+if pid == 0:
+    time.sleep(0.2)
+    os.execvp(sys.argv[2], sys.argv[2:])
+fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack('HHHH', 24, 80, 0, 0))
+data, left, end = b'', False, time.time() + 60
+while time.time() < end:
+    if not left and sys.argv[1].encode() in data:
+        time.sleep(0.5)
+        os.write(fd, b'\x04')
+        left = True
+    if select.select([fd], [], [], 0.1)[0]:
+        try:
+            got = os.read(fd, 65536)
+        except OSError:
+            break
+        if not got:
+            break
+        data += got
+sys.stdout.buffer.write(data)
+PYTHON
+mkdir pets
+TERM=xterm python3 talk.py 'So it is a dog.' crannog --model box/scripted --in pets "which pet is it" >talked &
+talker=$!
+wait_for sh -c 'crannog show r8 2>/dev/null | grep -q "it asks: Cat or dog"'
+refuses "a talk that lives takes the answer up" 0 'takes it up' crannog answer r8 "a dog, from elsewhere"
+wait $talker
+check "and goes on with it" grep -q 'So it is a dog.' talked
+check "its story has the answer once" entries r8 "[e['text'] for e in v if e['kind'] == 'answered'] == ['a dog, from elsewhere']"
+refuses "show says how to go on" 0 'crannog -c r8 goes on' crannog show r8
+TERM=xterm python3 talk.py 'So it is a dog.' crannog -c --in pets r8 >talked
+check "crannog -c RUN goes on with that one" grep -q 'which pet is it' talked

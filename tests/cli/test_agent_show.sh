@@ -120,4 +120,6 @@ check "Enter opens: typed for, looked at" sh -c 'KEYS="Runs=make aENTER,was said
 check "--plain is lines" sh -c 'timeout 20 python3 terminal.py 80 crannog ls --plain | grep -q "^r1 .*done .*make a.txt"'
 check "piped too" sh -c 'crannog ls | grep -q "^r1 .*make a.txt"'
 
+check "an undo" crannog undo r1
+refuses "it is told" 0 'r3 takes changes of it back: done' crannog show r1
 refuses "--all is for agents" 2 'for the run of an agent' sh -c 'crannog exec -- true; crannog show --all'

@@ -7,7 +7,7 @@
 PATH=$BIN:$PATH
 export HOME="$T/home"
 mkdir "$HOME" "$T/w" "$CRANNOG"
-socket=$T/tmux
+socket=$T/tmux0 terminals=0
 tm() { tmux -S "$socket" -f /dev/null "$@"; }
 server=
 end() {
@@ -33,6 +33,7 @@ start() {
   size="-x $1 -y $2"
   shift 2
   tm kill-server 2>/dev/null
+  terminals=$((terminals + 1)) socket=$T/tmux$terminals # the old server may still be at its end
   # shellcheck disable=SC2086
   tm new-session -d $size "cd '$T/w'; $LOCALE exec '$BIN/crannog' -C '$CRANNOG' $*" \; set-option -g remain-on-exit on
   wait_for shows 'ctx\|mock' || { screen | sed 's/^/  /'; echo "  no screen"; }

@@ -430,6 +430,25 @@ static void test_conflicts_of_a_landing(void **state)
     waits();
 }
 
+/* K3. A landing under way is not stopped: the stop stands before its question, whose answer is a word. */
+static void test_an_answer_about_a_landing_after_a_stop(void **state)
+{
+    (void)state;
+    begin_landing(ATTENDED, "step");
+    world.changes = true;
+    step(STAGE_THINK, OUTCOME_OK, ASKS(CALL_OF("bash") "," CALL_OF("bash")));
+    well(STAGE_CALL);
+    step(STAGE_APPLY, OUTCOME_CONFLICT, NULL);
+    stop();
+    rig_answer(&world, line()->question_step, "replace");
+    well(STAGE_APPLY);
+    assert_true(world.r.nlayers == 0 && talk()->hold);
+    waits();
+    WELL(rig_say(&world, "now"));
+    well(STAGE_THINK);
+    turns_are("SARSA");
+}
+
 /* K3. Between two steps, and where a step had ended before it heard of the stop. */
 static void test_nothing_follows_a_stop(void **state)
 {
@@ -591,7 +610,7 @@ static void test_answers_to_a_question_of_the_model(void **state)
 {
     (void)state;
     static const char turn[] = ",\"turn\":\"" RIG_HASH "\",\"bytes\":20";
-    for (int what = 0; what < 4; what++) {
+    for (int what = 0; what < 5; what++) {
         begin(ATTENDED);
         step(STAGE_THINK, OUTCOME_OK, ASKS("{\"name\":\"ask\",\"question\":\"a?\"},{\"name\":\"ask\",\"question\":\"b?\"}," CALL_OF("bash")));
         if (what == 0) { /* its result would be missing */
@@ -608,9 +627,10 @@ static void test_answers_to_a_question_of_the_model(void **state)
             WELL(rig_apply(&world, EVENT_ANSWERED, NULL, answer_of(turn)));
             well(STAGE_THINK);
             turns_are("SARSA");
-        } else { /* an answer is a word: it ends a hold */
+        } else { /* an answer is a word: it ends a hold, and the stop, whether or not another process has come */
             stop();
-            go_on();
+            if (what == 3)
+                go_on();
             assert_int_equal(line()->question, QUESTION_ASK);
             WELL(rig_apply(&world, EVENT_ANSWERED, NULL, answer_of(turn)));
             well(STAGE_THINK);
@@ -842,6 +862,7 @@ static void test_a_fork_begins_where_the_other_stands(void **state)
     well(STAGE_INSTRUCT);
     turns_are("SARA");
     assert_true(talk()->from == 3 && talk()->summary_bytes == 70);
+    assert_int_equal(talk()->fresh, 300 + 70 + 40); /* instructions, summary, the turn behind it: not what it sums up */
     waits();
     WELL(rig_say(&world, "now"));
     well(STAGE_THINK);
@@ -1028,6 +1049,7 @@ int main(void)
         TEST(test_another_model),
         TEST(test_a_fork_begins_where_the_other_stands),
         TEST(test_an_agent_has_no_plan_and_a_plan_no_talk),
+        TEST(test_an_answer_about_a_landing_after_a_stop),
         TEST(test_nothing_follows_a_stop),
         TEST(test_a_word_now_before_the_next_call),
         TEST(test_a_word_instead_of_an_answer),

@@ -1,0 +1,8 @@
+#include "view/turn.h"
+
+enum err turn_read(struct store *s, const struct hash *h, struct arena *a, struct transcript_turn *ret, struct error *e)
+{
+    BUF_CLEANUP struct buf bytes = BUF_INIT(TURN_BYTES_MAX);
+    enum err err = blob_get(s, h, &bytes, e);
+    return err ? err : turn_parse(buf_slice(&bytes), a, ret, e);
+}
