@@ -104,5 +104,6 @@ for _ in range(300):
 run.kill()
 run.wait()
 PY
-refuses "a commit whose landing was killed lands with the next command" 0 'r6 died while .* all there now' crannog exec -- true
-check "whole" sh -c 'git -C landed show crannog/r6:made >/dev/null && git -C landed fsck'
+refuses "a commit whose landing was killed lands with the next command, and is not made twice" 0 'r6 of this goal had been at its end' \
+  goal landed "land it"
+check "whole" sh -c 'git -C landed show crannog/r6:made >/dev/null && git -C landed fsck && ! crannog show r7'
