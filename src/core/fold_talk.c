@@ -105,6 +105,15 @@ static enum err push_named(struct run_state *r, struct talk *t, const struct jso
     return err || !any ? err : push_turn(r, t, turn, e);
 }
 
+/* What the model would be shown was counted by nobody yet: it goes by its bytes. */
+static void talk_uncounted(struct talk *t)
+{
+    t->context = 0;
+    t->fresh = t->system_bytes + t->summary_bytes;
+    for (size_t i = t->from; i < t->nturns; i++)
+        t->fresh += t->turns[i].bytes;
+}
+
 /* What was said while the model was busy becomes turns, in the order it was said. */
 enum err talk_deliver(struct run_state *r, struct talk *t, struct error *e)
 {
@@ -264,10 +273,7 @@ enum err talk_compacted(struct run_state *r, struct line *l, const struct json *
     t->from = (size_t)upto;
     t->summary = s.blob;
     t->summary_bytes = s.bytes;
-    t->context = 0;
-    t->fresh = t->system_bytes + s.bytes;
-    for (size_t i = t->from; i < t->nturns; i++)
-        t->fresh += t->turns[i].bytes;
+    talk_uncounted(t);
     t->compact = false;
     t->shrinks++;
     return OK;
@@ -455,15 +461,12 @@ enum err talk_rewound(struct run_state *r, const struct json *p, struct error *e
     if ((size_t)keep < t->nturns) {
         t->nturns = (size_t)keep;
         t->ninbox = 0;
-        t->context = 0;
         if (t->from > t->nturns) { /* what the summary tells of is partly gone: it is made again if it must be */
             t->from = 0;
             t->summary = (struct hash){{0}};
             t->summary_bytes = 0;
         }
-        t->fresh = t->system_bytes + t->summary_bytes;
-        for (size_t i = t->from; i < t->nturns; i++)
-            t->fresh += t->turns[i].bytes;
+        talk_uncounted(t);
     }
     if (after >= 0)
         forget_layers(r, (uint32_t)after);
@@ -548,6 +551,18 @@ enum err talk_read_server(struct run_state *r, const struct json *o, struct erro
     if (l && l->talk)
         l->talk->max_output = output;
     return OK;
+}
+
+/* Another model counts other tokens of the same text: what the one before said bounds nothing. */
+enum err talk_model_changed(struct run_state *r, const struct json *p, struct error *e)
+{
+    struct line *l = line_of_talk(r);
+    if (!l)
+        return error_set(e, ERR_CORRUPT, "another model for what has none");
+    enum err err = talk_read_server(r, p, e);
+    if (!err)
+        talk_uncounted(l->talk);
+    return err;
 }
 
 /* The talk of a fork begins where the other one stands. */
