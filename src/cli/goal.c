@@ -30,6 +30,7 @@ struct goal_job {
     struct agent_job job;
     struct config cfg;
     struct peer door; /* until the session has it */
+    bool ended;       /* the run of these words had ended but for its landing */
     struct arena arena;
 };
 
@@ -146,6 +147,7 @@ static bool starts(const struct goal_job *g)
 
 struct same {
     const struct agent_job *job;
+    uint64_t settled; /* this one counts though it is done */
     uint64_t ids[SAME_MAX]; /* newest first */
     size_t n;
 };
@@ -154,7 +156,8 @@ static void find_same(void *ctx, const struct run_row *r)
 {
     struct same *k = ctx;
     bool here = r->work_dev == (uint64_t)k->job->st.st_dev && r->work_ino == (uint64_t)k->job->st.st_ino;
-    if (!here || r->status == RUN_DONE || r->status == RUN_FAILED || !slice_is(r->plan_path, AGENT_PLAN_PATH) ||
+    bool done = (r->status == RUN_DONE && r->id != k->settled) || r->status == RUN_FAILED;
+    if (!here || done || !slice_is(r->plan_path, AGENT_PLAN_PATH) ||
         !slice_eq(r->goal, k->job->goal))
         return;
     k->n -= k->n == SAME_MAX;
@@ -166,7 +169,7 @@ static void find_same(void *ctx, const struct run_row *r)
 /* The latest unfinished run of these words here that nobody talks with; 0: none. */
 static enum err find_run(struct session *s, const struct goal_job *g, uint64_t *ret, struct error *e)
 {
-    struct same k = {.job = &g->job};
+    struct same k = {.job = &g->job, .settled = s->settled};
     *ret = 0;
     enum err err = run_each(s->store, find_same, &k, e);
     for (size_t i = 0; !err && !*ret && i < k.n; i++) {
@@ -212,6 +215,11 @@ static enum err take_up(struct session *s, struct goal_job *g, struct error *e)
     enum err err = find_run(s, g, &id, e);
     if (err || !id)
         return err;
+    g->ended = id == s->settled;
+    if (g->ended) /* nobody wants it done twice */
+        fprintf(stderr, "r%llu of this goal had been at its end, and its result is there now (--again starts anew)\n", (unsigned long long)id);
+    if (g->ended)
+        return OK;
     err = engine_resume_run(&s->engine, id, &s->run, e);
     if (err)
         return err;
@@ -425,10 +433,10 @@ static int work(struct cli *c, struct goal_job *g)
         return cli_fail(&e);
     if (!g->o->again)
         err = take_up(&s, g, &e);
-    if (!err && !s.run)
+    if (!err && !s.run && !g->ended)
         err = prepare_new(c, g, &e);
     if (!err && !s.run)
-        wanted = starts(g);
+        wanted = !g->ended && starts(g);
     if (!err && !s.run && wanted)
         err = begin(&s, g, &e);
     machine_take_door(&s.machine, &g->door);

@@ -123,6 +123,7 @@ static enum err settle_dead(struct session *s, struct error *e)
                     ? "they are all there now" : "something is in their way: see `crannog show`");
     while (!err && s->engine.nruns) {
         struct run *r = s->engine.runs[s->engine.nruns - 1];
+        s->settled = lands && r->state.is_agent && r->state.status == RUN_DONE ? r->state.id : s->settled;
         layer_tidy(&s->machine, &r->state);
         engine_let_go(&s->engine, r);
     }

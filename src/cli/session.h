@@ -23,6 +23,7 @@ struct session {
     void (*look)(void *session, struct engine *g); /* after each turn; NULL */
     void *look_ctx;   /* whatever it needs */
     bool told;        /* for `look` */
+    uint64_t settled; /* a run that was at its end but for its landing when its crannog died, and has ended now; 0: none */
 };
 
 /* `model_file` may be NULL (exec). Makes the crannog at a first use. */

@@ -438,7 +438,7 @@ static enum err apply_typed(struct run_state *r, const struct event *ev, const s
     case EVENT_ANSWERED: return apply_answered(r, p, e);
     case EVENT_SAID: return talk_said(r, p, e);
     case EVENT_REWOUND: return talk_rewound(r, p, e);
-    case EVENT_MODEL_CHANGED: return r->is_agent ? talk_read_server(r, p, e) : error_set(e, ERR_CORRUPT, "another model for what has none");
+    case EVENT_MODEL_CHANGED: return talk_model_changed(r, p, e);
     case EVENT_COMPACT_WANTED: return talk_compact_wanted(r, e);
     default: return error_set(e, ERR_CORRUPT, "an event of an unknown type");
     }

@@ -575,6 +575,18 @@ enum err talk_read_server(struct run_state *r, const struct json *o, struct erro
     return OK;
 }
 
+/* Another model counts other tokens of the same text: what the one before said bounds nothing. */
+enum err talk_model_changed(struct run_state *r, const struct json *p, struct error *e)
+{
+    struct line *l = line_of_talk(r);
+    if (!l)
+        return error_set(e, ERR_CORRUPT, "another model for what has none");
+    enum err err = talk_read_server(r, p, e);
+    if (!err)
+        count_anew(l->talk);
+    return err;
+}
+
 /* The talk of a fork begins where the other one stands. */
 static enum err read_turns(struct run_state *r, struct talk *t, const struct json *a, struct error *e)
 {

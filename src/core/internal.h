@@ -94,6 +94,7 @@ enum err MUST_USE talk_rewound(struct run_state *r, const struct json *p, struct
 void talk_overflowed(struct talk *t);
 void talk_stopped(struct run_state *r);
 void talk_rest(struct run_state *r, struct line *l);
+enum err MUST_USE talk_model_changed(struct run_state *r, const struct json *p, struct error *e);
 enum err MUST_USE talk_compact_wanted(struct run_state *r, struct error *e);
 
 enum act_kind act_from(struct slice name); /* 0 if it is none */

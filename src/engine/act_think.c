@@ -276,7 +276,7 @@ static void settle(const struct frame *f, const struct open_step *o, const struc
     json_put_int(c->result, "cache_write", u.cache_write_5m + u.cache_write_1h);
     json_put_int(c->result, "out", u.output);
     json_put_int(c->result, "reasoning", u.reasoning);
-    if (u.known) {
+    if (u.known && usage_prompt(&u) > 0) { /* no prompt is of no tokens: who says so has not counted */
         c->used = (struct amounts){.n = {[UNIT_NUSD] = p ? usage_cost(&u, p) : 0, [UNIT_TOKENS] = usage_prompt(&u) + u.output, [UNIT_CALLS] = 1}};
         json_put_int(c->result, "tokens", usage_prompt(&u) + u.output);
     } else if (sent && (began || fault == FAULT_NONE || fault == FAULT_CUT || fault == FAULT_TIMEOUT || fault == FAULT_LIMIT || fault == FAULT_BROKEN)) {

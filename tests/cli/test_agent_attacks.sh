@@ -104,5 +104,15 @@ for _ in range(300):
 run.kill()
 run.wait()
 PY
-refuses "a commit whose landing was killed lands with the next command" 0 'r6 died while .* all there now' crannog exec -- true
-check "whole" sh -c 'git -C landed show crannog/r6:made >/dev/null && git -C landed fsck'
+refuses "a commit whose landing was killed lands with the next command, and is not made twice" 0 'r6 of this goal had been at its end' \
+  goal landed "land it"
+check "whole" sh -c 'git -C landed show crannog/r6:made >/dev/null && git -C landed fsck && ! crannog show r7'
+
+# ---- one file in one answer ----
+
+serve <<'JSON'
+[{"calls": [{"name": "write", "arguments": {"path": "a", "content": "x\n"}}, {"name": "bash", "arguments": {"command": "echo y >>a"}},
+            {"name": "edit", "arguments": {"path": "a", "edits": [{"old": "y", "new": "z"}]}}, {"name": "bash", "arguments": {"command": "mv a b"}},
+            {"name": "bash", "arguments": {"command": "rm b"}}]}, {"text": "Done."}, {"loop": true}]
+JSON
+check "steps that follow one another at once are nobody else's changes" goal quick "be quick" --land step

@@ -848,6 +848,7 @@ static void test_another_model(void **state)
     WELL(rig_apply(&world, EVENT_MODEL_CHANGED, NULL, "{\"v\":0,\"provider\":\"anthropic\",\"model\":\"x\",\"name\":\"anthropic/x\","
                                                       "\"window\":200000,\"max_output\":8000}"));
     assert_true(world.r.window == 200000 && talk()->max_output == 8000 && slice_is(world.r.model, "anthropic/x"));
+    assert_true(talk()->context == 0 && talk()->fresh >= talk()->system_bytes); /* what the one before counted bounds nothing */
     assert_int_equal(rig_apply(&world, EVENT_MODEL_CHANGED, NULL, "{\"v\":0,\"window\":100}"), ERR_CORRUPT);
 }
 
