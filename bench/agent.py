@@ -13,6 +13,7 @@ processes' memory is added up every few ms, which slows it). What is printed:
     memory   the most that all its processes had at once, PSS and RSS, MiB
     bytes    of the first request's body
 
+With REALTIME=1 all of it, the model too, goes before other work on the machine, as root: for a machine that is not quiet.
 "files" does `echo step-N >> log.txt` instead, so that each turn changes a file. Others are taken from PEERS, a folder with
 `npm install --prefix PEERS/NAME PACKAGE` of each and node 24 (see `install` below); where one is missing it is told and left out.
 """
@@ -218,6 +219,8 @@ def install(names):
 def main():
     if sys.argv[1] == '--floor':
         return play_floor(int(sys.argv[2]))
+    if os.environ.get('REALTIME'):
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(10))
     build, work, rounds = Path(sys.argv[1]).resolve(), Path(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 5
     echo, files = 'echo step-{k}', 'echo step-{k} >> log.txt'
     rows = {'crannog': (crannog(build, 'end'), echo), 'crannog, land: step': (crannog(build, 'step'), echo), 'pi': (pi, echo), 'codex': (codex, echo),

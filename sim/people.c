@@ -5,7 +5,6 @@
 
 #include "base/sys.h"
 #include "engine/say.h"
-#include "engine/talk_text.h"
 #include "sim/play.h"
 #include "sim/vfs.h"
 

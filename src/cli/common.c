@@ -373,13 +373,6 @@ void cli_fit(struct buf *line, size_t width)
     buf_add_text(line, color ? "\033[0m" : "");
 }
 
-void cli_print_json(const struct json *v)
-{
-    BUF_CLEANUP struct buf out = BUF_INIT(64 << 20);
-    json_print(v, &out);
-    printf("%s\n", buf_str(&out));
-}
-
 const char *cli_stage_words(struct slice stage)
 {
     static const struct { const char *stage, *words; } known[] = {
@@ -419,4 +412,29 @@ void cli_print_safe(struct slice s, struct buf *out)
             i++;
         }
     }
+}
+
+/* What of printed JSON a terminal would obey, by number: it stands in texts only, and means the same. */
+static void json_safe(struct slice s, struct buf *out)
+{
+    size_t from = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i], next = i + 1 < s.n ? (unsigned char)s.p[i + 1] : 0;
+        bool c1 = c == 0xc2 && next >= 0x80 && next < 0xa0, turns = turns_text(slice_sub(s, i, 3));
+        if (c != 0x7f && !c1 && !turns)
+            continue;
+        buf_add(out, slice_sub(s, from, i - from));
+        buf_addf(out, "\\u%04x", turns ? 0x2000u | (next & 3u) << 6 | ((unsigned char)s.p[i + 2] & 0x3fu) : c1 ? next : c);
+        i += turns ? 2 : c1;
+        from = i + 1;
+    }
+    buf_add(out, slice_sub(s, from, s.n));
+}
+
+void cli_print_json(const struct json *v)
+{
+    BUF_CLEANUP struct buf text = BUF_INIT(64 << 20), out = BUF_INIT(128 << 20);
+    json_print(v, &text);
+    json_safe(buf_slice(&text), &out);
+    printf("%s\n", buf_str(&out));
 }

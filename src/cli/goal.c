@@ -58,7 +58,8 @@ static bool is_git(const char *work)
     BUF_CLEANUP struct buf path = BUF_INIT(PATH_MAX + 8);
     struct stat st;
     buf_addf(&path, "%s/.git", work);
-    return sys->fstatat(AT_FDCWD, buf_str(&path), &st, 0) == 0 && S_ISDIR(st.st_mode);
+    /* Behind a link it lies elsewhere, where nothing lands. */
+    return sys->fstatat(AT_FDCWD, buf_str(&path), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
 }
 
 /* What must be known to find a run that goes on. */
@@ -278,7 +279,8 @@ static void on_begin(void *ctx, uint64_t id, struct slice tool, struct slice tit
     struct shown *s = ctx;
     (void)id;
     buf_reset(s->title);
-    buf_addf(s->title, "%.*s ", SLICE_ARG(tool));
+    cli_print_safe(slice_sub(tool, 0, 40), s->title); /* of a call of no tool the name is the model's own */
+    buf_add_char(s->title, ' ');
     cli_print_safe(slice_sub(title, 0, 200), s->title);
 }
 

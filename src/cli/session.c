@@ -99,16 +99,20 @@ static enum err settle_dead(struct session *s, struct error *e)
     bool lands = false;
     for (size_t i = 0; !err && i < d.n; i++) {
         struct run *r;
-        struct error mine;
+        struct error mine = {0};
         if (lease_holder(s->store, d.runs[i]) || is_resting_agent(s, d.runs[i]) || engine_resume_run(&s->engine, d.runs[i], &r, &mine))
             continue; /* it lives, or is broken: not ours to mend */
-        if (is_landing(&r->state)) {
-            lands = true;
-            if (r->state.is_agent) /* on hold behind it: what comes next its person says */
-                err = engine_rewind(&s->engine, r, r->state.items[0].head.talk->nturns, -1, e);
+        if (!is_landing(&r->state))
+            err = engine_append(&s->engine, r, EVENT_RUN_STOPPED, SLICE("{\"v\":0,\"why\":\"its crannog died\"}"), &mine);
+        else if (r->state.is_agent && r->state.items[0].head.stage == STAGE_APPLY) /* on hold behind it: what comes next its person says */
+            err = engine_rewind(&s->engine, r, r->state.items[0].head.talk->nturns, -1, &mine);
+        lands |= !err && is_landing(&r->state);
+        if (err == ERR_CORRUPT) { /* nothing that others have to wait for */
+            engine_let_go(&s->engine, r);
+            err = OK;
+        } else if (err && e) {
+            *e = mine;
         }
-        else
-            err = engine_append(&s->engine, r, EVENT_RUN_STOPPED, SLICE("{\"v\":0,\"why\":\"its crannog died\"}"), e);
     }
     if (!err && lands)
         err = engine_run(&s->engine, e);

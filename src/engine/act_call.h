@@ -27,7 +27,9 @@ void check_told(const struct talk *t, const struct jail_result *res, struct comp
 
 /* ---- the result as a commit, in act_commit.c ---- */
 enum err MUST_USE commit_words(struct engine *g, const struct run_state *r, struct arena *a, struct slice *words, size_t *ret_n, struct error *e);
-/* Of all that the run changed, the objects and the branch in .git: what a landing takes. */
+/* Shows the person's .git to the jail, beside the one of the layers. False: no memory, or no room in the plan. */
+bool MUST_USE commit_mount(const struct place *place, struct arena *a, struct jail_plan *ret);
+/* Of what this step made in .git, the objects and the branch: what a landing takes. */
 enum err MUST_USE commit_rest(struct engine *g, const struct run_state *r, struct completion *c, struct error *e);
 
 #endif

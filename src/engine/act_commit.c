@@ -1,32 +1,63 @@
 /*
  * The result of an unattended agent as a commit on a branch: git in a jail, on the run's layers. The person's branch, index and
  * files stay as they are; what lands is objects and one ref.
+ *
+ * The agent could write into the .git that it saw: other contents under an object's name, hooks, links. Nothing of that is
+ * believed. git reads the person's own .git, mounted beside the layers; the objects that it makes go into a folder of their
+ * own, and only these land. Commits that the agent made itself are not kept, what they changed is.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "engine/act_call.h"
 
-enum { COMMIT_ARENA = 256 << 20, WORD_MAX = 64 * 1024 /* of the kernel's 128 KiB */, PATHS_MAX = 1536 * 1024 /* of its 2 MiB, with all else */ };
+enum { COMMIT_ARENA = 256 << 20, WORD_MAX = 64 * 1024 /* of the kernel's 128 KiB */, PATHS_MAX = 1536 * 1024 /* of its 2 MiB, with all else */,
+       HASH_CHARS = 40, HASH_CHARS_256 = 64 };
+#define COMMIT_GIT "/tmp/crannog-git"
 
-/* $1 branch, $2 message, then the paths that the run changed, many in a word, "//" behind each: no path has that. Only plumbing: no
-   hook of the repository is run. */
+/* $1 branch, $2 message, then the paths that the run changed, many in a word, "//" behind each: no path has that. Only plumbing, and no
+   program that the repository names but its filters: an agent may have written those. What stands in the way of an object's folder is
+   an agent's as well. */
 static const char script[] =
     "set -eu\n"
-    "export GIT_INDEX_FILE=/tmp/crannog-index GIT_TERMINAL_PROMPT=0\n"
+    "exec 3>&2 2>/tmp/crannog-words\n"
+    "trap '[ $? = 0 ] || cat /tmp/crannog-words >&3' EXIT\n"
+    "new=$PWD/.git/crannog-commit\n"
+    "for folder in .git .git/objects .git/refs .git/refs/heads .git/refs/heads/crannog; do\n"
+    "  [ -d $folder ] && [ ! -L $folder ] || rm -rf $folder\n"
+    "done\n"
+    "rm -rf \"$new\"\n"
+    "mkdir -p \"$new\" .git/objects .git/refs/heads/crannog\n"
+    "export GIT_DIR=" COMMIT_GIT " GIT_WORK_TREE=\"$PWD\" GIT_INDEX_FILE=/tmp/crannog-index GIT_OBJECT_DIRECTORY=\"$new\" "
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES=" COMMIT_GIT "/objects GIT_TERMINAL_PROMPT=0\n"
+    "git() { command git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.sparseCheckout=false \"$@\"; }\n"
     "branch=$1 message=$2; shift 2\n"
+    "for ref in crannog \"$branch\"; do\n"
+    "  if git rev-parse -q --verify \"refs/heads/$ref\" >/dev/null; then\n"
+    "    echo \"there is a branch $ref already; with another name (git branch -m $ref NAME) there is room for $branch\" >&2\n"
+    "    exit 1\n"
+    "  fi\n"
+    "done\n"
     "git var GIT_COMMITTER_IDENT >/dev/null 2>&1 || export GIT_AUTHOR_NAME=crannog GIT_AUTHOR_EMAIL=crannog@localhost "
     "GIT_COMMITTER_NAME=crannog GIT_COMMITTER_EMAIL=crannog@localhost\n"
     "parent=$(git rev-parse -q --verify HEAD || true)\n"
     "if [ -n \"$parent\" ]; then git read-tree \"$parent\"; fi\n"
     "for paths; do while [ -n \"$paths\" ]; do\n"
-    "  git add -A -- \":(literal)${paths%%//*}\" 2>/dev/null || true\n"
+    "  git add -A -- \":(literal)${paths%%//*}\" || true\n"
     "  paths=${paths#*//}\n"
     "done; done\n"
     "tree=$(git write-tree)\n"
     "if [ -n \"$parent\" ] && [ \"$tree\" = \"$(git rev-parse \"$parent^{tree}\")\" ]; then exit 0; fi\n"
     "commit=$(git commit-tree \"$tree\" ${parent:+-p \"$parent\"} -m \"$message\")\n"
-    "git update-ref \"refs/heads/$branch\" \"$commit\"\n"
+    "for from in \"$new\"/?? \"$new\"/pack; do\n"
+    "  [ -d \"$from\" ] || continue\n"
+    "  to=.git/objects/${from##*/}\n"
+    "  [ -d \"$to\" ] && [ ! -L \"$to\" ] || rm -rf \"$to\"\n"
+    "  mkdir -p \"$to\"\n"
+    "  mv -f \"$from\"/* \"$to\"/\n"
+    "done\n"
+    "rm -rf \"$new\" \".git/refs/heads/$branch\"\n"
+    "echo \"$commit\" >\".git/refs/heads/$branch\"\n"
     "echo \"$commit\"\n";
 
 static bool is_git(struct slice path)
@@ -77,39 +108,53 @@ enum err commit_words(struct engine *g, const struct run_state *r, struct arena 
     return err;
 }
 
-/* Objects and our branch, and the folders made for them; neither index nor HEAD nor anybody's settings. */
-static bool lands(const struct change *c)
+/* The name of an object below .git/objects, or of a pack's file, or the folder of such. */
+static bool is_object(struct slice name)
 {
-    bool objects = slice_below(c->path, SLICE(".git/objects"));
-    bool branch = slice_is(c->path, ".git/refs/heads/crannog") || slice_below(c->path, SLICE(".git/refs/heads/crannog"));
-    return (objects || branch) && c->after.type != STAMP_ABSENT;
+    struct slice folder = slice_sub(name, 0, slice_index(name, '/')), rest = slice_sub(name, folder.n + 1, name.n);
+    if (slice_is(folder, "pack"))
+        return rest.n == 0 || slice_starts(rest, SLICE("pack-"));
+    return folder.n == 2 && (rest.n == 0 || rest.n == HASH_CHARS - 2 || rest.n == HASH_CHARS_256 - 2);
+}
+
+/* Objects and our branch, and the folders made for them; neither index nor HEAD nor anybody's settings, nothing that was there. */
+static bool lands(const struct change *c, struct slice branch)
+{
+    const struct slice objects = SLICE(".git/objects"), ours = SLICE(".git/refs/heads/crannog");
+    bool is_new = c->after.type == STAMP_FOLDER || (c->after.type == STAMP_FILE && c->before.type == STAMP_ABSENT);
+    bool object = slice_below(c->path, objects) && is_object(slice_sub(c->path, objects.n + 1, c->path.n));
+    return is_new && (object || slice_eq(c->path, ours) || slice_eq(c->path, branch));
 }
 
 enum err commit_rest(struct engine *g, const struct run_state *r, struct completion *c, struct error *e)
 {
     ARENA_CLEANUP struct arena a = ARENA_INIT(COMMIT_ARENA);
-    struct manifest m[RUN_LAYERS_MAX + 1], flat;
+    BUF_CLEANUP struct buf bytes = BUF_INIT(MANIFEST_BYTES_MAX);
+    struct manifest m = {0};
     struct hash h;
-    size_t n = r->nlayers, kept = 0;
-    enum err err = OK;
-    for (size_t i = 0; !err && i < n; i++)
-        err = layer_get_manifest(g->store, &r->layers[i].manifest, &a, &m[i], e);
-    if (!err && *c->layer)
-        err = manifest_decode(buf_slice(&c->manifest), &a, &m[n++], e);
-    if (!err)
-        err = manifest_flatten(m, n, &a, &flat, e);
+    size_t kept = 0;
+    char branch[64];
+    snprintf(branch, sizeof branch, ".git/refs/heads/crannog/r%llu", (unsigned long long)r->id);
+    enum err err = *c->layer ? manifest_decode(buf_slice(&c->manifest), &a, &m, e) : OK;
     if (err)
         return err;
-    for (size_t i = 0; i < flat.n; i++)
-        if (lands(&flat.v[i]))
-            flat.v[kept++] = flat.v[i];
-    flat.n = kept;
-    BUF_CLEANUP struct buf bytes = BUF_INIT(MANIFEST_BYTES_MAX);
-    manifest_encode(&flat, &bytes);
+    for (size_t i = 0; i < m.n; i++)
+        if (lands(&m.v[i], slice_of(branch))) {
+            m.v[kept] = m.v[i];
+            m.v[kept++].layer = (uint16_t)r->nlayers; /* the one that this step leaves behind, above the others */
+        }
+    m.n = kept;
+    manifest_encode(&m, &bytes);
     err = buf_check(&bytes, "a manifest", e);
     if (!err)
         err = blob_put(g->store, buf_slice(&bytes), &h, e);
     if (!err)
         json_put_hash(c->result, "rest", &h);
     return err;
+}
+
+bool commit_mount(const struct place *place, struct arena *a, struct jail_plan *ret)
+{
+    char *git = arena_printf(a, "%s/.git", place->work);
+    return git && jail_plan_add(ret, (struct jail_mount){.kind = JAIL_READ, .source = slice_of(git), .target = SLICE(COMMIT_GIT)});
 }

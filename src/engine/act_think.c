@@ -263,12 +263,13 @@ static struct usage usage_of(const struct frame *f)
     return u;
 }
 
-/* What the call used; where the server did not say, all that was reserved, unless nothing was sent. */
+/* What the call used; where the server did not say, all that was reserved, unless nothing was sent, or it was refused before
+   it began: what was told until an error came was made, and is paid for. */
 static void settle(const struct frame *f, const struct open_step *o, const struct json *args, struct completion *c)
 {
     struct usage u = usage_of(f);
     const struct price *p = price_of(json_text(json_get(args, "provider")), json_text(json_get(args, "model")));
-    bool sent = message_get_u64(f->message, DOOR_SENT, 1) != 0;
+    bool sent = message_get_u64(f->message, DOOR_SENT, 1) != 0, began = message_get_u64(f->message, DOOR_FIRST_NS, 0) != 0;
     enum fault_kind fault = (enum fault_kind)message_get_u64(f->message, DOOR_FAULT, FAULT_NONE);
     json_put_int(c->result, "in", usage_prompt(&u));
     json_put_int(c->result, "cache_read", u.cache_read);
@@ -278,7 +279,7 @@ static void settle(const struct frame *f, const struct open_step *o, const struc
     if (u.known) {
         c->used = (struct amounts){.n = {[UNIT_NUSD] = p ? usage_cost(&u, p) : 0, [UNIT_TOKENS] = usage_prompt(&u) + u.output, [UNIT_CALLS] = 1}};
         json_put_int(c->result, "tokens", usage_prompt(&u) + u.output);
-    } else if (sent && (fault == FAULT_NONE || fault == FAULT_CUT || fault == FAULT_TIMEOUT || fault == FAULT_LIMIT || fault == FAULT_BROKEN)) {
+    } else if (sent && (began || fault == FAULT_NONE || fault == FAULT_CUT || fault == FAULT_TIMEOUT || fault == FAULT_LIMIT || fault == FAULT_BROKEN)) {
         c->used = o->held;
         c->assumed = true;
     } else {

@@ -198,6 +198,8 @@ static enum err stage_plan(struct engine *g, struct run *r, const struct open_st
         err = commit_words(g, &r->state, a, words, &n, e);
         if (!err)
             place_command(place, words, n, ret->limits.cpu_ms, 600000, ret);
+        if (!err && !commit_mount(place, a, ret))
+            err = error_set(e, ERR_MEMORY, "no memory for a commit");
         if (!err)
             show_identity(g->acts.ctx, a, ret);
         return err;

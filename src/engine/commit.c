@@ -421,6 +421,7 @@ enum err commit_turn(struct engine *g, struct error *e)
     for (size_t i = 0; i < g->nruns; i++)
         if (is_ready(g, g->runs[i], asked, now))
             ready[n++] = g->runs[i];
+    g->nready = n;
     if (n == 0) {
         drop_completions(g, had); /* of runs that are parked */
         return OK;

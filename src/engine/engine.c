@@ -276,8 +276,8 @@ static enum err wait_and_collect(struct engine *g, struct error *e)
 
 static void start_intended(struct engine *g)
 {
-    for (size_t i = 0; i < g->nruns; i++) {
-        struct run *r = g->runs[i];
+    for (size_t i = 0; i < g->nready; i++) {
+        struct run *r = g->ready[i];
         for (size_t k = 0; k < r->nstart; k++) {
             const struct open_step *o = engine_step(r, &r->start[k]);
             struct error e = {0};

@@ -48,8 +48,8 @@ struct engine {
     struct store *store;
     struct act_table acts;
     struct run **runs; /* by their numbers */
-    struct run **ready; /* those of a turn; as many places as runs */
-    size_t nruns, cap_runs;
+    struct run **ready; /* those of the last turn; as many places as runs */
+    size_t nruns, cap_runs, nready;
     struct completion *done; /* RUN_OPEN_MAX places a run: each open step ends once (A2) */
     size_t ndone, cap_done;
     struct live live;

@@ -438,7 +438,7 @@ def refused_commit(c):
     git('branch', 'crannog')  # in the way of crannog/r1
     c.serve([calls(call('write', path='f', content='2\n')), DONE])
     c.code, c.out, c.err = c.tell('run', 'do it', '--yes', '--model', 'box/m')
-    c.ended(4, 'git could not make a commit of it .*refs/heads/crannog')
+    c.ended(4, 'git could not make a commit of it .*there is a branch crannog already')
     git('branch', '-D', 'crannog')
     code, out, err = c.tell('answer', 'r1', 'retry')
     holds(code == 0 and git('show', 'crannog/r1:f') == '2\n', out + err)
