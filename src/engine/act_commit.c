@@ -15,9 +15,9 @@ enum { COMMIT_ARENA = 256 << 20, WORD_MAX = 64 * 1024 /* of the kernel's 128 KiB
        HASH_CHARS = 40, HASH_CHARS_256 = 64 };
 #define COMMIT_GIT "/tmp/crannog-git"
 
-/* $1 branch, $2 message, then the paths that the run changed, many in a word, "//" behind each: no path has that. Only plumbing, and no
-   program that the repository names but its filters: an agent may have written those. What stands in the way of an object's folder is
-   an agent's as well. */
+/* $1 branch, $2 message, then the paths that the run changed, many in a word, "//" behind each: no path has that. Only plumbing, and
+   no program that the repository names but its filters: an agent may have written those. What stands in the way of an object's folder
+   is an agent's as well. */
 static const char script[] =
     "set -eu\n"
     "exec 3>&2 2>/tmp/crannog-words\n"
