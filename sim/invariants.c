@@ -45,7 +45,8 @@ void check_turn(struct stage_set *t)
     for (size_t i = 0; i < t->g.nruns; i++) {
         const struct run *r = t->g.runs[i];
         uint64_t id = r->state.id;
-        CHECK(t->p, !r->broken || t->provoked[id] || t->p->fenced[id], "I4", "r%llu is parked: %s", (unsigned long long)id,
+        /* on a store that is dead it cannot even be read again: the process ends (sim/session.c) */
+        CHECK(t->p, !r->broken || t->provoked[id] || t->p->fenced[id] || store_is_dead(t->s), "I4", "r%llu is parked: %s", (unsigned long long)id,
               r->state.why);
         if (!r->broken)
             acknowledge(t->p, &r->state);

@@ -1,4 +1,4 @@
-/* What events do to the talk of an agent (core/talk.h). */
+/* What events do to the talk of an agent (core/talk.h); what a person does to it is in fold_person.c. */
 #include <string.h>
 
 #include "core/internal.h"
@@ -6,6 +6,11 @@
 enum { TALK_BYTES_MAX = 1 << 30, NAME_MAX_BYTES = 256, TEXT_MAX_BYTES = 4096 };
 
 /* ---- what comes next ---- */
+
+struct line *talk_line(struct run_state *r)
+{
+    return r->is_agent && r->nitems ? &r->items[0].head : NULL;
+}
 
 bool talk_delivers(const struct talk *t, size_t i)
 {
@@ -95,7 +100,7 @@ void talk_settle(struct run_state *r, struct line *l)
 
 /* ---- turns ---- */
 
-static enum err push_turn(struct run_state *r, struct talk *t, struct talk_turn turn, struct error *e)
+enum err talk_push_turn(struct run_state *r, struct talk *t, struct talk_turn turn, struct error *e)
 {
     void *items = t->turns;
     if (t->nturns == TALK_TURNS_MAX)
@@ -108,8 +113,7 @@ static enum err push_turn(struct run_state *r, struct talk *t, struct talk_turn 
     return OK;
 }
 
-/* After its beginning or its end has gone, what the model is shown is counted by bytes, until a server counts it again. */
-static void count_anew(struct talk *t)
+void talk_count_anew(struct talk *t)
 {
     t->context = 0;
     t->fresh = t->system_bytes + t->summary_bytes;
@@ -117,9 +121,8 @@ static void count_anew(struct talk *t)
         t->fresh += t->turns[i].bytes;
 }
 
-/* A turn that an event names: its blob under `key`, its bytes under key + "_bytes". Absent: none (*ret_any). */
-static enum err read_turn(const struct json *o, const char *key, const char *bytes, enum turn_kind kind, uint32_t step,
-                          struct talk_turn *ret, bool *ret_any, struct error *e)
+enum err talk_read_turn(const struct json *o, const char *key, const char *bytes, enum turn_kind kind, uint32_t step,
+                        struct talk_turn *ret, bool *ret_any, struct error *e)
 {
     int64_t n = json_int(json_get(o, bytes), 0);
     *ret_any = json_has(o, key);
@@ -129,13 +132,13 @@ static enum err read_turn(const struct json *o, const char *key, const char *byt
     return OK;
 }
 
-static enum err push_named(struct run_state *r, struct talk *t, const struct json *o, const char *key, const char *bytes,
-                           enum turn_kind kind, uint32_t step, struct error *e)
+enum err talk_push_named(struct run_state *r, struct talk *t, const struct json *o, const char *key, const char *bytes,
+                          enum turn_kind kind, uint32_t step, struct error *e)
 {
     struct talk_turn turn;
     bool any;
-    enum err err = read_turn(o, key, bytes, kind, step, &turn, &any, e);
-    return err || !any ? err : push_turn(r, t, turn, e);
+    enum err err = talk_read_turn(o, key, bytes, kind, step, &turn, &any, e);
+    return err || !any ? err : talk_push_turn(r, t, turn, e);
 }
 
 /* What was said while the model was busy becomes turns, in the order it was said. */
@@ -150,13 +153,12 @@ enum err talk_deliver(struct run_state *r, struct talk *t, struct error *e)
         if (err || !takes[i])
             t->inbox[kept++] = t->inbox[i];
         else
-            err = push_turn(r, t, t->inbox[i].turn, e);
+            err = talk_push_turn(r, t, t->inbox[i].turn, e);
     t->ninbox = kept;
     return err;
 }
 
-/* Calls that will not be carried out any more: all that were to come. One that is under way, or asked about, is not one. */
-static void drop_calls(struct line *l)
+void talk_drop_calls(struct line *l)
 {
     struct talk *t = l->talk;
     bool asked = l->stage == STAGE_STUCK && (l->question == QUESTION_ASK || l->resume == STAGE_CALL);
@@ -165,13 +167,7 @@ static void drop_calls(struct line *l)
         t->ncalls = t->next + (busy ? 1 : 0);
 }
 
-/* Stands still, and what it would do next is the model's to say. */
-static bool is_idle(const struct line *l)
-{
-    return !l->open && (l->stage == STAGE_THINK || l->stage == STAGE_CALL || l->stage == STAGE_COMPACT);
-}
-
-static bool said_now(const struct talk *t)
+bool talk_said_now(const struct talk *t)
 {
     for (size_t i = 0; i < t->ninbox; i++)
         if (!t->inbox[i].later)
@@ -179,8 +175,7 @@ static bool said_now(const struct talk *t)
     return false;
 }
 
-/* An agent's question stops its line until a person answers. */
-static void ask_if_next(struct line *l)
+void talk_ask_if_next(struct line *l)
 {
     struct talk *t = l->talk;
     if (t->next < t->ncalls && slice_is(t->calls[t->next], "ask"))
@@ -224,7 +219,7 @@ enum err talk_thought(struct run_state *r, struct line *l, uint32_t step, const 
     struct talk *t = l->talk;
     int64_t tokens = json_int(json_get(res, "tokens"), 0);
     size_t before = t->nturns;
-    enum err err = push_named(r, t, res, "turn", "bytes", TALK_ANSWER, step, e);
+    enum err err = talk_push_named(r, t, res, "turn", "bytes", TALK_ANSWER, step, e);
     if (!err && t->nturns == before && json_count(json_get(res, "calls")))
         err = error_set(e, ERR_CORRUPT, "calls of no answer");
     if (!err)
@@ -237,7 +232,7 @@ enum err talk_thought(struct run_state *r, struct line *l, uint32_t step, const 
         t->fresh = 0;
     t->shrinks = 0;
     t->empties = t->nturns == before ? t->empties + 1 : 0;
-    err = push_named(r, t, res, "note", "note_bytes", TALK_NOTE, step, e);
+    err = talk_push_named(r, t, res, "note", "note_bytes", TALK_NOTE, step, e);
     if (err)
         return err;
     if (t->empties > TALK_EMPTY_MAX) {
@@ -248,9 +243,9 @@ enum err talk_thought(struct run_state *r, struct line *l, uint32_t step, const 
         t->ncalls = t->next = 0;
         line_stick(l, QUESTION_FAILED, STAGE_THINK, SLICE("the model makes the same call again and again; say what it should do instead"));
     } else {
-        if (t->hold || said_now(t)) /* it was stopped or told something, and had ended before it heard */
-            drop_calls(l);
-        ask_if_next(l);
+        if (t->hold || talk_said_now(t)) /* it was stopped or told something, and had ended before it heard */
+            talk_drop_calls(l);
+        talk_ask_if_next(l);
     }
     return OK;
 }
@@ -260,11 +255,11 @@ enum err talk_called(struct run_state *r, struct line *l, uint32_t step, const s
     struct talk *t = l->talk;
     if (t->next >= t->ncalls)
         return error_set(e, ERR_CORRUPT, "a result without a call");
-    enum err err = push_named(r, t, res, "turn", "bytes", TALK_RESULT, step, e);
+    enum err err = talk_push_named(r, t, res, "turn", "bytes", TALK_RESULT, step, e);
     if (err)
         return err;
     t->next++;
-    ask_if_next(l); /* a word that came meanwhile has dropped the others */
+    talk_ask_if_next(l); /* a word that came meanwhile has dropped the others */
     return OK;
 }
 
@@ -272,7 +267,7 @@ enum err talk_instructed(struct line *l, const struct json *res, struct error *e
 {
     struct talk_turn system;
     bool any;
-    enum err err = read_turn(res, "system", "bytes", TALK_NOTE, 0, &system, &any, e);
+    enum err err = talk_read_turn(res, "system", "bytes", TALK_NOTE, 0, &system, &any, e);
     if (err || !any)
         return err ? err : error_set(e, ERR_CORRUPT, "instructions without a text");
     l->talk->system = system.blob;
@@ -287,7 +282,7 @@ enum err talk_compacted(struct line *l, const struct json *res, struct error *e)
     int64_t upto = json_int(json_get(res, "upto"), -1);
     struct talk_turn s;
     bool any;
-    enum err err = read_turn(res, "turn", "bytes", TALK_NOTE, 0, &s, &any, e);
+    enum err err = talk_read_turn(res, "turn", "bytes", TALK_NOTE, 0, &s, &any, e);
     if (err)
         return err;
     if (!any || upto <= (int64_t)t->from || upto > (int64_t)t->nturns)
@@ -295,7 +290,7 @@ enum err talk_compacted(struct line *l, const struct json *res, struct error *e)
     t->from = (size_t)upto;
     t->summary = s.blob;
     t->summary_bytes = s.bytes;
-    count_anew(t);
+    talk_count_anew(t);
     t->compact = false;
     t->shrinks++;
     return OK;
@@ -315,7 +310,7 @@ bool talk_check_failed(struct run_state *r, struct line *l, uint32_t step, const
 {
     struct talk *t = l->talk;
     t->checks++;
-    bool told = json_has(res, "turn") && push_named(r, t, res, "turn", "bytes", TALK_NOTE, step, NULL) == OK;
+    bool told = json_has(res, "turn") && talk_push_named(r, t, res, "turn", "bytes", TALK_NOTE, step, NULL) == OK;
     return told && t->checks < t->checks_max;
 }
 
@@ -326,223 +321,11 @@ enum err talk_cancelled(struct run_state *r, struct line *l, uint32_t step, cons
     l->again = false;
     if (l->stage == STAGE_APPLY)
         return OK;
-    enum err err = l->stage == STAGE_THINK ? push_named(r, t, res, "turn", "bytes", TALK_ANSWER, step, e) : OK;
+    enum err err = l->stage == STAGE_THINK ? talk_push_named(r, t, res, "turn", "bytes", TALK_ANSWER, step, e) : OK;
     t->ncalls = t->next = 0;
     t->compact = false;
     l->stage = l->talk->system_bytes ? STAGE_TALK : l->stage;
     return err;
-}
-
-/* ---- a person ---- */
-
-static struct line *line_of_talk(struct run_state *r)
-{
-    return r->is_agent && r->nitems ? &r->items[0].head : NULL;
-}
-
-static bool is_question_of_failure(const struct line *l)
-{
-    return l->stage == STAGE_STUCK && (l->question == QUESTION_FAILED || l->question == QUESTION_POISON) && l->resume != STAGE_APPLY;
-}
-
-/* What failed is not tried again by itself where a person says something instead: the model decides anew, and a check has all
-   its tries again. */
-static void leave_question(struct line *l)
-{
-    struct talk *t = l->talk;
-    bool works = l->resume == STAGE_SURVEY || l->resume == STAGE_INSTRUCT || l->resume == STAGE_SQUASH;
-    l->stage = works ? l->resume : STAGE_TALK;
-    l->question = QUESTION_NONE;
-    l->why[0] = '\0';
-    l->failures = l->deaths = 0;
-    l->again = false;
-    t->ncalls = t->next = t->checks = 0;
-}
-
-/* A word ends a hold, and what was about to come (`now`) or stood still with a stop is decided anew. */
-static void go_on(struct run_state *r, struct line *l, bool now)
-{
-    struct talk *t = l->talk;
-    line_out(&r->items[0], l);
-    if (is_question_of_failure(l))
-        leave_question(l);
-    if (now)
-        drop_calls(l);
-    bool is_check = !l->open && (l->stage == STAGE_VERIFY || l->stage == STAGE_COMMIT);
-    if (is_check || (is_idle(l) && (r->status == RUN_STOPPED || (now && l->stage == STAGE_CALL)))) {
-        t->ncalls = t->next = 0;
-        l->stage = STAGE_TALK;
-        l->again = false;
-    }
-    l->wake_ms = 0;
-    t->hold = t->finished = false;
-    t->same = 0;
-    line_in(&r->items[0], l);
-}
-
-/* A person runs a command as the agent would: it stands in the talk, and nobody answers to it. */
-static enum err said_command(struct run_state *r, struct line *l, struct talk_turn turn, struct error *e)
-{
-    struct talk *t = l->talk;
-    if (l->stage != STAGE_TALK || t->next < t->ncalls)
-        return error_set(e, ERR_CORRUPT, "a command of a person in the middle of the agent's; stop it first");
-    turn.kind = TALK_ANSWER;
-    enum err err = push_turn(r, t, turn, e);
-    if (err)
-        return err;
-    t->answer = t->nturns - 1;
-    t->calls[0] = SLICE("bash");
-    t->asks[0] = SLICE_NONE;
-    t->ncalls = 1;
-    t->next = 0;
-    t->hold = true;
-    return OK;
-}
-
-enum err talk_said(struct run_state *r, const struct json *p, struct error *e)
-{
-    struct line *l = line_of_talk(r);
-    struct talk_turn turn;
-    bool any;
-    if (!l || l->stage == STAGE_DONE || l->stage == STAGE_SKIPPED)
-        return error_set(e, ERR_CORRUPT, "nobody is there to be told something");
-    enum err err = read_turn(p, "turn", "bytes", TALK_SAID, 0, &turn, &any, e);
-    if (err || !any)
-        return err ? err : error_set(e, ERR_CORRUPT, "nothing was said");
-    if (l->talk->ninbox == TALK_INBOX_MAX)
-        return error_set(e, ERR_LIMIT, "more than %d messages wait", TALK_INBOX_MAX);
-    struct slice when = json_text(json_get(p, "when"));
-    go_on(r, l, !slice_is(when, "later") && !slice_is(when, "command"));
-    if (slice_is(when, "command"))
-        err = said_command(r, l, turn, e);
-    else
-        l->talk->inbox[l->talk->ninbox++] = (struct talk_waiting){turn, slice_is(when, "later")};
-    if (err)
-        return err;
-    r->touched = 0;
-    if (r->status != RUN_NEW)
-        r->status = RUN_ACTIVE;
-    return OK;
-}
-
-/* The answer to an agent's question is the result of its call. */
-enum err talk_answered(struct run_state *r, struct line *l, const struct json *p, struct error *e)
-{
-    struct talk *t = l->talk;
-    if (!json_has(p, "turn"))
-        return error_set(e, ERR_CORRUPT, "an answer to an agent that says nothing");
-    enum err err = push_named(r, t, p, "turn", "bytes", TALK_RESULT, l->step, e);
-    if (err)
-        return err;
-    l->stage = STAGE_TALK;
-    l->question = QUESTION_NONE;
-    l->why[0] = '\0';
-    t->hold = false; /* K3 */
-    t->next += t->next < t->ncalls;
-    if (said_now(t))
-        drop_calls(l);
-    ask_if_next(l);
-    if (l->stage == STAGE_STUCK) /* the next one has a number of its own: words for the one before are not for it */
-        l->question_step = r->next_step++;
-    return OK;
-}
-
-/* A layer that was squashed stands for steps from `first` on; a landing that is half in the folder is ended first. */
-static enum err may_forget(const struct run_state *r, const struct line *l, uint32_t after, struct error *e)
-{
-    if (l->landing || !hash_is_zero(&r->rest))
-        return error_set(e, ERR_CORRUPT, "a part of what it changed is in the folder; what is left is answered first");
-    for (size_t i = 0; i < r->nlayers; i++)
-        if (r->layers[i].step > after && r->layers[i].first <= after)
-            return error_set(e, ERR_CORRUPT, "the changes up to step %u are one layer with those up to step %u and cannot be taken back alone",
-                             after, r->layers[i].step);
-    return OK;
-}
-
-/* Layers and undo layers of steps after one are no longer the run's: their changes are being taken back, or never landed. */
-static void forget_layers(struct run_state *r, uint32_t after)
-{
-    while (r->nundos && r->undos[r->nundos - 1].step > after)
-        r->nundos--;
-    while (r->nlayers && r->layers[r->nlayers - 1].step > after)
-        r->nlayers--;
-}
-
-enum err talk_rewound(struct run_state *r, const struct json *p, struct error *e)
-{
-    struct line *l = line_of_talk(r);
-    int64_t keep = json_int(json_get(p, "turns"), -1), after = json_int(json_get(p, "after"), -1);
-    if (!l || r->nopen || keep < 0 || (size_t)keep > l->talk->nturns || after > UINT32_MAX || line_over(l))
-        return error_set(e, ERR_CORRUPT, "a talk is taken back further than it goes");
-    enum err err = after >= 0 ? may_forget(r, l, (uint32_t)after, e) : OK;
-    if (err)
-        return err;
-    struct talk *t = l->talk;
-    line_out(&r->items[0], l);
-    t->ncalls = t->next = 0;
-    if ((size_t)keep < t->nturns) {
-        t->nturns = (size_t)keep;
-        t->ninbox = 0;
-        if (t->from > t->nturns) { /* what the summary tells of is partly gone: it is made again if it must be */
-            t->from = 0;
-            t->summary = (struct hash){{0}};
-            t->summary_bytes = 0;
-        }
-        count_anew(t);
-    }
-    if (after >= 0)
-        forget_layers(r, (uint32_t)after);
-    t->hold = true;
-    t->finished = t->compact = false;
-    t->same = t->empties = t->shrinks = t->checks = 0;
-    l->wake_ms = 0;
-    l->question = QUESTION_NONE;
-    l->why[0] = '\0';
-    l->failures = l->deaths = 0;
-    l->again = false;
-    l->stage = t->system_bytes ? STAGE_TALK : STAGE_INSTRUCT;
-    line_in(&r->items[0], l);
-    r->branch++;
-    r->touched = 0;
-    return OK;
-}
-
-/* After a stop it neither goes on nor tries again; also where what was under way ended in another way than by the stop. */
-void talk_rest(struct run_state *r, struct line *l)
-{
-    struct talk *t = l->talk;
-    if (!t->attended || r->status != RUN_STOPPED || !is_idle(l))
-        return;
-    t->ncalls = t->next = 0;
-    t->compact = false;
-    l->stage = STAGE_TALK;
-    l->again = false;
-    l->wake_ms = 0;
-}
-
-/* K3. What is under way ends, or hears of it (talk_cancelled). */
-void talk_stopped(struct run_state *r)
-{
-    struct line *l = line_of_talk(r);
-    line_out(&r->items[0], l);
-    l->talk->hold = true;
-    drop_calls(l);
-    talk_rest(r, l);
-    line_in(&r->items[0], l);
-    r->touched = 0;
-}
-
-enum err talk_compact_wanted(struct run_state *r, struct error *e)
-{
-    struct line *l = line_of_talk(r);
-    if (!l || line_over(l))
-        return error_set(e, ERR_CORRUPT, "there is no talk to make shorter");
-    l->talk->compact = true;
-    l->talk->shrinks = 0;
-    r->touched = 0;
-    if (r->status == RUN_STOPPED)
-        r->status = RUN_ACTIVE;
-    return OK;
 }
 
 /* ---- its beginning ---- */
@@ -569,7 +352,7 @@ enum err talk_read_server(struct run_state *r, const struct json *o, struct erro
     }
     r->server.quirks = (uint32_t)json_int(json_get(o, "quirks"), 0);
     r->window = (uint64_t)window;
-    struct talk *t = line_of_talk(r)->talk; /* asked of agents only, and there is one then */
+    struct talk *t = talk_line(r)->talk; /* asked of agents only, and there is one then */
     t->max_output = output;
     t->narrow = 0;
     return OK;
@@ -598,22 +381,22 @@ static enum err read_turns(struct run_state *r, struct talk *t, const struct jso
     for (size_t i = 0; !err && json_type(turns) == JSON_ARRAY && i < json_count(turns); i++) {
         const struct json *o = json_at(turns, i);
         int64_t kind = json_int(json_get(o, "kind"), 0);
-        err = read_turn(o, "turn", "bytes", (enum turn_kind)kind, 0, &turn, &any, e);
+        err = talk_read_turn(o, "turn", "bytes", (enum turn_kind)kind, 0, &turn, &any, e);
         if (!err && (!any || kind < TALK_SAID || kind > TALK_NOTE))
             err = error_set(e, ERR_CORRUPT, "a fork of a talk with a turn that is none");
         if (!err)
-            err = push_turn(r, t, turn, e);
+            err = talk_push_turn(r, t, turn, e);
     }
     if (!err && (from < 0 || (size_t)from > t->nturns))
         err = error_set(e, ERR_CORRUPT, "a fork of a talk that was cut past its end");
     if (!err)
-        err = read_turn(a, "summary", "summary_bytes", TALK_NOTE, 0, &turn, &any, e);
+        err = talk_read_turn(a, "summary", "summary_bytes", TALK_NOTE, 0, &turn, &any, e);
     if (err)
         return err;
     t->from = (size_t)from;
     t->summary = any ? turn.blob : t->summary;
     t->summary_bytes = any ? turn.bytes : 0;
-    count_anew(t);
+    talk_count_anew(t);
     t->hold = true;
     return OK;
 }
@@ -622,7 +405,7 @@ enum err talk_begin(struct run_state *r, const struct json *p, struct error *e)
 {
     const struct json *a = json_get(p, "talk");
     struct talk *t = arena_alloc(r->arena, sizeof *t);
-    struct line *l = line_of_talk(r);
+    struct line *l = talk_line(r);
     if (!t)
         return fold_no_memory(e);
     int64_t checks = json_int(json_get(a, "checks"), 1);

@@ -71,7 +71,10 @@ enum err MUST_USE fold_push_layer(struct run_state *r, const struct json *from, 
 enum err MUST_USE fold_intended(struct run_state *r, const struct event *ev, const struct json *p, struct error *e);
 enum err MUST_USE fold_finished(struct run_state *r, const struct event *ev, const struct json *p, struct error *e);
 
-/* ---- talks, in fold_talk.c; the results of an agent's stages, and what a person does ---- */
+/* ---- talks: what comes next, turns, results of an agent's stages and its beginning in fold_talk.c ---- */
+
+/* The line of an agent's run; NULL in others. */
+struct line *talk_line(struct run_state *r);
 
 enum stage talk_next(const struct run_state *r, const struct line *l);
 /* Whether a compaction can help: there is something to sum up, and it was not tried too often since the last answer. */
@@ -88,10 +91,29 @@ enum err MUST_USE talk_compacted(struct line *l, const struct json *res, struct 
 enum err MUST_USE talk_cancelled(struct run_state *r, struct line *l, uint32_t step, const struct json *res, struct error *e);
 void talk_compact_failed(struct line *l);
 bool talk_check_failed(struct run_state *r, struct line *l, uint32_t step, const struct json *res);
+void talk_overflowed(struct talk *t);
+
+enum err MUST_USE talk_push_turn(struct run_state *r, struct talk *t, struct talk_turn turn, struct error *e);
+/* A turn that an event names: its blob under `key`, its bytes under `bytes`. Absent: none (*ret_any). */
+enum err MUST_USE talk_read_turn(const struct json *o, const char *key, const char *bytes, enum turn_kind kind, uint32_t step,
+                                 struct talk_turn *ret, bool *ret_any, struct error *e);
+/* Both; nothing where none is named. */
+enum err MUST_USE talk_push_named(struct run_state *r, struct talk *t, const struct json *o, const char *key, const char *bytes,
+                                  enum turn_kind kind, uint32_t step, struct error *e);
+/* After its beginning or its end has gone, what the model is shown is counted by bytes, until a server counts it again. */
+void talk_count_anew(struct talk *t);
+/* Calls that will not be carried out any more: all that were to come. One that is under way, or asked about, is not one. */
+void talk_drop_calls(struct line *l);
+/* Whether something waits that is for now, not for later. */
+bool talk_said_now(const struct talk *t);
+/* An agent's question stops its line until a person answers. */
+void talk_ask_if_next(struct line *l);
+
+/* ---- what a person does, in fold_person.c ---- */
+
 enum err MUST_USE talk_said(struct run_state *r, const struct json *p, struct error *e);
 enum err MUST_USE talk_answered(struct run_state *r, struct line *l, const struct json *p, struct error *e);
 enum err MUST_USE talk_rewound(struct run_state *r, const struct json *p, struct error *e);
-void talk_overflowed(struct talk *t);
 void talk_stopped(struct run_state *r);
 void talk_rest(struct run_state *r, struct line *l);
 enum err MUST_USE talk_model_changed(struct run_state *r, const struct json *p, struct error *e);

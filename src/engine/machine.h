@@ -81,7 +81,7 @@ void machine_close(struct machine *m);
 /* Takes a crannog-door that runs already (or none) as its own, if it has none yet; *door is not the caller's any more. */
 void machine_take_door(struct machine *m, struct peer *door);
 
-/* rows, in act_tool.c, act_landing.c and act_model.c */
+/* rows, in act_tool.c, act_landing.c, act_model.c and act_think.c */
 extern const struct act_row act_tool, act_landing, act_model, act_measure, act_think;
 
 /* ---- layers, in act_layer.c ---- */
@@ -145,6 +145,12 @@ void tool_cancel(struct engine *g, struct run *r, const struct open_step *o);
 enum recovery tool_recover(struct engine *g, struct run *r, const struct open_step *o, struct amounts *ret_used, bool *ret_exact);
 void tool_clamp(struct json *args, const struct amounts *granted, const struct amounts *floor);
 void tool_collect(struct engine *g, struct jail_job *job);
+/* The completion of an act whose last jail ended so (tool_done.c); its amounts and outcome too. */
+void tool_done(struct engine *g, struct run *r, const struct open_step *o, struct jail_job *job, const struct jail_result *res,
+               struct completion *c);
+/* Not the program inside but the jail around it (its pid 1) was killed: a signal, and words about it. How far the program got
+   nobody knows, so nothing of it is kept. */
+bool tool_jail_was_killed(const struct jail_result *res);
 /* Begins what waits for a place, as far as there are some. */
 void tool_start_queued(struct engine *g);
 /* How long until a step can tell what it changes from what landed last: its clock and that of the files have a grain. 0: it can. */
