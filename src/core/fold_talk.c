@@ -361,12 +361,12 @@ enum err talk_read_server(struct run_state *r, const struct json *o, struct erro
 /* Another model counts other tokens of the same text: what the one before said bounds nothing. */
 enum err talk_model_changed(struct run_state *r, const struct json *p, struct error *e)
 {
-    struct line *l = line_of_talk(r);
+    struct line *l = talk_line(r);
     if (!l)
         return error_set(e, ERR_CORRUPT, "another model for what has none");
     enum err err = talk_read_server(r, p, e);
     if (!err)
-        count_anew(l->talk);
+        talk_count_anew(l->talk);
     return err;
 }
 
