@@ -156,7 +156,6 @@ static enum err apply_prepare(struct engine *g, struct run *r, const struct want
     json_put_bool(ret->args, "guarded", l->allowed || s->is_take); /* a person has said so */
     json_put_bool(ret->args, "replace", l->replace);
     json_put_bool(ret->args, "rewind", slice_is(s->origin, "undo"));
-    json_put_bool(ret->args, "settle", s->is_agent && w->item == 0); /* its next call may be there at once */
     enum err err = layer_flatten(g, s, &a, &flat, e);
     if (!err)
         err = choose(g, l, &flat, &a, &chosen, &rest, e);
@@ -225,8 +224,7 @@ enum err apply_plan(struct engine *g, const struct json *args, struct arena *a, 
     name = slice_sub(undo, 0, undo.n - 5); /* without "-undo" */
     unsigned flags = (json_bool(json_get(args, "guarded"), false) ? APPLY_GUARDED : 0u) |
                      (json_bool(json_get(args, "replace"), false) ? APPLY_REPLACE : 0u) |
-                     (json_bool(json_get(args, "rewind"), false) ? APPLY_REWIND : 0u) |
-                     (json_bool(json_get(args, "settle"), false) ? APPLY_SETTLE : 0u);
+                     (json_bool(json_get(args, "rewind"), false) ? APPLY_REWIND : 0u);
     apply_args(message, slice_of(p->work), buf_slice(&manifest), inside, n, SLICE("/undo"), name, flags);
     ret->args = buf_slice(message);
     return buf_check(message, "a landing's arguments", e);

@@ -2,15 +2,11 @@
 
 #include "base/sys.h"
 #include "layers/landing.h"
-#include "layers/seal.h"
 #include "tools/inside.h"
 #include "tools/inside_args.h"
 #include "wire/message.h"
 
-enum {
-    ARENA_BYTES = 1024 * 1024 * 1024,             /* of address space; what is used is what there is */
-    SETTLE_MS = SEAL_TICK_NS / (1000 * 1000) + 2, /* a step's beginning is known by the millisecond */
-};
+enum { ARENA_BYTES = 1024 * 1024 * 1024 }; /* of address space; what is used is what there is */
 
 /* ---- the answer ---- */
 
@@ -66,7 +62,5 @@ enum err inside_apply(struct slice args, struct buf *reply, struct error *e)
     err = landing_apply(&s, &a, &landed, &why);
     if (err && e)
         *e = why;
-    if (flags & APPLY_SETTLE)
-        (void)sys->poll(NULL, 0, SETTLE_MS);
     return err ? err : put_landed(reply, &landed, e);
 }

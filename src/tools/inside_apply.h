@@ -17,9 +17,7 @@ enum inside_apply_tag {
     APPLY_RESULT, APPLY_UNDO_MANIFEST, APPLY_LEFT, APPLY_LEFT_COUNT, APPLY_WHY,
 };
 
-enum apply_flags { APPLY_GUARDED = 1, APPLY_REPLACE = 2, APPLY_REWIND = 4,
-                   APPLY_SETTLE = 8, /* another step follows at once: it ends when that can tell what landed from what is written then */
-                   APPLY_FLAGS_ALL = 15 };
+enum apply_flags { APPLY_GUARDED = 1, APPLY_REPLACE = 2, APPLY_REWIND = 4, APPLY_FLAGS_ALL = 7 };
 enum { APPLY_LEFT_MAX = 100 };
 
 enum err MUST_USE inside_apply(struct slice args, struct buf *reply, struct error *e);
