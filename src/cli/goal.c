@@ -244,7 +244,7 @@ struct shown {
     bool drawn;
     size_t acts;
     int64_t began_ms;
-    struct buf title[1];
+    struct buf title;
 };
 
 static void live_end(struct shown *s)
@@ -267,7 +267,7 @@ static void live_draw(void *session, struct engine *g)
         return;
     const struct run_state *r = &s->run->state;
     const struct line *l = run_line_const(r, 0, HEAD);
-    const char *word = l->wake_ms > sys->now_ms() ? "waiting to try again" : words[l->stage] ? words[l->stage] : buf_str(shown->title);
+    const char *word = l->wake_ms > sys->now_ms() ? "waiting to try again" : words[l->stage] ? words[l->stage] : buf_str(&shown->title);
     buf_addf(&b, "  %.120s · %zu acts · ", word, shown->acts);
     amount_print(UNIT_NUSD, r->used.n[UNIT_NUSD], &b);
     if (r->budget.n[UNIT_NUSD] != AMOUNT_UNLIMITED) {
@@ -286,10 +286,10 @@ static void on_begin(void *ctx, uint64_t id, struct slice tool, struct slice tit
 {
     struct shown *s = ctx;
     (void)id;
-    buf_reset(s->title);
-    cli_print_safe(slice_sub(tool, 0, 40), s->title); /* of a call of no tool the name is the model's own */
-    buf_add_char(s->title, ' ');
-    cli_print_safe(slice_sub(title, 0, 200), s->title);
+    buf_reset(&s->title);
+    cli_print_safe(slice_sub(tool, 0, 40), &s->title); /* of a call of no tool the name is the model's own */
+    buf_add_char(&s->title, ' ');
+    cli_print_safe(slice_sub(title, 0, 200), &s->title);
 }
 
 static void on_end(void *ctx, uint64_t id, enum agent_end how, struct slice summary, struct slice detail)
@@ -300,7 +300,7 @@ static void on_end(void *ctx, uint64_t id, enum agent_end how, struct slice summ
     (void)detail;
     s->acts++;
     live_end(s);
-    fprintf(stderr, "%s %s%s%.*s%s\n", mark, buf_str(s->title), summary.n ? "  (" : "", SLICE_ARG(summary), summary.n ? ")" : "");
+    fprintf(stderr, "%s %s%s%.*s%s\n", mark, buf_str(&s->title), summary.n ? "  (" : "", SLICE_ARG(summary), summary.n ? ")" : "");
 }
 
 static void on_note(void *ctx, struct slice text)
@@ -396,8 +396,7 @@ static int finish(struct cli *c, struct session *s, const struct shown *shown, i
 int goal_go_on(struct cli *c, struct session *s)
 {
     struct error e = {0};
-    struct buf title = BUF_INIT(2048);
-    struct shown shown = {.title = {title}, .live = isatty(STDERR_FILENO), .began_ms = sys->now_ms()};
+    struct shown shown = {.title = BUF_INIT(2048), .live = isatty(STDERR_FILENO), .began_ms = sys->now_ms()};
     struct agent_watch w = {.ctx = &shown, .begin = on_begin, .end = on_end, .note = on_note};
     int64_t since = sys->now_ms();
     BUF_CLEANUP struct buf model = BUF_INIT(PATH_MAX);
@@ -419,7 +418,7 @@ int goal_go_on(struct cli *c, struct session *s)
     int status = err ? cli_fail(&e) : finish(c, s, &shown, since);
     s->look = NULL;
     s->machine.model_file = NULL;
-    buf_release(shown.title);
+    buf_release(&shown.title);
     return status;
 }
 

@@ -20,7 +20,7 @@ enum { NCOMMANDS = sizeof commands / sizeof *commands };
 static void print_overview(FILE *to)
 {
     fputs("crannog: a home for agents\n\n"
-          "  crannog             talk here, now; -c goes on with the last talk of this folder, -r picks one\n"
+          "  crannog             talk here, now; -c goes on with the last talk here, -c r7 that one, -r picks\n"
           "  crannog \"what to do\"\n"
           "  crannog [-C DIR] COMMAND [ARGUMENT...]\n\n", to);
     for (int i = 0; i < NCOMMANDS; i++)

@@ -1,6 +1,6 @@
 /*
  * A working session of the command line: the store, the engine over the real machine, the bar and Ctrl-C. Shared by the
- * commands that make things happen (run, exec).
+ * commands that make things happen (run, exec, answer, apply, undo, and the talk at a terminal).
  */
 #ifndef CRANNOG_CLI_SESSION_H
 #define CRANNOG_CLI_SESSION_H

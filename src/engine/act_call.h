@@ -21,11 +21,13 @@ enum err MUST_USE call_result(struct engine *g, struct run *r, const struct open
 /* The files that tell an agent something: shown to a jail, read there, and what the model is told first. */
 enum err MUST_USE instruct_plan(const struct machine *m, const struct place *place, struct arena *a, struct buf *message, struct jail_plan *ret,
                                 struct error *e);
+/* What such a jail found, as the system's text; which files it was and what was wrong with them stands in the result. */
 enum err MUST_USE instruct_result(struct run *r, struct slice reply, struct completion *c, struct error *e);
 /* What an unattended agent is told when its check failed. */
 void check_told(const struct talk *t, const struct jail_result *res, struct completion *c);
 
 /* ---- the result as a commit, in act_commit.c ---- */
+/* The command of the commit: at most JAIL_WORDS_MAX words, in `a`. ERR_LIMIT: the run changed more files than fit. */
 enum err MUST_USE commit_words(struct engine *g, const struct run_state *r, struct arena *a, struct slice *words, size_t *ret_n, struct error *e);
 /* Shows the person's .git to the jail, beside the one of the layers. False: no memory, or no room in the plan. */
 bool MUST_USE commit_mount(const struct place *place, struct arena *a, struct jail_plan *ret);

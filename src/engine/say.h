@@ -24,6 +24,7 @@ enum err MUST_USE answer_payload(struct store *s, const struct line *l, struct s
 enum err MUST_USE engine_rewind(struct engine *g, struct run *r, size_t turns, int64_t after_step, struct error *e);
 /* `server` as in run.started: provider, model, base, secret, quirks, window, max_output; it is taken. */
 enum err MUST_USE engine_change_model(struct engine *g, struct run *r, struct json *server, struct error *e);
+/* The talk is made shorter before the next question, where it can be; a run that was stopped is active for that. */
 enum err MUST_USE engine_want_compact(struct engine *g, struct run *r, struct error *e);
 
 #endif
