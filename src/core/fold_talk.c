@@ -7,10 +7,19 @@ enum { TALK_BYTES_MAX = 1 << 30, NAME_MAX_BYTES = 256, TEXT_MAX_BYTES = 4096 };
 
 /* ---- what comes next ---- */
 
+static bool said_now(const struct talk *t)
+{
+    for (size_t i = 0; i < t->ninbox; i++)
+        if (!t->inbox[i].later)
+            return true;
+    return false;
+}
+
+/* An answer whose calls a word has dropped looks as if it were the last; that word is answered before what was to be said later. */
 bool talk_delivers(const struct talk *t, size_t i)
 {
     bool over = !t->nturns || t->turns[t->nturns - 1].kind == TALK_ANSWER;
-    return !t->inbox[i].later || (over && t->next >= t->ncalls);
+    return !t->inbox[i].later || (over && t->next >= t->ncalls && !said_now(t));
 }
 
 static bool has_word(const struct talk *t)
@@ -136,14 +145,6 @@ static void drop_calls(struct line *l)
 static bool is_idle(const struct line *l)
 {
     return !l->open && (l->stage == STAGE_THINK || l->stage == STAGE_CALL || l->stage == STAGE_COMPACT);
-}
-
-static bool said_now(const struct talk *t)
-{
-    for (size_t i = 0; i < t->ninbox; i++)
-        if (!t->inbox[i].later)
-            return true;
-    return false;
 }
 
 /* An agent's question stops its line until a person answers. */
