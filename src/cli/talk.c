@@ -193,7 +193,12 @@ enum err talk_say(struct talking *t, const struct screen_event *ev, bool later, 
     r->resting = false;
     if (l->stage == STAGE_STUCK && l->question == QUESTION_ASK)
         return engine_answer_ask(&t->s.engine, r, ev->text, e);
-    if (slice_starts(ev->text, SLICE("!")) && ev->text.n > 1)
+    bool more = true, command = slice_starts(ev->text, SLICE("!")) && ev->text.n > 1;
+    while (!err && command && talk_is_busy(t)) /* the first word of a talk: its folder is looked at before */
+        err = engine_turn(&t->s.engine, &more, e);
+    if (err)
+        return err;
+    if (command)
         return engine_say_command(&t->s.engine, r, slice_sub(ev->text, 1, ev->text.n), e);
     return say_turn(t, ev, later, e);
 }
