@@ -139,6 +139,41 @@ static void on_end(void *ctx, uint64_t id, enum agent_end how, struct slice summ
     screen_act_end(((struct talking *)ctx)->screen, id, of[how], summary, detail);
 }
 
+/* ---- what it asks ---- */
+
+/* What an agent asks, with what there is to choose from. */
+static void show_question(struct talking *t, const struct line *l)
+{
+    ARENA_CLEANUP struct arena a = ARENA_INIT(8 << 20);
+    BUF_CLEANUP struct buf text = BUF_INIT(64 * 1024);
+    struct transcript_part part;
+    struct tool_call c = {0};
+    buf_addf(&text, "**%s**\n", l->why);
+    if (talk_call(t->s.store, l->talk, l->talk->next, &a, &part, NULL) == OK &&
+        tool_call_parse(part.name, part.text, &a, &c, NULL) == OK)
+        for (size_t i = 0; i < c.noptions; i++)
+            buf_addf(&text, "- %.*s\n", SLICE_ARG(c.options[i]));
+    screen_markdown(t->screen, buf_slice(&text));
+}
+
+static bool waits_to_land(struct talking *t)
+{
+    const struct line *l = talk_run(t) ? run_line(&talk_run(t)->state, 0, HEAD) : NULL;
+    return l && l->stage == STAGE_STUCK && l->resume == STAGE_APPLY;
+}
+
+/* What was asked before and nobody has answered: without it a talk that was gone on with would stand still and not say why. */
+static void ask_again(struct talking *t)
+{
+    const struct line *l = run_line(&talk_run(t)->state, 0, HEAD);
+    if (waits_to_land(t)) {
+        screen_note(t->screen, slice_of(l->why));
+        talk_ask_landing(t);
+    } else if (l->stage == STAGE_STUCK && l->question == QUESTION_ASK) {
+        show_question(t, l);
+    }
+}
+
 /* ---- what the person does ---- */
 
 static enum err begin_run(struct talking *t, struct slice goal, struct error *e)
@@ -223,6 +258,8 @@ static void submit(struct talking *t, const struct screen_event *ev, bool later)
         t->echoed++;
     if (talk_say(t, ev, later, &e))
         talk_fail(t, &e);
+    else if (waits_to_land(t))
+        ask_again(t);
 }
 
 enum err talk_halt(struct talking *t, struct error *e)
@@ -308,21 +345,6 @@ static void handle(struct talking *t, const struct screen_event *ev)
 
 /* ---- the loop ---- */
 
-/* What an agent asks, with what there is to choose from. */
-static void show_question(struct talking *t, const struct line *l)
-{
-    ARENA_CLEANUP struct arena a = ARENA_INIT(8 << 20);
-    BUF_CLEANUP struct buf text = BUF_INIT(64 * 1024);
-    struct transcript_part part;
-    struct tool_call c = {0};
-    buf_addf(&text, "**%s**\n", l->why);
-    if (talk_call(t->s.store, l->talk, l->talk->next, &a, &part, NULL) == OK &&
-        tool_call_parse(part.name, part.text, &a, &c, NULL) == OK)
-        for (size_t i = 0; i < c.noptions; i++)
-            buf_addf(&text, "- %.*s\n", SLICE_ARG(c.options[i]));
-    screen_markdown(t->screen, buf_slice(&text));
-}
-
 static void after_turn(struct talking *t, bool was_busy)
 {
     struct run *r = talk_run(t);
@@ -331,7 +353,7 @@ static void after_turn(struct talking *t, bool was_busy)
         return;
     if (l->stage == STAGE_STUCK && l->question == QUESTION_ASK) {
         show_question(t, l);
-    } else if (l->stage == STAGE_STUCK && l->resume == STAGE_APPLY) {
+    } else if (waits_to_land(t)) {
         talk_ask_landing(t);
     }
     if (sys->now_ms() - t->busy_since_ms > BELL_AFTER_MS)
@@ -468,6 +490,20 @@ static enum err open_all(struct talking *t, const struct talk_options *o, struct
 /* Leaving is no crash: what is under way is stopped, and the talk waits. */
 static void farewell(struct talking *t)
 {
+/* A talk that was gone on with: which one, and what it waits for. */
+static void say_where_it_stands(struct talking *t)
+{
+    BUF_CLEANUP struct buf text = BUF_INIT(PATH_MAX + 1024);
+    const struct run_state *r = &t->s.run->state;
+    if (talk_is_busy(t))
+        return;
+    buf_addf(&text, "r%llu · %.*s · %s · it goes on with your next word", (unsigned long long)r->id, SLICE_ARG(t->job.model.ref), t->job.work);
+    if (run_line_const(r, 0, HEAD)->stage == STAGE_STUCK)
+        ask_again(t);
+    else
+        screen_note(t->screen, buf_slice(&text));
+}
+
     struct error e = {0};
     struct run *r = talk_run(t);
     if (!r)
@@ -500,6 +536,8 @@ static int talk_start(struct cli *c, const struct talk_options *o)
     if (!err)
         err = loop(&t, &e);
     if (!err)
+    else if (!err && t.s.run)
+        say_where_it_stands(&t);
         farewell(&t);
     screen_free(t.screen);
     int status = err ? cli_fail(&e) : EXIT_DONE;

@@ -140,9 +140,9 @@ void talk_ask_landing(struct talking *t)
     struct error e = {0};
     char text[200];
     long which;
-    screen_note(t->screen, slice_of(l->why));
     screen_ask(t->screen, SLICE("Its changes are not in the folder."), is_conflict ? conflict : guarded, is_conflict ? 3 : 2, &which);
-    if (which < 0)
+    if (which < 0) {
+        screen_note(t->screen, SLICE("it waits for this answer, and hears nothing before; say anything and you are asked again"));
         return;
     const char *word = is_conflict ? conflict_words[which] : l->question == QUESTION_APPLY ? guarded_words[which] : which ? "skip" : "retry";
     snprintf(text, sizeof text, "{\"v\":0,\"question\":%u,\"answer\":\"%s\",\"by\":\"terminal\"}", l->question_step, word);
@@ -158,6 +158,7 @@ static enum err take_model(struct talking *t, const char *wanted, struct error *
     struct agent_model m;
     enum err err = agent_choose(t->cli, wanted, &t->arena, &m, NULL, e);
     if (!err && t->s.run)
+    }
         err = talk_halt(t, e);
     if (!err && t->s.run) {
         struct json *o = agent_server(&m);
