@@ -328,7 +328,7 @@ static void handle(struct talking *t, const struct screen_event *ev)
     case SCREEN_QUEUE: submit(t, ev, true); break;
     case SCREEN_STOP:
         if (talk_run(t) && talk_is_busy(t))
-            talk_run(t)->stop = true;
+            t->stopping = talk_run(t)->stop = true;
         break;
     case SCREEN_UNDO: talk_undo(t); break;
     case SCREEN_TAKE_BACK: take_back(t); break;
@@ -351,6 +351,9 @@ static void after_turn(struct talking *t, bool was_busy)
     const struct line *l = r ? run_line(&r->state, 0, HEAD) : NULL;
     if (!was_busy || talk_is_busy(t))
         return;
+    if (t->stopping && l->talk && l->talk->hold)
+        screen_note(t->screen, SLICE("it was stopped here; say how to go on"));
+    t->stopping = false;
     if (l->stage == STAGE_STUCK && l->question == QUESTION_ASK) {
         show_question(t, l);
     } else if (waits_to_land(t)) {

@@ -153,7 +153,7 @@ void talk_ask_landing(struct talking *t)
 
 /* ---- models ---- */
 
-static enum err take_model(struct talking *t, const char *wanted, struct error *e)
+static enum err take_model(struct talking *t, const char *wanted, bool *ret_halted, struct error *e)
 {
     struct agent_model m;
     enum err err = agent_choose(t->cli, wanted, &t->arena, &m, NULL, e);
@@ -170,14 +170,15 @@ static enum err take_model(struct talking *t, const char *wanted, struct error *
     return err;
 }
 
-static void say_model(struct talking *t, enum err err, const struct error *e)
+static void say_model(struct talking *t, enum err err, bool halted, const struct error *e)
 {
+    *ret_halted = !err && talk_is_busy(t);
     BUF_CLEANUP struct buf text = BUF_INIT(1024);
     if (err) {
         talk_fail(t, e);
         return;
     }
-    buf_addf(&text, "%.*s from here on", SLICE_ARG(t->job.model.ref));
+    buf_addf(&text, "%.*s from here on%s", SLICE_ARG(t->job.model.ref), halted ? "; what was under way is stopped, say how to go on" : "");
     screen_note(t->screen, buf_slice(&text));
 }
 
@@ -211,8 +212,9 @@ void talk_pick_model(struct talking *t)
     if (which < 0)
         return;
     char *ref = arena_str(&a, items[which].label);
-    err = ref ? take_model(t, ref, &e) : ERR_MEMORY;
-    say_model(t, err, &e);
+    bool halted = false;
+    err = ref ? take_model(t, ref, &halted, &e) : ERR_MEMORY;
+    say_model(t, err, halted, &e);
 }
 
 /* ---- the others ---- */
@@ -328,8 +330,9 @@ bool talk_command(struct talking *t, struct slice text)
         show_help(t);
     else if (slice_is(word, "model") && rest.n) {
         char *ref = arena_str(&t->arena, rest);
-        enum err err = ref ? take_model(t, ref, &e) : ERR_MEMORY;
-        say_model(t, err, &e);
+        bool halted = false;
+        enum err err = ref ? take_model(t, ref, &halted, &e) : ERR_MEMORY;
+        say_model(t, err, halted, &e);
     } else if (slice_is(word, "model"))
         talk_pick_model(t);
     else if (slice_is(word, "undo"))
