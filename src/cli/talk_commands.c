@@ -27,6 +27,8 @@ const size_t talk_ncommands = sizeof talk_commands / sizeof *talk_commands;
 
 /* ---- taking back ---- */
 
+#define FILES_BACK "(I took the files back to how they were earlier in this talk. Look again before you change them.)"
+
 struct place_back {
     size_t turns;   /* that stay */
     int64_t after;  /* steps after it are taken back */
@@ -53,6 +55,8 @@ static size_t places_of(struct talking *t, struct arena *a, struct pick_item *it
         if (talk->turns[i - 1].kind != TALK_SAID)
             continue;
         talk_turn_text(t->s.store, &talk->turns[i - 1], 200, &text);
+        if (slice_is(buf_slice(&text), FILES_BACK))
+            continue;
         for (size_t k = 0; k < r->nundos; k++)
             landed += r->undos[k].step > after ? r->undos[k].changes : 0;
         buf_addf(&detail, "%zu change%s since", landed, landed == 1 ? "" : "s");
@@ -80,6 +84,17 @@ static enum err files_back(struct talking *t, uint32_t after, bool *ret_any, str
     return err;
 }
 
+/* The model must know that the files are others now, but it hears of that with the person's next word: who takes something back
+   wants to look, and nobody asked for an answer. */
+static enum err tell_later(struct talking *t, struct error *e)
+{
+    enum err err = engine_say_text(&t->s.engine, t->s.run, SLICE(FILES_BACK), false, e);
+    if (!err)
+        err = talk_halt(t, e);
+    t->echoed += !err;
+    return err;
+}
+
 static void take_back(struct talking *t, const struct place_back *p, bool files, bool talk, struct slice said)
 {
     struct error e = {0};
@@ -89,8 +104,7 @@ static void take_back(struct talking *t, const struct place_back *p, bool files,
     if (!err)
         err = engine_rewind(&t->s.engine, t->s.run, talk ? p->turns : now->nturns, files ? p->after : -1, &e);
     if (!err && files && !talk && any)
-        err = engine_say_text(&t->s.engine, t->s.run, SLICE("(I took the files back to how they were before my message above that begins "
-                                                           "the work on them. Look again before you change them.)"), true, &e);
+        err = tell_later(t, &e);
     if (err) {
         talk_fail(t, &e);
         return;
