@@ -241,11 +241,10 @@ static void show_help(struct talking *t)
         "**Esc** stops what it does. **Esc Esc** takes back: files, talk or both, exactly. **Ctrl-O** shows all of the last output. "
         "**Ctrl-G** writes in $EDITOR. **Ctrl-L** another model. **Ctrl-R** searches what you said. **Ctrl-D** leaves.\n\n"
         "`@` completes a file, `!command` runs a command of yours in the same jail, `/` has these:\n"));
-    for (size_t i = 0; i < talk_ncommands; i++) {
-        BUF_CLEANUP struct buf line = BUF_INIT(200);
-        buf_addf(&line, "  /%-8s %s", talk_commands[i].name, talk_commands[i].help);
-        screen_note(t->screen, buf_slice(&line));
-    }
+    BUF_CLEANUP struct buf list = BUF_INIT(4096);
+    for (size_t i = 0; i < talk_ncommands; i++)
+        buf_addf(&list, "  /%-8s %s\n", talk_commands[i].name, talk_commands[i].help);
+    screen_note(t->screen, buf_slice(&list));
 }
 
 static void show_spend(struct talking *t)
@@ -338,7 +337,27 @@ static void compact(struct talking *t)
 
 bool talk_command(struct talking *t, struct slice text)
 {
-    struct slice word = slice_sub(text, 1, slice_index(text, ' ') - 1), rest = slice_trim(slice_sub(text, slice_index(text, ' '), text.n));
+    struct slice word = full_name(slice_sub(text, 1, slice_index(text, ' ') - 1)), rest = slice_trim(slice_sub(text, slice_index(text, ' '), text.n));
+/* The command that a word begins, as the list below the box offers it for Enter; names from elsewhere are taken for ours. */
+static struct slice full_name(struct slice word)
+{
+    static const struct { const char *theirs, *ours; } other[] = {{"exit", "quit"}, {"clear", "new"}, {"cost", "spend"}, {"rewind", "undo"}};
+    for (size_t i = 0; i < talk_ncommands; i++)
+        if (slice_starts(slice_of(talk_commands[i].name), word))
+            return slice_of(talk_commands[i].name);
+    for (size_t i = 0; i < sizeof other / sizeof *other; i++)
+        if (slice_is(word, other[i].theirs))
+            return slice_of(other[i].ours);
+    return word;
+}
+
+static void say_unknown(struct talking *t, struct slice word)
+{
+    BUF_CLEANUP struct buf note = BUF_INIT(400);
+    buf_addf(&note, "there is no command /%.*s; /help lists them", SLICE_ARG(slice_cut(word, 100)));
+    screen_note(t->screen, buf_slice(&note));
+}
+
     struct error e = {0};
     if (slice_is(word, "help"))
         show_help(t);
@@ -361,10 +380,10 @@ bool talk_command(struct talking *t, struct slice text)
         show_spend(t);
     else if (slice_is(word, "new"))
         new_talk(t);
-    else if (slice_is(word, "quit") || slice_is(word, "exit"))
+    else if (slice_is(word, "quit"))
         t->over = true;
     else if (slice_index(word, '/') == word.n) { /* a path is a message */
-        screen_note(t->screen, SLICE("no such command; /help lists them"));
+        say_unknown(t, word);
         return true;
     } else
         return false;
