@@ -241,6 +241,11 @@ static void intended(struct agent_watch *w, struct run *r, const struct step_key
     ARENA_CLEANUP struct arena a = ARENA_INIT(64 << 20);
     BUF_CLEANUP struct buf title = BUF_INIT(2 * TITLE_MAX);
     const struct talk *t = talk_of(r);
+bool agent_is_priced(const struct run_state *r)
+{
+    return r->used.n[UNIT_NUSD] || price_find(NULL, 0, r->server.provider, r->server.model);
+}
+
     const struct json *args = json_get(p, "args");
     struct slice stage = json_text(json_get(p, "stage")), name = SLICE_NONE;
     struct tool_call call = {0};

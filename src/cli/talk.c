@@ -62,13 +62,13 @@ static void show_status(struct talking *t)
 {
     struct run *r = talk_run(t);
     bool busy = talk_is_busy(t);
-    struct screen_status st = {.busy = busy, .model = t->job.model.ref, .cap_nusd = -1, .context_window = t->job.model.window};
+    struct screen_status st = {.busy = busy, .model = t->job.model.ref, .used_nusd = -1, .cap_nusd = -1, .context_window = t->job.model.window};
     if (busy && !t->was_busy)
         t->busy_since_ms = sys->now_ms();
     if (r) {
         const struct talk *talk = r->state.items[0].head.talk;
         const char *word = state_words(&r->state);
-        st.used_nusd = r->state.used.n[UNIT_NUSD];
+        st.used_nusd = agent_is_priced(&r->state) ? r->state.used.n[UNIT_NUSD] : -1;
         st.cap_nusd = r->state.budget.n[UNIT_NUSD] == AMOUNT_UNLIMITED ? -1 : r->state.budget.n[UNIT_NUSD];
         st.tokens = r->state.used.n[UNIT_TOKENS];
         st.context_used = (int64_t)(talk->context + talk->fresh / TALK_BYTES_A_TOKEN);
@@ -490,9 +490,6 @@ static enum err open_all(struct talking *t, const struct talk_options *o, struct
     return err;
 }
 
-/* Leaving is no crash: what is under way is stopped, and the talk waits. */
-static void farewell(struct talking *t)
-{
 /* A talk that was gone on with: which one, and what it waits for. */
 static void say_where_it_stands(struct talking *t)
 {
@@ -507,6 +504,9 @@ static void say_where_it_stands(struct talking *t)
         screen_note(t->screen, buf_slice(&text));
 }
 
+/* Leaving is no crash: what is under way is stopped, and the talk waits. */
+static void farewell(struct talking *t)
+{
     struct error e = {0};
     struct run *r = talk_run(t);
     if (!r)
@@ -536,11 +536,11 @@ static int talk_start(struct cli *c, const struct talk_options *o)
     struct screen_event first = {.kind = SCREEN_SUBMIT, .text = slice_of(o->goal)};
     if (!err && o->goal)
         submit(&t, &first, false);
+    else if (!err && t.s.run)
+        say_where_it_stands(&t);
     if (!err)
         err = loop(&t, &e);
     if (!err)
-    else if (!err && t.s.run)
-        say_where_it_stands(&t);
         farewell(&t);
     screen_free(t.screen);
     int status = err ? cli_fail(&e) : EXIT_DONE;

@@ -158,6 +158,7 @@ void talk_ask_landing(struct talking *t)
     if (which < 0) {
         screen_note(t->screen, SLICE("it waits for this answer, and hears nothing before; say anything and you are asked again"));
         return;
+    }
     const char *word = is_conflict ? conflict_words[which] : l->question == QUESTION_APPLY ? guarded_words[which] : which ? "skip" : "retry";
     snprintf(text, sizeof text, "{\"v\":0,\"question\":%u,\"answer\":\"%s\",\"by\":\"terminal\"}", l->question_step, word);
     if (engine_append(&t->s.engine, t->s.run, EVENT_ANSWERED, slice_of(text), &e))
@@ -171,8 +172,8 @@ static enum err take_model(struct talking *t, const char *wanted, bool *ret_halt
 {
     struct agent_model m;
     enum err err = agent_choose(t->cli, wanted, &t->arena, &m, NULL, e);
+    *ret_halted = !err && talk_is_busy(t);
     if (!err && t->s.run)
-    }
         err = talk_halt(t, e);
     if (!err && t->s.run) {
         struct json *o = agent_server(&m);
@@ -186,7 +187,6 @@ static enum err take_model(struct talking *t, const char *wanted, bool *ret_halt
 
 static void say_model(struct talking *t, enum err err, bool halted, const struct error *e)
 {
-    *ret_halted = !err && talk_is_busy(t);
     BUF_CLEANUP struct buf text = BUF_INIT(1024);
     if (err) {
         talk_fail(t, e);
@@ -256,7 +256,10 @@ static void show_spend(struct talking *t)
         return;
     }
     const struct run_state *r = &t->s.run->state;
-    amount_print(UNIT_NUSD, r->used.n[UNIT_NUSD], &text);
+    if (agent_is_priced(r))
+        amount_print(UNIT_NUSD, r->used.n[UNIT_NUSD], &text);
+    else
+        buf_add_text(&text, "nobody knows what it costs in money");
     buf_add_text(&text, ", ");
     amount_print(UNIT_TOKENS, r->used.n[UNIT_TOKENS], &text);
     buf_addf(&text, ", %lld calls", (long long)r->used.n[UNIT_CALLS]);
@@ -335,9 +338,6 @@ static void compact(struct talking *t)
         t->s.run->resting = false;
 }
 
-bool talk_command(struct talking *t, struct slice text)
-{
-    struct slice word = full_name(slice_sub(text, 1, slice_index(text, ' ') - 1)), rest = slice_trim(slice_sub(text, slice_index(text, ' '), text.n));
 /* The command that a word begins, as the list below the box offers it for Enter; names from elsewhere are taken for ours. */
 static struct slice full_name(struct slice word)
 {
@@ -358,6 +358,9 @@ static void say_unknown(struct talking *t, struct slice word)
     screen_note(t->screen, buf_slice(&note));
 }
 
+bool talk_command(struct talking *t, struct slice text)
+{
+    struct slice word = full_name(slice_sub(text, 1, slice_index(text, ' ') - 1)), rest = slice_trim(slice_sub(text, slice_index(text, ' '), text.n));
     struct error e = {0};
     if (slice_is(word, "help"))
         show_help(t);
