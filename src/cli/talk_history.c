@@ -44,7 +44,7 @@ static void put(struct talks *k, size_t at, const struct run_row *r)
     BUF_CLEANUP struct buf detail = BUF_INIT(400);
     buf_addf(&detail, "r%llu, ", (unsigned long long)r->id);
     time_print(sys->now_ms() - r->updated_ms, &detail);
-    buf_addf(&detail, " ago, %s", view_status_words(r->status, false, false));
+    buf_addf(&detail, " ago, %s", r->status == RUN_STOPPED ? "stopped" : r->status == RUN_ACTIVE ? "interrupted" : view_status_words(r->status, false, false));
     k->ids[at] = r->id;
     k->updated[at] = r->updated_ms;
     k->items[at] = (struct pick_item){arena_copy(k->a, slice_sub(r->goal, 0, 200)), arena_copy(k->a, buf_slice(&detail))};
