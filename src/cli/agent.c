@@ -203,16 +203,46 @@ static void lines_with(struct buf *out, char mark, struct slice text)
     }
 }
 
+static struct slice last_line(struct slice s)
+{
+    size_t from = s.n - (s.n && s.p[s.n - 1] == '\n');
+    while (from && s.p[from - 1] != '\n')
+        from--;
+    return slice_sub(s, from, s.n);
+}
+
+/* Whole lines that both begin or end with are there for the model to find the place; nothing happens to them. */
+static void leave_common(struct slice *old, struct slice *new)
+{
+    for (size_t n; old->n && new->n; *old = slice_sub(*old, n, old->n), *new = slice_sub(*new, n, new->n)) {
+        n = slice_index(*old, '\n') + 1;
+        if (n > old->n || !slice_eq(slice_sub(*old, 0, n), slice_sub(*new, 0, n)))
+            break;
+    }
+    for (struct slice end; old->n && new->n; old->n -= end.n, new->n -= end.n) {
+        end = last_line(*old);
+        if (!slice_eq(end, last_line(*new)))
+            break;
+    }
+}
+
 void agent_detail(const struct tool_call *c, struct slice result, struct buf *out)
 {
     for (size_t i = 0; c->tool == TOOL_EDIT && i < c->nedits; i++) {
-        lines_with(out, '-', c->edits[i].old);
-        lines_with(out, '+', c->edits[i].new);
+        struct slice old = c->edits[i].old, new = c->edits[i].new;
+        leave_common(&old, &new);
+        lines_with(out, '-', old);
+        lines_with(out, '+', new);
     }
     if (c->tool == TOOL_WRITE)
         lines_with(out, '+', c->content);
     else if (c->tool == TOOL_BASH)
         buf_add(out, slice_sub(result, 0, DETAIL_MAX));
+}
+
+bool agent_is_priced(const struct run_state *r)
+{
+    return r->used.n[UNIT_NUSD] || price_find(NULL, 0, r->server.provider, r->server.model);
 }
 
 /* The call that a step of a run carries out; false where it cannot be read. */

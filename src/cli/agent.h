@@ -81,6 +81,8 @@ void agent_title(const struct tool_call *c, struct buf *out);
 void agent_detail(const struct tool_call *c, struct slice result, struct buf *out);
 /* "$0.0123"; nothing where it cost nothing. */
 void agent_cost(int64_t nusd, struct buf *out);
+/* False where no price is known for the model of a run and nothing was paid: "$0.00" would be a claim. */
+bool agent_is_priced(const struct run_state *r);
 /* The last answer's words (the result of a run), appended. */
 enum err MUST_USE agent_result(struct store *s, const struct run_state *r, struct buf *out, struct error *e);
 

@@ -288,7 +288,7 @@ static void tell_ways(const struct choose_found *f, struct buf *ret)
     buf_addf(ret, "No model was found that can use tools and work on a goal.%s\n\nThree ways to get one:\n",
              f->n_own ? " The small model that crannog runs itself\nreads documents for a plan, a part at a time; it is not asked for anything else." : "");
     buf_add_text(ret, "  a key      crannog login anthropic           asks for it; openai, openrouter, mistral, ... too\n");
-    buf_addf(ret, "  your own   ollama pull %-12s          or LM Studio, llama.cpp, vLLM: a server that runs is found\n", fitting_model());
+    buf_addf(ret, "  your own   ollama pull %-12s          or LM Studio, llama.cpp, vLLM: what runs is found\n", fitting_model());
     buf_add_text(ret, "  a server   crannog login --base URL NAME     any that speaks like OpenAI's or Anthropic's\n");
     if (f->n_own || f->n_others || f->n_notes)
         buf_add_char(ret, '\n');

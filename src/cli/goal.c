@@ -46,9 +46,12 @@ static enum err find_budget(struct goal_job *g, struct error *e)
             b->n[u] = asked.n[u];
         any |= b->n[u] != AMOUNT_UNLIMITED;
     }
+    bool priced = price_find(NULL, 0, g->job.model.provider, g->job.model.model) != NULL;
+    if (!err && b->n[UNIT_NUSD] != AMOUNT_UNLIMITED && !priced && !slice_is(g->job.model.provider, "embedded"))
+        err = error_set(e, ERR_USAGE, "nobody knows what %.*s costs, so a budget in dollars cannot be kept; give one in tokens instead "
+                        "(--budget 500000tok), or take another model (--model)", SLICE_ARG(slice_cut(g->job.model.ref, 100)));
     if (err || any)
         return err;
-    bool priced = price_find(NULL, 0, g->job.model.provider, g->job.model.model) != NULL;
     b->n[UNIT_CALLS] = DEFAULT_CALLS;
     b->n[priced ? UNIT_NUSD : UNIT_TOKENS] = priced ? DEFAULT_NUSD : DEFAULT_TOKENS;
     return OK;
@@ -185,6 +188,43 @@ static enum err find_run(struct session *s, const struct goal_job *g, uint64_t *
     return err;
 }
 
+/* A cap in dollars that nobody can keep gives way to what was said in its place. */
+static enum err set_budget(struct session *s, const struct amounts *asked, struct error *e)
+{
+    const struct run_state *r = &s->run->state;
+    bool any = false, priced = price_find(NULL, 0, r->server.provider, r->server.model) != NULL;
+    enum err err = OK;
+    for (int u = 0; !err && u < UNITS; u++)
+        if (asked->n[u] != AMOUNT_UNLIMITED) {
+            any = true;
+            err = ledger_set_cap(s->store, r->account, (enum unit)u, "total", asked->n[u], e);
+        }
+    if (!err && any && !priced && asked->n[UNIT_NUSD] == AMOUNT_UNLIMITED)
+        err = ledger_set_cap(s->store, r->account, UNIT_NUSD, "total", AMOUNT_UNLIMITED, e);
+    return err;
+}
+
+/* It stood because a call to the model could not be made; with another budget or model that is another question. */
+static enum err try_again(struct session *s, struct error *e)
+{
+    const struct line *l = run_line_const(&s->run->state, 0, HEAD);
+    char text[200];
+    if (l->stage != STAGE_STUCK || l->question != QUESTION_FAILED || (l->resume != STAGE_THINK && l->resume != STAGE_COMPACT))
+        return OK;
+    snprintf(text, sizeof text, "{\"v\":0,\"question\":%u,\"answer\":\"retry\",\"by\":\"terminal\"}", l->question_step);
+    return engine_append(&s->engine, s->run, EVENT_ANSWERED, slice_of(text), e);
+}
+
+static enum err change_model(struct session *s, struct goal_job *g, struct error *e)
+{
+    enum err err = agent_choose(s->cli, g->o->model, &g->arena, &g->job.model, NULL, e);
+    if (err || slice_eq(g->job.model.ref, s->run->state.model))
+        return err;
+    struct json *server = agent_server(&g->job.model);
+    json_put_text(server, "name", g->job.model.ref);
+    return engine_change_model(&s->engine, s->run, server, e);
+}
+
 /* What was said anew for a run that goes on: its budget, its model. Its check and where its result goes stay. */
 static enum err take_changes(struct session *s, struct goal_job *g, struct error *e)
 {
@@ -195,17 +235,11 @@ static enum err take_changes(struct session *s, struct goal_job *g, struct error
         return error_set(e, ERR_CONFLICT, "r%llu of this goal has another check (%.*s); start anew with --again", (unsigned long long)r->id,
                          SLICE_ARG(slice_sub(verify, 0, 100)));
     enum err err = g->o->budget ? budget_parse(slice_of(g->o->budget), &asked, e) : OK;
-    for (int u = 0; !err && u < UNITS; u++)
-        if (asked.n[u] != AMOUNT_UNLIMITED)
-            err = ledger_set_cap(s->store, r->account, (enum unit)u, "total", asked.n[u], e);
-    if (err || !g->o->model || slice_is(r->model, g->o->model))
-        return err;
-    err = agent_choose(s->cli, g->o->model, &g->arena, &g->job.model, NULL, e);
-    if (err || slice_eq(g->job.model.ref, r->model))
-        return err;
-    struct json *server = agent_server(&g->job.model);
-    json_put_text(server, "name", g->job.model.ref);
-    return engine_change_model(&s->engine, s->run, server, e);
+    if (!err)
+        err = set_budget(s, &asked, e);
+    if (!err && g->o->model && !slice_is(r->model, g->o->model))
+        err = change_model(s, g, e);
+    return err || !(g->o->budget || g->o->model) ? err : try_again(s, e);
 }
 
 /* Goes on with the run of these words, if there is one: s->run. */

@@ -47,6 +47,18 @@ static struct slice short_path(struct slice path)
     return slice_sub(path, i, path.n);
 }
 
+/* An agent's run that stands goes on in the talk as well: that is shorter to say, and true of both kinds. */
+static const char *status_words(const struct json *r, enum run_status status)
+{
+    struct slice plan = json_text(json_get(r, "plan"));
+    bool held = json_int(json_get(r, "holder"), 0) > 0, agent = slice_is(plan, AGENT_PLAN_PATH);
+    if (agent && status == RUN_STOPPED)
+        return held ? "stopped, open elsewhere" : "stopped, go on with -r";
+    if (agent && status == RUN_ACTIVE && !held)
+        return "interrupted, go on with -r";
+    return view_status_words(status, held, plan.n == 0);
+}
+
 static void print_row(const struct json *r)
 {
     BUF_CLEANUP struct buf line = BUF_INIT(16384), place = BUF_INIT(8192);
@@ -56,7 +68,7 @@ static void print_row(const struct json *r)
     buf_addf(&line, "%-5.*s", SLICE_ARG(json_text(json_get(r, "id"))));
     add_when(json_int(json_get(r, "updated_ms"), 0), &line);
     buf_addf(&line, "%4" PRId64 "/%-4" PRId64 " %-26s ", json_int(json_get(r, "done"), 0), json_int(json_get(r, "total"), 0),
-             view_status_words(status, json_int(json_get(r, "holder"), 0) > 0, plan.n == 0));
+             status_words(r, status));
     if (agent) {
         buf_add(&place, slice_sub(goal, 0, slice_index(goal, '\n')));
     } else if (plan.n && plan.p[0] != '/') {
@@ -94,7 +106,7 @@ static void add_detail(struct store *s, const struct json *r, bool looks, struct
     struct slice plan = json_text(json_get(r, "plan")), work = json_text(json_get(r, "work"));
     uint64_t id;
     buf_addf(out, "%.*s, %s, ", SLICE_ARG(json_text(json_get(r, "id"))),
-             view_status_words(status, json_int(json_get(r, "holder"), 0) > 0, plan.n == 0));
+             status_words(r, status));
     add_age(sys->now_ms() - json_int(json_get(r, "updated_ms"), 0), out);
     if (json_int(json_get(r, "total"), 0) > 1 && !slice_is(plan, AGENT_PLAN_PATH))
         buf_addf(out, ", %" PRId64 " of %" PRId64, json_int(json_get(r, "done"), 0), json_int(json_get(r, "total"), 0));

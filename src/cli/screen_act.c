@@ -108,9 +108,22 @@ void fold_add(struct screen *s, struct slice title, struct slice text)
     }
 }
 
+/* Nothing but lines that came and went: what an edit shows. */
+static bool is_marked(struct slice text)
+{
+    struct slice line;
+    bool any = false;
+    while (slice_line(&text, &line)) {
+        if (!slice_starts(line, SLICE("+")) && !slice_starts(line, SLICE("-")))
+            return false;
+        any = true;
+    }
+    return any;
+}
+
 static bool is_diff(struct slice text)
 {
-    return slice_starts(text, SLICE("@@ ")) || slice_starts(text, SLICE("diff ")) || slice_starts(text, SLICE("--- ")) ||
+    return is_marked(text) || slice_starts(text, SLICE("@@ ")) || slice_starts(text, SLICE("diff ")) || slice_starts(text, SLICE("--- ")) ||
            slice_find(text, SLICE("\n@@ "), 0) < text.n;
 }
 

@@ -86,7 +86,7 @@ static bool escape(struct screen *s, struct screen_event *ret)
         s->flash = NULL;
         return give(s, SCREEN_UNDO, ret);
     }
-    flash(s, "Esc again undoes the last turn");
+    flash(s, "Esc again: what to take back");
     return s->status.busy && give(s, SCREEN_STOP, ret);
 }
 

@@ -2,6 +2,8 @@
 #include "base/sys.h"
 #include "cli/screen_internal.h"
 
+enum { SAID_ROWS = 12 };
+
 static void after(struct screen *s)
 {
     screen_dirty(s);
@@ -102,10 +104,32 @@ static void lines(struct screen *s, enum block b, const struct prefix *left, uns
     after(s);
 }
 
+/* Of a long paste the beginning is enough to know it by. */
+static struct slice said_head(struct slice text)
+{
+    struct slice rest = text, line;
+    size_t n = 0, head = text.n;
+    while (slice_line(&rest, &line))
+        if (++n == SAID_ROWS)
+            head = text.n - rest.n;
+    return slice_sub(text, 0, n > SAID_ROWS + 4 ? head : text.n);
+}
+
 void screen_said(struct screen *s, struct slice text)
 {
     struct prefix bar = {sign(&s->look, "▌ ", "> "), STYLE_CYAN, 2};
-    lines(s, BLOCK_SAID, &bar, STYLE_BOLD, text);
+    struct slice head = said_head(text), rest = slice_sub(text, head.n, text.n), line;
+    BUF_CLEANUP struct buf more = BUF_INIT(100);
+    size_t n = 0;
+    while (slice_line(&rest, &line))
+        n++;
+    lines(s, BLOCK_SAID, &bar, STYLE_BOLD, s->plain ? text : head);
+    if (n == 0 || s->plain)
+        return;
+    buf_addf(&more, "%s%zu lines more%s", sign(&s->look, "… ", "... "), n, sign(&s->look, " · Ctrl-O", ", Ctrl-O"));
+    flow_lines(&s->above, &s->look, s->columns, &bar, 1, STYLE_GREY, buf_slice(&more), false);
+    fold_add(s, SLICE("what you said"), text);
+    after(s);
 }
 
 void screen_note(struct screen *s, struct slice text)

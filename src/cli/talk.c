@@ -63,13 +63,13 @@ static void show_status(struct talking *t)
 {
     struct run *r = talk_run(t);
     bool busy = talk_is_busy(t);
-    struct screen_status st = {.busy = busy, .model = t->job.model.ref, .cap_nusd = -1, .context_window = t->job.model.window};
+    struct screen_status st = {.busy = busy, .model = t->job.model.ref, .used_nusd = -1, .cap_nusd = -1, .context_window = t->job.model.window};
     if (busy && !t->was_busy)
         t->busy_since_ms = sys->now_ms();
     if (r) {
         const struct talk *talk = r->state.items[0].head.talk;
         const char *word = state_words(&r->state);
-        st.used_nusd = r->state.used.n[UNIT_NUSD];
+        st.used_nusd = agent_is_priced(&r->state) ? r->state.used.n[UNIT_NUSD] : -1;
         st.cap_nusd = r->state.budget.n[UNIT_NUSD] == AMOUNT_UNLIMITED ? -1 : r->state.budget.n[UNIT_NUSD];
         st.tokens = r->state.used.n[UNIT_TOKENS];
         st.context_used = (int64_t)(talk->context + talk->fresh / TALK_BYTES_A_TOKEN);
@@ -140,6 +140,41 @@ static void on_end(void *ctx, uint64_t id, enum agent_end how, struct slice summ
     screen_act_end(((struct talking *)ctx)->screen, id, of[how], summary, detail);
 }
 
+/* ---- what it asks ---- */
+
+/* What an agent asks, with what there is to choose from. */
+static void show_question(struct talking *t, const struct line *l)
+{
+    ARENA_CLEANUP struct arena a = ARENA_INIT(8 << 20);
+    BUF_CLEANUP struct buf text = BUF_INIT(64 * 1024);
+    struct transcript_part part;
+    struct tool_call c = {0};
+    buf_addf(&text, "**%s**\n", l->why);
+    if (talk_call(t->s.store, l->talk, l->talk->next, &a, &part, NULL) == OK &&
+        tool_call_parse(part.name, part.text, &a, &c, NULL) == OK)
+        for (size_t i = 0; i < c.noptions; i++)
+            buf_addf(&text, "- %.*s\n", SLICE_ARG(c.options[i]));
+    screen_markdown(t->screen, buf_slice(&text));
+}
+
+static bool waits_to_land(struct talking *t)
+{
+    const struct line *l = talk_run(t) ? run_line(&talk_run(t)->state, 0, HEAD) : NULL;
+    return l && l->stage == STAGE_STUCK && l->resume == STAGE_APPLY;
+}
+
+/* What was asked before and nobody has answered: without it a talk that was gone on with would stand still and not say why. */
+static void ask_again(struct talking *t)
+{
+    const struct line *l = run_line(&talk_run(t)->state, 0, HEAD);
+    if (waits_to_land(t)) {
+        screen_note(t->screen, slice_of(l->why));
+        talk_ask_landing(t);
+    } else if (l->stage == STAGE_STUCK && l->question == QUESTION_ASK) {
+        show_question(t, l);
+    }
+}
+
 /* ---- what the person does ---- */
 
 static enum err begin_run(struct talking *t, struct slice goal, struct error *e)
@@ -194,7 +229,12 @@ enum err talk_say(struct talking *t, const struct screen_event *ev, bool later, 
     r->resting = false;
     if (l->stage == STAGE_STUCK && l->question == QUESTION_ASK)
         return engine_answer_ask(&t->s.engine, r, ev->text, e);
-    if (slice_starts(ev->text, SLICE("!")) && ev->text.n > 1)
+    bool more = true, command = slice_starts(ev->text, SLICE("!")) && ev->text.n > 1;
+    while (!err && command && talk_is_busy(t)) /* the first word of a talk: its folder is looked at before */
+        err = engine_turn(&t->s.engine, &more, e);
+    if (err)
+        return err;
+    if (command)
         return engine_say_command(&t->s.engine, r, slice_sub(ev->text, 1, ev->text.n), e);
     return say_turn(t, ev, later, e);
 }
@@ -219,6 +259,8 @@ static void submit(struct talking *t, const struct screen_event *ev, bool later)
         t->echoed++;
     if (talk_say(t, ev, later, &e))
         talk_fail(t, &e);
+    else if (waits_to_land(t))
+        ask_again(t);
 }
 
 enum err talk_halt(struct talking *t, struct error *e)
@@ -286,7 +328,7 @@ static void handle(struct talking *t, const struct screen_event *ev)
     case SCREEN_QUEUE: submit(t, ev, true); break;
     case SCREEN_STOP:
         if (talk_run(t) && talk_is_busy(t))
-            talk_run(t)->stop = true;
+            t->stopping = talk_run(t)->stop = true;
         break;
     case SCREEN_UNDO: talk_undo(t); break;
     case SCREEN_TAKE_BACK: take_back(t); break;
@@ -303,32 +345,20 @@ static void handle(struct talking *t, const struct screen_event *ev)
 
 /* ---- the loop ---- */
 
-/* What an agent asks, with what there is to choose from. */
-static void show_question(struct talking *t, const struct line *l)
-{
-    ARENA_CLEANUP struct arena a = ARENA_INIT(8 << 20);
-    BUF_CLEANUP struct buf text = BUF_INIT(64 * 1024);
-    struct transcript_part part;
-    struct tool_call c = {0};
-    buf_addf(&text, "**%s**\n", l->why);
-    if (talk_call(t->s.store, l->talk, l->talk->next, &a, &part, NULL) == OK &&
-        tool_call_parse(part.name, part.text, &a, &c, NULL) == OK)
-        for (size_t i = 0; i < c.noptions; i++)
-            buf_addf(&text, "- %.*s\n", SLICE_ARG(c.options[i]));
-    screen_markdown(t->screen, buf_slice(&text));
-}
-
 static void after_turn(struct talking *t, bool was_busy)
 {
     struct run *r = talk_run(t);
     const struct line *l = r ? run_line(&r->state, 0, HEAD) : NULL;
     if (!was_busy || talk_is_busy(t))
         return;
+    if (t->stopping && l->talk && l->talk->hold)
+        screen_note(t->screen, SLICE("it was stopped here; say how to go on"));
+    t->stopping = false;
     if (r->broken)
         screen_error(t->screen, slice_of(r->state.why));
     else if (l->stage == STAGE_STUCK && l->question == QUESTION_ASK)
         show_question(t, l);
-    else if (l->stage == STAGE_STUCK && l->resume == STAGE_APPLY)
+    else if (waits_to_land(t))
         talk_ask_landing(t);
     if (sys->now_ms() - t->busy_since_ms > BELL_AFTER_MS)
         screen_bell(t->screen, l->stage == STAGE_STUCK ? "crannog needs you" : "crannog waits for you");
@@ -471,6 +501,20 @@ static enum err open_all(struct talking *t, const struct talk_options *o, struct
     return err;
 }
 
+/* A talk that was gone on with: which one, and what it waits for. */
+static void say_where_it_stands(struct talking *t)
+{
+    BUF_CLEANUP struct buf text = BUF_INIT(PATH_MAX + 1024);
+    const struct run_state *r = &t->s.run->state;
+    if (talk_is_busy(t))
+        return;
+    buf_addf(&text, "r%llu · %.*s · %s · it goes on with your next word", (unsigned long long)r->id, SLICE_ARG(t->job.model.ref), t->job.work);
+    if (run_line_const(r, 0, HEAD)->stage == STAGE_STUCK)
+        ask_again(t);
+    else
+        screen_note(t->screen, buf_slice(&text));
+}
+
 /* Leaving is no crash: what is under way is stopped, and the talk waits. */
 static void farewell(struct talking *t)
 {
@@ -503,6 +547,8 @@ static int talk_start(struct cli *c, const struct talk_options *o)
     struct screen_event first = {.kind = SCREEN_SUBMIT, .text = slice_of(o->goal)};
     if (!err && o->goal)
         submit(&t, &first, false);
+    else if (!err && t.s.run)
+        say_where_it_stands(&t);
     if (!err)
         err = loop(&t, &e);
     if (!err)

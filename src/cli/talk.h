@@ -17,6 +17,7 @@ struct talking {
     bool open;              /* the session is */
     bool over;              /* a person wants to leave */
     bool was_busy;
+    bool stopping;          /* a person wants what is under way to end, and has not been told that it did */
     int64_t busy_since_ms;
     struct slice waiting[TALK_QUEUE_SHOWN]; /* said and not yet taken, as shown */
     size_t nwaiting;

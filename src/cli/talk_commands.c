@@ -27,6 +27,8 @@ const size_t talk_ncommands = sizeof talk_commands / sizeof *talk_commands;
 
 /* ---- taking back ---- */
 
+#define FILES_BACK "(I took the files back to how they were earlier in this talk. Look again before you change them.)"
+
 struct place_back {
     size_t turns;   /* that stay */
     int64_t after;  /* steps after it are taken back */
@@ -53,6 +55,8 @@ static size_t places_of(struct talking *t, struct arena *a, struct pick_item *it
         if (talk->turns[i - 1].kind != TALK_SAID)
             continue;
         talk_turn_text(t->s.store, &talk->turns[i - 1], 200, &text);
+        if (slice_is(buf_slice(&text), FILES_BACK))
+            continue;
         for (size_t k = 0; k < r->nundos; k++)
             landed += r->undos[k].step > after ? r->undos[k].changes : 0;
         buf_addf(&detail, "%zu change%s since", landed, landed == 1 ? "" : "s");
@@ -80,6 +84,17 @@ static enum err files_back(struct talking *t, uint32_t after, bool *ret_any, str
     return err;
 }
 
+/* The model must know that the files are others now, but it hears of that with the person's next word: who takes something back
+   wants to look, and nobody asked for an answer. */
+static enum err tell_later(struct talking *t, struct error *e)
+{
+    enum err err = engine_say_text(&t->s.engine, t->s.run, SLICE(FILES_BACK), false, e);
+    if (!err)
+        err = talk_halt(t, e);
+    t->echoed += !err;
+    return err;
+}
+
 static void take_back(struct talking *t, const struct place_back *p, bool files, bool talk, struct slice said)
 {
     struct error e = {0};
@@ -89,8 +104,7 @@ static void take_back(struct talking *t, const struct place_back *p, bool files,
     if (!err)
         err = engine_rewind(&t->s.engine, t->s.run, talk ? p->turns : now->nturns, files ? p->after : -1, &e);
     if (!err && files && !talk && any)
-        err = engine_say_text(&t->s.engine, t->s.run, SLICE("(I took the files back to how they were before my message above that begins "
-                                                           "the work on them. Look again before you change them.)"), true, &e);
+        err = tell_later(t, &e);
     if (err) {
         talk_fail(t, &e);
         return;
@@ -140,10 +154,11 @@ void talk_ask_landing(struct talking *t)
     struct error e = {0};
     char text[200];
     long which;
-    screen_note(t->screen, slice_of(l->why));
     screen_ask(t->screen, SLICE("Its changes are not in the folder."), is_conflict ? conflict : guarded, is_conflict ? 3 : 2, &which);
-    if (which < 0)
+    if (which < 0) {
+        screen_note(t->screen, SLICE("it waits for this answer, and hears nothing before; say anything and you are asked again"));
         return;
+    }
     const char *word = is_conflict ? conflict_words[which] : l->question == QUESTION_APPLY ? guarded_words[which] : which ? "skip" : "retry";
     snprintf(text, sizeof text, "{\"v\":0,\"question\":%u,\"answer\":\"%s\",\"by\":\"terminal\"}", l->question_step, word);
     if (engine_append(&t->s.engine, t->s.run, EVENT_ANSWERED, slice_of(text), &e))
@@ -153,11 +168,12 @@ void talk_ask_landing(struct talking *t)
 
 /* ---- models ---- */
 
-static enum err take_model(struct talking *t, struct slice ref, struct error *e)
+static enum err take_model(struct talking *t, struct slice ref, bool *ret_halted, struct error *e)
 {
     struct agent_model m;
     char *wanted = arena_str(&t->arena, ref);
     enum err err = wanted ? agent_choose(t->cli, wanted, &t->arena, &m, NULL, e) : error_set(e, ERR_MEMORY, "no memory for a model's name");
+    *ret_halted = !err && talk_is_busy(t);
     if (!err && t->s.run)
         err = talk_halt(t, e);
     if (!err && t->s.run) {
@@ -175,11 +191,12 @@ static void change_model(struct talking *t, struct slice ref)
 {
     BUF_CLEANUP struct buf text = BUF_INIT(1024);
     struct error e = {0};
-    if (take_model(t, ref, &e)) {
+    bool halted = false;
+    if (take_model(t, ref, &halted, &e)) {
         talk_fail(t, &e);
         return;
     }
-    buf_addf(&text, "%.*s from here on", SLICE_ARG(t->job.model.ref));
+    buf_addf(&text, "%.*s from here on%s", SLICE_ARG(t->job.model.ref), halted ? "; what was under way is stopped, say how to go on" : "");
     screen_note(t->screen, buf_slice(&text));
 }
 
@@ -224,11 +241,10 @@ static void show_help(struct talking *t)
         "**Esc** stops what it does. **Esc Esc** takes back: files, talk or both, exactly. **Ctrl-O** shows all of the last output. "
         "**Ctrl-G** writes in $EDITOR. **Ctrl-L** another model. **Ctrl-R** searches what you said. **Ctrl-D** leaves.\n\n"
         "`@` completes a file, `!command` runs a command of yours in the same jail, `/` has these:\n"));
-    for (size_t i = 0; i < talk_ncommands; i++) {
-        BUF_CLEANUP struct buf line = BUF_INIT(200);
-        buf_addf(&line, "  /%-8s %s", talk_commands[i].name, talk_commands[i].help);
-        screen_note(t->screen, buf_slice(&line));
-    }
+    BUF_CLEANUP struct buf list = BUF_INIT(4096);
+    for (size_t i = 0; i < talk_ncommands; i++)
+        buf_addf(&list, "  /%-8s %s\n", talk_commands[i].name, talk_commands[i].help);
+    screen_note(t->screen, buf_slice(&list));
 }
 
 static void show_spend(struct talking *t)
@@ -240,7 +256,10 @@ static void show_spend(struct talking *t)
         return;
     }
     const struct run_state *r = &t->s.run->state;
-    amount_print(UNIT_NUSD, r->used.n[UNIT_NUSD], &text);
+    if (agent_is_priced(r))
+        amount_print(UNIT_NUSD, r->used.n[UNIT_NUSD], &text);
+    else
+        buf_add_text(&text, "nobody knows what it costs in money");
     buf_add_text(&text, ", ");
     amount_print(UNIT_TOKENS, r->used.n[UNIT_TOKENS], &text);
     buf_addf(&text, ", %lld calls", (long long)r->used.n[UNIT_CALLS]);
@@ -319,9 +338,29 @@ static void compact(struct talking *t)
         t->s.run->resting = false;
 }
 
+/* The command that a word begins, as the list below the box offers it for Enter; names from elsewhere are taken for ours. */
+static struct slice full_name(struct slice word)
+{
+    static const struct { const char *theirs, *ours; } other[] = {{"exit", "quit"}, {"clear", "new"}, {"cost", "spend"}, {"rewind", "undo"}};
+    for (size_t i = 0; i < talk_ncommands; i++)
+        if (slice_starts(slice_of(talk_commands[i].name), word))
+            return slice_of(talk_commands[i].name);
+    for (size_t i = 0; i < sizeof other / sizeof *other; i++)
+        if (slice_is(word, other[i].theirs))
+            return slice_of(other[i].ours);
+    return word;
+}
+
+static void say_unknown(struct talking *t, struct slice word)
+{
+    BUF_CLEANUP struct buf note = BUF_INIT(400);
+    buf_addf(&note, "there is no command /%.*s; /help lists them", SLICE_ARG(slice_cut(word, 100)));
+    screen_note(t->screen, buf_slice(&note));
+}
+
 bool talk_command(struct talking *t, struct slice text)
 {
-    struct slice word = slice_sub(text, 1, slice_index(text, ' ') - 1), rest = slice_trim(slice_sub(text, slice_index(text, ' '), text.n));
+    struct slice word = full_name(slice_sub(text, 1, slice_index(text, ' ') - 1)), rest = slice_trim(slice_sub(text, slice_index(text, ' '), text.n));
     if (slice_is(word, "help"))
         show_help(t);
     else if (slice_is(word, "model") && rest.n)
@@ -340,10 +379,10 @@ bool talk_command(struct talking *t, struct slice text)
         show_spend(t);
     else if (slice_is(word, "new"))
         new_talk(t);
-    else if (slice_is(word, "quit") || slice_is(word, "exit"))
+    else if (slice_is(word, "quit"))
         t->over = true;
     else if (slice_index(word, '/') == word.n) { /* a path is a message */
-        screen_note(t->screen, SLICE("no such command; /help lists them"));
+        say_unknown(t, word);
         return true;
     } else
         return false;

@@ -44,7 +44,7 @@ static void put(struct talks *k, size_t at, const struct run_row *r)
     BUF_CLEANUP struct buf detail = BUF_INIT(400);
     buf_addf(&detail, "r%llu, ", (unsigned long long)r->id);
     time_print(sys->now_ms() - r->updated_ms, &detail);
-    buf_addf(&detail, " ago, %s", view_status_words(r->status, false, false));
+    buf_addf(&detail, " ago, %s", r->status == RUN_STOPPED ? "stopped" : r->status == RUN_ACTIVE ? "interrupted" : view_status_words(r->status, false, false));
     k->ids[at] = r->id;
     k->updated[at] = r->updated_ms;
     k->items[at] = (struct pick_item){arena_copy(k->a, slice_sub(r->goal, 0, 200)), arena_copy(k->a, buf_slice(&detail))};
@@ -89,14 +89,33 @@ enum err talk_find(struct talking *t, bool pick, uint64_t *ret, struct error *e)
 
 /* ---- what was said ---- */
 
-static void replay_call(struct talking *t, const struct transcript_part *p, uint64_t id)
+static void replay_call(struct talking *t, const struct transcript_part *p, uint64_t id, enum screen_act how)
 {
     ARENA_CLEANUP struct arena a = ARENA_INIT(64 << 20);
     struct tool_call c;
     bool known = !p->malformed && tool_call_parse(p->name, p->text, &a, &c, NULL) == OK;
     struct slice about = !known ? SLICE_NONE : c.tool == TOOL_BASH ? c.command : c.tool == TOOL_ASK ? c.question : c.path;
     screen_act_begin(t->screen, id, p->name, slice_sub(about, 0, slice_index(about, '\n')));
-    screen_act_end(t->screen, id, SCREEN_OK, SLICE_NONE, SLICE_NONE);
+    screen_act_end(t->screen, id, how, SLICE_NONE, SLICE_NONE);
+}
+
+/* How a call of the turn before `from` ended. One without a result was stopped; the one that is next is still to be done. */
+static bool call_ended(struct talking *t, struct slice call_id, size_t from, enum screen_act *ret)
+{
+    const struct talk *talk = t->s.run->state.items[0].head.talk;
+    *ret = SCREEN_STOPPED;
+    for (size_t i = from; i < talk->nturns && (talk->turns[i].kind == TALK_RESULT || talk->turns[i].kind == TALK_NOTE); i++) {
+        ARENA_CLEANUP struct arena a = ARENA_INIT(TURN_ARENA);
+        struct transcript_turn tr;
+        if (turn_read(t->s.store, &talk->turns[i].blob, &a, &tr, NULL))
+            continue;
+        for (size_t k = 0; k < tr.n; k++)
+            if (tr.parts[k].kind == PART_RESULT && slice_eq(tr.parts[k].id, call_id)) {
+                *ret = tr.parts[k].is_error ? SCREEN_FAILED : SCREEN_OK;
+                return true;
+            }
+    }
+    return from < talk->nturns || talk->next >= talk->ncalls;
 }
 
 static void replay_turn(struct talking *t, const struct talk_turn *turn, size_t index)
@@ -107,8 +126,11 @@ static void replay_turn(struct talking *t, const struct talk_turn *turn, size_t 
         return;
     for (size_t i = 0; i < tr.n; i++) {
         const struct transcript_part *p = &tr.parts[i];
-        if (p->kind == PART_CALL)
-            replay_call(t, p, (uint64_t)index * TRANSCRIPT_PARTS_MAX + i + 1);
+        enum screen_act how;
+        if (p->kind == PART_CALL && call_ended(t, p->id, index + 1, &how))
+            replay_call(t, p, (uint64_t)index * TRANSCRIPT_PARTS_MAX + i + 1, how);
+        else if (p->kind == PART_CALL)
+            continue;
         else if (p->kind == PART_TEXT && turn->kind == TALK_SAID)
             screen_said(t->screen, p->text);
         else if (p->kind == PART_TEXT)

@@ -12,10 +12,11 @@ struct line *talk_line(struct run_state *r)
     return r->is_agent && r->nitems ? &r->items[0].head : NULL;
 }
 
+/* An answer whose calls a word has dropped looks as if it were the last; that word is answered before what was to be said later. */
 bool talk_delivers(const struct talk *t, size_t i)
 {
     bool over = !t->nturns || t->turns[t->nturns - 1].kind == TALK_ANSWER;
-    return !t->inbox[i].later || (over && t->next >= t->ncalls);
+    return !t->inbox[i].later || (over && t->next >= t->ncalls && !talk_said_now(t));
 }
 
 static bool has_word(const struct talk *t)
