@@ -4,21 +4,23 @@
 #include <string.h>
 
 #include "base/sys.h"
+#include "cli/hunks.h"
 #include "cli/session.h"
 
 static int apply_run(struct cli *c, int argc, char **argv);
 
 const struct command cmd_apply = {
     .name = "apply",
-    .usage = "[RUN] [PATH...] [--replace]",
+    .usage = "[RUN] [PATH...] [--hunks] [--replace]",
     .summary = "put what a run changed into the folder, or some of it",
     .help =
         "For runs that wait with their changes (`land: ask` in a plan, `crannog exec --ask`), of which something could not be put\n"
         "into the folder, or that were cut short while it was put there. RUN is a name from `crannog ls` (r7); without it, the latest run. With PATHs (files or folders, as\n"
         "`crannog diff --stat` prints them) only these; the rest waits on.\n\n"
         "Nothing is put over a file that somebody changed since: then both versions stay, and the run says so.\n\n"
-        "  --replace  put it there all the same; what lies there now can be brought back with `crannog undo`\n\n"
-        "examples:\n  crannog apply\n  crannog apply r7 src/main.c docs\n  crannog apply r7 --replace\n",
+        "  --replace  put it there all the same; what lies there now can be brought back with `crannog undo`\n"
+        "  --hunks    (-p) shows change after change, as `git add -p` does, and asks which of them are to be put there\n\n"
+        "examples:\n  crannog apply\n  crannog apply r7 src/main.c docs\n  crannog apply r7 --hunks\n  crannog apply r7 --replace\n",
     .run = apply_run,
 };
 
@@ -39,15 +41,18 @@ static enum err add_paths(char **argv, int n, struct buf *only, struct error *e)
 
 static int apply_run(struct cli *c, int argc, char **argv)
 {
-    static const struct option options[] = {CLI_COMMON_OPTIONS, {"replace", no_argument, NULL, 'r'}, {0}};
+    static const struct option options[] = {CLI_COMMON_OPTIONS, {"replace", no_argument, NULL, 'r'}, {"hunks", no_argument, NULL, 'p'}, {0}};
     BUF_CLEANUP struct buf only = BUF_INIT(1 << 20);
     struct error e;
     const char *word = "apply", *run = NULL;
     uint64_t id;
+    bool hunks = false;
     int status;
-    for (int o; (o = getopt_long(argc, argv, "hj", options, NULL)) != -1;) {
+    for (int o; (o = getopt_long(argc, argv, "hjp", options, NULL)) != -1;) {
         if (o == 'r')
             word = "replace";
+        else if (o == 'p')
+            hunks = true;
         else if (!cli_common(c, &cmd_apply, o, &status) || status >= 0)
             return status;
     }
@@ -55,5 +60,9 @@ static int apply_run(struct cli *c, int argc, char **argv)
         run = argv[optind++];
     if (add_paths(argv + optind, argc - optind, &only, &e))
         return cli_fail(&e);
+    if (hunks && *word == 'r')
+        return cli_usage(&cmd_apply, "--hunks and --replace do not go together: over what somebody changed meanwhile only a whole file can go");
+    if (hunks)
+        return hunks_apply(c, run, buf_slice(&only));
     return session_say(c, run, word, buf_slice(&only));
 }

@@ -6,10 +6,9 @@
 #include <unistd.h>
 
 #include "base/sys.h"
-#include "cli/session.h"
+#include "cli/diff.h"
 #include "engine/undo.h"
 #include "layers/folder.h"
-#include "tools/diff.h"
 
 static int diff_run(struct cli *c, int argc, char **argv);
 
@@ -32,10 +31,7 @@ struct job {
     struct session s;
     struct run_state of;
     struct arena arena;
-    struct manifest manifest;
-    struct slice names[RUN_LAYERS_MAX]; /* of the folders that hold what the manifest names */
-    size_t nnames;
-    struct diff_wish wish;
+    struct diffing d;
     char made[RUN_LAYER_NAME_MAX + 1]; /* a layer that was made for this view only */
 };
 
@@ -45,18 +41,18 @@ static enum err find_landed(struct job *j, struct error *e)
     struct json *list = NULL;
     struct manifest m[RUN_LAYERS_MAX];
     enum err err = undo_layers(&j->s.engine, &j->of, 0, j->of.id, &list, e);
-    j->wish.taken_back = true;
+    j->d.wish.taken_back = true;
     for (size_t i = 0; !err && i < json_count(list); i++) {
         const struct json *one = json_at(list, i);
         struct hash h;
-        j->names[j->nnames++] = arena_copy(&j->arena, json_text(json_get(one, "name")));
+        j->d.names[j->d.nnames++] = arena_copy(&j->arena, json_text(json_get(one, "name")));
         if (slice_ends(json_text(json_get(one, "name")), SLICE("-documents")))
             snprintf(j->made, sizeof j->made, "%.*s", SLICE_ARG(json_text(json_get(one, "name"))));
         err = hash_from_hex(json_text(json_get(one, "manifest")), &h) ? layer_get_manifest(j->s.store, &h, &j->arena, &m[i], e)
                                                                       : error_set(e, ERR_CORRUPT, "a layer without manifest");
     }
     json_free(list);
-    return err ? err : manifest_flatten(m, j->nnames, &j->arena, &j->manifest, e);
+    return err ? err : manifest_flatten(m, j->d.nnames, &j->arena, &j->d.manifest, e);
 }
 
 static enum err find_changes(struct job *j, struct error *e)
@@ -64,56 +60,56 @@ static enum err find_changes(struct job *j, struct error *e)
     if (!j->of.nlayers)
         return find_landed(j, e);
     for (size_t i = 0; i < j->of.nlayers; i++)
-        j->names[j->nnames++] = j->of.layers[i].name;
-    return layer_flatten(&j->s.engine, &j->of, &j->arena, &j->manifest, e);
+        j->d.names[j->d.nnames++] = j->of.layers[i].name;
+    return layer_flatten(&j->s.engine, &j->of, &j->arena, &j->d.manifest, e);
 }
 
 /* Only what is at or below one of the paths. */
 static enum err choose(struct job *j, char **paths, int n, struct error *e)
 {
     size_t kept = 0;
-    for (size_t i = 0; n && i < j->manifest.n; i++) {
+    for (size_t i = 0; n && i < j->d.manifest.n; i++) {
         bool wanted = false;
         for (int k = 0; k < n; k++) {
             struct slice path = slice_of(paths[k]);
             while (path.n > 1 && path.p[path.n - 1] == '/')
                 path.n--;
-            struct slice is = j->manifest.v[i].path;
+            struct slice is = j->d.manifest.v[i].path;
             wanted |= slice_eq(is, path) || slice_below(is, path);
         }
         if (wanted)
-            j->manifest.v[kept++] = j->manifest.v[i];
+            j->d.manifest.v[kept++] = j->d.manifest.v[i];
     }
     if (n)
-        j->manifest.n = kept;
-    return j->manifest.n || !n ? OK : error_set(e, ERR_MISSING, "r%llu changed nothing at or below these paths", (unsigned long long)j->of.id);
+        j->d.manifest.n = kept;
+    return j->d.manifest.n || !n ? OK : error_set(e, ERR_MISSING, "r%llu changed nothing at or below these paths", (unsigned long long)j->of.id);
 }
 
-static enum err start(struct job *j, struct peer *ret, struct error *e)
+static enum err start(struct diffing *d, struct peer *ret, struct error *e)
 {
     BUF_CLEANUP struct buf message = BUF_INIT(JAIL_PLAN_MAX), manifest = BUF_INIT(MANIFEST_BYTES_MAX);
     struct slice inside[RUN_LAYERS_MAX];
     struct place place;
     struct jail_plan plan;
-    char *work = arena_str(&j->arena, j->of.work);
-    enum err err = work ? place_look(work, j->s.state, &place, e) : error_set(e, ERR_MEMORY, "no memory for a diff");
+    char *work = arena_str(d->arena, d->work);
+    enum err err = work ? place_look(work, d->s->state, &place, e) : error_set(e, ERR_MEMORY, "no memory for a diff");
     if (err)
         return err;
     place_plan(&place, false, &plan);
-    err = layer_show(&j->s.machine, j->names, j->nnames, &j->arena, &plan, inside, e);
-    manifest_encode(&j->manifest, &manifest);
+    err = layer_show(&d->s->machine, d->names, d->nnames, d->arena, &plan, inside, e);
+    manifest_encode(&d->manifest, &manifest);
     if (!err)
         err = buf_check(&manifest, "the changes", e);
     if (err)
         return err;
-    diff_args(&message, slice_of(place.work), buf_slice(&manifest), inside, j->nnames, &j->wish);
+    diff_args(&message, slice_of(place.work), buf_slice(&manifest), inside, d->nnames, &d->wish);
     plan.applet = SLICE("diff");
     plan.args = buf_slice(&message);
     plan.limits.output = OUTPUT_BYTES;
     plan.limits.cpu_ms = 120000;
     plan.limits.wall_ms = 300000;
     plan.limits.processes = 64;
-    return jail_start(buf_str(&j->s.machine.jail_path), &plan, NULL, false, ret, e);
+    return jail_start(buf_str(&d->s->machine.jail_path), &plan, NULL, false, ret, e);
 }
 
 /* A line of --stat without the names of the two scratch folders: " {a => b}/x | 2", " /dev/null => b/x | 2", " a/x => /dev/null". */
@@ -153,12 +149,12 @@ static void name_both_sides(struct slice text, bool stat, struct buf *out)
     }
 }
 
-static enum err compare(struct job *j, struct buf *out, struct error *e)
+enum err diff_compare(struct diffing *d, struct buf *out, struct error *e)
 {
     struct peer p = PEER_INIT;
     struct frame f;
     struct jail_result res = {0};
-    enum err err = start(j, &p, e);
+    enum err err = start(d, &p, e);
     if (!err)
         err = frame_receive(p.socket, &f, e);
     if (!err) {
@@ -169,7 +165,7 @@ static enum err compare(struct job *j, struct buf *out, struct error *e)
     if (!err && (res.how != JAIL_EXITED || res.status != 0))
         err = error_set(e, ERR_IO, "%.300s", *res.why ? res.why : "the comparison was ended by a limit");
     if (!err)
-        name_both_sides(buf_slice(&res.out), j->wish.stat, out);
+        name_both_sides(buf_slice(&res.out), d->wish.stat, out);
     if (!err && res.out_dropped)
         fprintf(stderr, "crannog: %llu bytes of the middle are left out; name some PATHs to see them\n", (unsigned long long)res.out_dropped);
     jail_result_release(&res);
@@ -188,8 +184,8 @@ static size_t line_color(struct slice at)
     return 0;
 }
 
-/* Names and texts come from the run: what could steer the terminal is made visible, colours stay. */
-static void make_safe(struct slice text, bool color, struct buf *out)
+/* Names and texts come from the run. */
+void diff_make_safe(struct slice text, bool color, struct buf *out)
 {
     for (struct slice line, rest = text; slice_line(&rest, &line);) {
         while (line.n) {
@@ -223,12 +219,15 @@ static int work(struct cli *c, const char *named, char **paths, int n, struct jo
     run_init(&j->of, err ? 0 : run, &j->arena);
     if (!err)
         err = journal_fold(j->s.store, run, &j->of, &j->arena, &e);
+    j->d.s = &j->s;
+    j->d.work = j->of.work;
+    j->d.arena = &j->arena;
     if (!err)
         err = find_changes(j, &e);
     if (!err)
         err = choose(j, paths, n, &e);
-    if (!err && j->manifest.n)
-        err = compare(j, &out, &e);
+    if (!err && j->d.manifest.n)
+        err = diff_compare(&j->d, &out, &e);
     else if (!err)
         fprintf(stderr, "r%llu changed nothing\n", (unsigned long long)run);
     layer_drop(&j->s.machine, j->made);
@@ -236,7 +235,7 @@ static int work(struct cli *c, const char *named, char **paths, int n, struct jo
     if (err)
         return cli_fail(&e);
     if (terminal)
-        make_safe(buf_slice(&out), j->wish.color, &safe);
+        diff_make_safe(buf_slice(&out), j->d.wish.color, &safe);
     struct slice text = terminal ? buf_slice(&safe) : buf_slice(&out);
     if (text.n && !(terminal && cli_paged(text)))
         fwrite(text.p, 1, text.n, stdout);
@@ -254,14 +253,14 @@ static int diff_run(struct cli *c, int argc, char **argv)
     j = (struct job){.arena = ARENA_INIT(ARENA_BYTES)};
     for (int o; (o = getopt_long(argc, argv, "hj", options, NULL)) != -1;) {
         if (o == 's')
-            j.wish.stat = true;
+            j.d.wish.stat = true;
         else if (!cli_common(c, &cmd_diff, o, &status) || status >= 0)
             return status;
     }
     if (optind < argc && cli_run_id(argv[optind], &id, NULL))
         run = argv[optind++];
-    j.wish.color = isatty(STDOUT_FILENO) && !(no_color && *no_color);
-    j.wish.columns = columns < 1000 ? (unsigned)columns : 100;
+    j.d.wish.color = isatty(STDOUT_FILENO) && !(no_color && *no_color);
+    j.d.wish.columns = columns < 1000 ? (unsigned)columns : 100;
     status = work(c, run, argv + optind, argc - optind, &j);
     arena_release(&j.arena);
     return status;

@@ -90,6 +90,16 @@ static bool is_resting_agent(struct session *s, uint64_t run)
     return journal_fold(s->store, run, &r, &a, NULL) == OK && r.is_agent && !is_landing(&r);
 }
 
+static void tell_settled(const struct run_state *r)
+{
+    const struct line *l = line_that_takes(r);
+    if (l || r->status == RUN_DONE)
+        fprintf(stderr, "crannog: r%llu died while its changes were put into the folder; %s\n", (unsigned long long)r->id,
+                !l                                 ? "they are all there now"
+                : l->question == QUESTION_APPLY ? "those that were chosen are there now, the others wait: see `crannog diff`"
+                                                   : "something is in their way: see `crannog show`");
+}
+
 /* A landing that was under way, or was to come, is carried to its end: half of one is nothing that anybody wants. A command
    that was running never was; its run ends here. An agent stops behind its landing. Nothing of them is held on. */
 static enum err settle_dead(struct session *s, struct error *e)
@@ -117,10 +127,7 @@ static enum err settle_dead(struct session *s, struct error *e)
     if (!err && lands)
         err = engine_run(&s->engine, e);
     for (size_t i = 0; !err && lands && i < s->engine.nruns; i++)
-        if (line_that_takes(&s->engine.runs[i]->state) || s->engine.runs[i]->state.status == RUN_DONE)
-            fprintf(stderr, "crannog: r%llu died while its changes were put into the folder; %s\n",
-                    (unsigned long long)s->engine.runs[i]->state.id, s->engine.runs[i]->state.status == RUN_DONE
-                    ? "they are all there now" : "something is in their way: see `crannog show`");
+        tell_settled(&s->engine.runs[i]->state);
     while (!err && s->engine.nruns) {
         struct run *r = s->engine.runs[s->engine.nruns - 1];
         s->settled = lands && r->state.is_agent && r->state.status == RUN_DONE ? r->state.id : s->settled;
@@ -333,9 +340,14 @@ static enum err check_waits(struct session *s, uint64_t run, struct error *e)
 {
     ARENA_CLEANUP struct arena a = ARENA_INIT(RUN_ARENA_BYTES);
     struct run_state r;
-    run_init(&r, run, &a);
-    enum err err = journal_fold(s->store, run, &r, &a, e);
-    return err || line_that_takes(&r) || r.nopen ? err : nothing_waits(&r, e);
+    return session_look(s, run, &a, &r, e);
+}
+
+enum err session_look(struct session *s, uint64_t run, struct arena *a, struct run_state *ret, struct error *e)
+{
+    run_init(ret, run, a);
+    enum err err = journal_fold(s->store, run, ret, a, e);
+    return err || line_that_takes(ret) || ret->nopen ? err : nothing_waits(ret, e);
 }
 
 static enum err say_word(struct session *s, const struct line *l, const char *word, struct slice only, struct error *e)
@@ -359,16 +371,22 @@ static enum err say_word(struct session *s, const struct line *l, const char *wo
     return engine_append(&s->engine, s->run, EVENT_ANSWERED, buf_slice(&text), e);
 }
 
-enum err session_answer(struct session *s, uint64_t run, const char *word, struct slice only, struct error *e)
+enum err session_take_up(struct session *s, uint64_t run, const struct line **ret, struct error *e)
 {
     enum err err = check_waits(s, run, e);
     if (!err)
         err = engine_resume_run(&s->engine, run, &s->run, e);
+    if (!err && !(*ret = line_that_takes(&s->run->state)))
+        err = nothing_waits(&s->run->state, e);
+    return err;
+}
+
+enum err session_answer(struct session *s, uint64_t run, const char *word, struct slice only, struct error *e)
+{
+    const struct line *l;
+    enum err err = session_take_up(s, run, &l, e);
     if (err)
         return err;
-    const struct line *l = line_that_takes(&s->run->state);
-    if (!l)
-        return nothing_waits(&s->run->state, e);
     if (l->stage == STAGE_STUCK)
         err = say_word(s, l, word, only, e);
     else if (only.n)

@@ -52,7 +52,11 @@ bool session_tell_changes(const struct session *s);
    that was stopped or died while they were put into the folder goes on without it. ERR_MISSING where nothing waits.
    `only`: the paths chosen, a line each; empty: all. */
 enum err MUST_USE session_answer(struct session *s, uint64_t run, const char *word, struct slice only, struct error *e);
-/* The same as a whole command: opens the session, goes on with the run named (NULL: the latest), says what came of it.
+/* The two halves of that before its word: what waits, as it is now (ERR_MISSING as above); and the run taken up, with the line
+   that takes its layers, which may be at a landing that was cut short (it has no question then). */
+enum err MUST_USE session_look(struct session *s, uint64_t run, struct arena *a, struct run_state *ret, struct error *e);
+enum err MUST_USE session_take_up(struct session *s, uint64_t run, const struct line **ret, struct error *e);
+/* The first as a whole command: opens the session, goes on with the run named (NULL: the latest), says what came of it.
    Returns the exit code. */
 int session_say(struct cli *c, const char *named, const char *word, struct slice only);
 /* The line that takes a run's layers, where that is all it has left to do: it waits for a word, or stopped on the way. NULL

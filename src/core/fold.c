@@ -344,6 +344,27 @@ static void leave_changes(struct run_state *r, struct line *l)
     l->stage = STAGE_TALK;
 }
 
+/* The paths that a person chose (zero: all), or what they chose hunk by hunk (NULL: nothing of that kind). */
+static enum err read_choice(struct run_state *r, const struct json *p, struct hash *ret_only, const struct chosen **ret, struct error *e)
+{
+    const struct json *from = json_get(p, "chosen");
+    struct slice part = json_text(json_get(from, "part"));
+    struct chosen *c;
+    *ret_only = (struct hash){{0}};
+    *ret = NULL;
+    if (json_has(p, "only") && !hash_from_hex(json_text(json_get(p, "only")), ret_only))
+        return error_set(e, ERR_CORRUPT, "an answer for chosen paths without them");
+    if (!json_has(p, "chosen"))
+        return OK;
+    if (!(*ret = c = arena_alloc(r->arena, sizeof *c)))
+        return fold_no_memory(e);
+    if (!hash_from_hex(json_text(json_get(from, "of")), &c->of) || !hash_from_hex(json_text(json_get(from, "manifest")), &c->lands) ||
+        (json_has(from, "rest") && !hash_from_hex(json_text(json_get(from, "rest")), &c->rest)) ||
+        (json_has(from, "part") && !is_layer_name(part)))
+        return error_set(e, ERR_CORRUPT, "an answer for chosen hunks without them");
+    return fold_keep(r, part, &c->part, e);
+}
+
 static enum err apply_answered(struct run_state *r, const struct json *p, struct error *e)
 {
     int64_t step;
@@ -364,9 +385,11 @@ static enum err apply_answered(struct run_state *r, const struct json *p, struct
     bool lands = l->question == QUESTION_CONFLICT || l->question == QUESTION_APPLY;
     if ((!skip && !replace && !slice_is(answer, l->question == QUESTION_APPLY ? "apply" : "retry")) || (l->talk && !lands && (skip || replace)))
         return error_set(e, ERR_CORRUPT, "an unknown answer");
-    struct hash only = {{0}};
-    if (json_has(p, "only") && !hash_from_hex(json_text(json_get(p, "only")), &only))
-        return error_set(e, ERR_CORRUPT, "an answer for chosen paths without them");
+    struct hash only;
+    const struct chosen *chosen;
+    err = read_choice(r, p, &only, &chosen, e);
+    if (err)
+        return err;
     r->touched = item;
     line_out(&r->items[item], l);
     l->stage = skip ? STAGE_SKIPPED : l->resume;
@@ -376,6 +399,7 @@ static enum err apply_answered(struct run_state *r, const struct json *p, struct
         leave_changes(r, l);
     if (!l->landing) { /* else it ends as it began, whatever is said now; what is left is asked about again */
         l->only = only;
+        l->chosen = chosen;
         l->replace = replace && l->question == QUESTION_CONFLICT;
         l->allowed = l->stage == STAGE_APPLY;
     }

@@ -258,6 +258,8 @@ static enum err result_apply(struct run_state *r, const struct open_step *o, str
         r->nundos++;
     r->rest = (struct hash){{0}};
     l->allowed = l->replace = false;
+    l->only = (struct hash){{0}}; /* for this landing */
+    l->chosen = NULL;
     l->landing = 0;
     if (!err && left)
         err = get_hash(res, "rest", &r->rest, e);
@@ -421,6 +423,7 @@ static enum err apply_outcome(struct run_state *r, const struct open_step *o, co
         if (l->stage == STAGE_APPLY) {
             line_stick(l, QUESTION_CONFLICT, STAGE_APPLY, why);
             l->allowed = false;
+            l->chosen = NULL;
             l->landing = 0; /* nothing of it is in the folder */
             return OK;
         }

@@ -60,6 +60,15 @@ struct answer_ref {
     uint64_t bytes;
 };
 
+/* What a person chose hunk by hunk of what waits. A part of a file lies in a layer of our own (engine/chosen.h), which comes
+   after the run's in the landing's list. */
+struct chosen {
+    struct hash of;     /* hash of the manifest that they chose from */
+    struct hash lands;  /* blob: the manifest of what lands */
+    struct hash rest;   /* blob: that of what waits on afterwards; zero: nothing */
+    struct slice part;  /* name of that layer; empty: only whole files were chosen */
+};
+
 struct line {
     enum stage stage, resume; /* resume: where a STUCK line goes on */
     enum question question;
@@ -74,6 +83,7 @@ struct line {
     bool replace;             /* a person allowed what lay there (`base`) to be replaced, once */
     bool allowed;             /* APPLY: a person said so */
     struct hash only;         /* APPLY: the blob with the paths that the person chose, a line each; zero: all */
+    const struct chosen *chosen; /* APPLY: that instead; NULL: not hunk by hunk */
     uint32_t landing;         /* APPLY: the step that began a landing which failed or died: what it replaced lies in the undo
                                  folder of that step, so it is ended as it began before anything else lands; 0: none */
     /* what is known so far */

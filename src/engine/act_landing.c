@@ -17,6 +17,7 @@
 #include "engine/machine.h"
 #include "layers/folder.h"
 #include "layers/landing.h"
+#include "layers/manifest_part.h"
 #include "tools/apply.h"
 #include "tools/inside_apply.h"
 
@@ -143,6 +144,22 @@ static enum err choose(struct engine *g, const struct line *l, const struct mani
     return ret->n ? OK : error_set(e, ERR_MISSING, "none of the changes is at or below the paths that were named");
 }
 
+/* What was chosen hunk by hunk was parted then (chosen.h), and holds for what it was chosen from. */
+static enum err put_chosen(const struct chosen *c, const struct manifest *flat, struct json *args, struct error *e)
+{
+    BUF_CLEANUP struct buf bytes = BUF_INIT(MANIFEST_BYTES_MAX);
+    manifest_encode(flat, &bytes);
+    struct hash h = hash_of(buf_slice(&bytes));
+    if (!buf_ok(&bytes) || !hash_eq(&h, &c->of))
+        return error_set(e, ERR_CONFLICT, "what waits has changed since you chose from it; choose again");
+    json_put_hash(args, "manifest", &c->lands);
+    if (!hash_is_zero(&c->rest))
+        json_put_hash(args, "rest", &c->rest);
+    if (c->part.n)
+        json_put_text(args, "part", c->part);
+    return OK;
+}
+
 static enum err apply_prepare(struct engine *g, struct run *r, const struct want *w, struct intent *ret, struct error *e)
 {
     const struct run_state *s = &r->state;
@@ -157,6 +174,8 @@ static enum err apply_prepare(struct engine *g, struct run *r, const struct want
     json_put_bool(ret->args, "replace", l->replace);
     json_put_bool(ret->args, "rewind", slice_is(s->origin, "undo"));
     enum err err = layer_flatten(g, s, &a, &flat, e);
+    if (!err && l->chosen)
+        return put_chosen(l->chosen, &flat, ret->args, e);
     if (!err)
         err = choose(g, l, &flat, &a, &chosen, &rest, e);
     if (!err)
@@ -255,8 +274,9 @@ static void tell_left(const struct apply_landed *a, struct completion *c)
 }
 
 /* Whether a chosen change did not land. More than are told one by one: then what the undo layer does not name. */
-static bool is_left(const struct apply_landed *a, struct slice path)
+static bool is_left(const void *ctx, struct slice path)
 {
+    const struct apply_landed *a = ctx;
     if (a->left_count > a->nleft)
         return !manifest_find(&a->undo, path);
     for (size_t i = 0; i < a->nleft; i++)
@@ -274,18 +294,10 @@ static enum err put_rest(struct engine *g, const struct json *args, const struct
     enum err err = OK;
     if (hash_from_hex(json_text(json_get(args, "rest")), &h))
         err = layer_get_manifest(g->store, &h, a, &rest, e);
-    all.v = err ? NULL : arena_array(a, rest.n + chosen->n + 1, sizeof *all.v);
-    if (err || !all.v)
-        return err ? err : error_set(e, ERR_MEMORY, "the changes do not fit into memory");
-    all.n = 0;
-    for (size_t i = 0, k = 0; i < rest.n || k < chosen->n;) { /* two ascending lists into one */
-        bool first = k == chosen->n || (i < rest.n && manifest_path_cmp(rest.v[i].path, chosen->v[k].path) < 0);
-        const struct change *from = first ? &rest.v[i++] : &chosen->v[k++];
-        if (first || is_left(landed, from->path))
-            all.v[all.n++] = *from;
-    }
-    if (!all.n)
-        return OK;
+    if (!err)
+        err = part_join(&rest, chosen, is_left, landed, &landed->undo, a, &all, e);
+    if (err || !all.n)
+        return err;
     c->blob = BUF_INIT(MANIFEST_BYTES_MAX);
     manifest_encode(&all, &c->blob);
     c->blob_key = "rest";

@@ -84,8 +84,10 @@ void layer_put_names(const struct run_state *r, struct json *args)
     json_put(args, "layers", names);
 }
 
-/* Those names again, oldest first; slices of the arguments. */
-static enum err names_of(const struct json *args, struct slice ret[RUN_LAYERS_MAX], size_t *ret_n, struct error *e)
+enum { STACK_MAX = RUN_LAYERS_MAX + 1 };
+
+/* Those names again, oldest first, then that of parts of files (engine/chosen.h); slices of the arguments. */
+static enum err names_of(const struct json *args, struct slice ret[STACK_MAX], size_t *ret_n, struct error *e)
 {
     const struct json *names = json_get(args, "layers");
     size_t n = json_type(names) == JSON_ARRAY ? json_count(names) : 0;
@@ -93,6 +95,8 @@ static enum err names_of(const struct json *args, struct slice ret[RUN_LAYERS_MA
         return error_set(e, ERR_CORRUPT, "a step of %zu layers", n);
     for (size_t i = 0; i < n; i++)
         ret[i] = json_text(json_at(names, i));
+    if (json_has(args, "part"))
+        ret[n++] = json_text(json_get(args, "part"));
     *ret_n = n;
     return OK;
 }
@@ -148,6 +152,15 @@ static bool is_named(struct slice name, const struct layer_ref *v, size_t n)
     return false;
 }
 
+/* Parts of files that are to land. */
+static bool is_part(struct slice name, const struct run_state *r)
+{
+    for (size_t i = 0; i < r->nitems; i++)
+        if (r->items[i].head.chosen && slice_eq(r->items[i].head.chosen->part, name))
+            return true;
+    return false;
+}
+
 /* Of this run, not of another whose number begins like its own. */
 static bool is_of_run(struct slice name, uint64_t run)
 {
@@ -173,7 +186,7 @@ void layer_tidy(struct machine *m, const struct run_state *r)
         struct stat st;
         snprintf(mark, sizeof mark, "%s/shared", f->d_name);
         bool wanted = !is_of_run(name, r->id) || is_named(name, r->layers, r->nlayers) || is_named(name, r->undos, r->nundos) ||
-                      sys->fstatat(folder, mark, &st, AT_SYMLINK_NOFOLLOW) == 0;
+                      is_part(name, r) || sys->fstatat(folder, mark, &st, AT_SYMLINK_NOFOLLOW) == 0;
         if (!wanted)
             layer_drop(m, f->d_name);
     }
@@ -187,7 +200,7 @@ enum err layer_see(struct machine *m, const struct json *args, struct jail_job *
         return OK;
     if (job->copies)
         return path_of(m, a, slice_of(job->layer), "/copy", &p->copy, e);
-    struct slice names[RUN_LAYERS_MAX];
+    struct slice names[STACK_MAX];
     enum err err = names_of(args, names, &p->nlayers, e);
     if (!err)
         err = paths_of(m, names, p->nlayers, a, &p->layers, e);
@@ -224,7 +237,7 @@ static void allow_time(struct jail_plan *plan, uint64_t cpu_ms)
 enum err layer_add_stack(const struct machine *m, const struct json *args, struct arena *a, struct jail_plan *plan,
                          struct slice **ret_inside, size_t *ret_n, struct error *e)
 {
-    struct slice names[RUN_LAYERS_MAX];
+    struct slice names[STACK_MAX];
     enum err err = names_of(args, names, ret_n, e);
     if (err)
         return err;
@@ -294,7 +307,7 @@ enum err layer_squash_plan(struct engine *g, const struct json *args, struct jai
 {
     struct machine *m = g->acts.ctx;
     BUF_CLEANUP struct buf manifest = BUF_INIT(MANIFEST_BYTES_MAX);
-    struct slice names[RUN_LAYERS_MAX], inside[RUN_LAYERS_MAX], all;
+    struct slice names[STACK_MAX], inside[STACK_MAX], all;
     size_t n = 0;
     char *to = NULL;
     enum err err = names_of(args, names, &n, e);

@@ -203,14 +203,16 @@ enum err rig_fold(const struct rig *g, size_t n, struct run_state *ret, struct a
 
 static void dump_line(const struct line *l, struct buf *out)
 {
-    char a[HASH_HEX + 1], b[HASH_HEX + 1];
+    char a[HASH_HEX + 1], b[HASH_HEX + 1], only[HASH_HEX + 1];
+    hash_hex(&l->only, only);
     hash_hex(&l->answer.blob, a);
     hash_hex(&l->landed, b);
     buf_addf(out, "  %s resume %s q%d.%u '%s' open %d again %d allowed %d key %u/%u fail %u dead %u wake %lld replace %d src '%.*s' tgt '%.*s' "
-             "tok %llu parts %zu/%zu text %llu answer %.6s landed %.6s base '%.*s' replaced '%.*s'", stage_name(l->stage), stage_name(l->resume), l->question,
+             "tok %llu parts %zu/%zu text %llu answer %.6s landed %.6s base '%.*s' replaced '%.*s' only %.6s chosen %d '%.*s'", stage_name(l->stage), stage_name(l->resume), l->question,
              l->question_step, l->why, l->open, l->again, l->allowed, l->step, l->attempt, l->failures, l->deaths, (long long)l->wake_ms, l->replace,
              SLICE_ARG(l->source), SLICE_ARG(l->target), (unsigned long long)l->tokens, l->nparts, l->ncuts,
-             (unsigned long long)l->text.bytes, a, b, SLICE_ARG(l->base), SLICE_ARG(l->replaced));
+             (unsigned long long)l->text.bytes, a, b, SLICE_ARG(l->base), SLICE_ARG(l->replaced), only, l->chosen != NULL,
+             SLICE_ARG(l->chosen ? l->chosen->part : SLICE_NONE));
     for (size_t i = 0; i < l->ncuts; i++)
         buf_addf(out, " %llu", (unsigned long long)l->cuts[i]);
     buf_add_text(out, "\n");

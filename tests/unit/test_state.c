@@ -436,6 +436,58 @@ static void test_a_part_is_taken(void **state)
     assert_true(rig_what(&world) == DECIDE_DONE && world.r.nlayers == 0 && hash_is_zero(&world.r.rest));
 }
 
+#define CHOSEN "\"chosen\":{\"of\":\"" RIG_HASH "\",\"manifest\":\"" RIG_HASH "\""
+
+/* What was chosen hunk by hunk is for the next landing, until that has an end: then it waits on, or it was in the way. */
+static void test_hunks_are_taken(void **state)
+{
+    (void)state;
+    rig_start_take(&world, "ask");
+    const struct line *l = &world.r.items[0].head;
+    static const char *const bad[] = {"\"chosen\":1", "\"chosen\":{\"of\":\"" RIG_HASH "\"}", CHOSEN ",\"rest\":\"x\"}", CHOSEN ",\"part\":\"../x\"}",
+                                      CHOSEN ",\"part\":7}"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char text[400];
+        snprintf(text, sizeof text, "{\"v\":0,\"question\":1,\"answer\":\"apply\",%s}", bad[i]);
+        refused(EVENT_ANSWERED, NULL, text, ERR_CORRUPT, "chosen hunks without them");
+        rig_end(&world);
+        rig_start_take(&world, "ask");
+    }
+    assert_int_equal(rig_apply(&world, EVENT_ANSWERED, NULL, "{\"v\":0,\"question\":1,\"answer\":\"apply\"," CHOSEN ",\"rest\":\"" RIG_HASH
+                               "\",\"part\":\"r7-1-1-part\"}}"), OK);
+    assert_true(l->chosen && slice_is(l->chosen->part, "r7-1-1-part") && !hash_is_zero(&l->chosen->rest));
+    rig_step(&world, 0, HEAD, STAGE_APPLY, OUTCOME_LOST, NULL);
+    for (int i = 0; i < 3; i++) {
+        rig_step(&world, 0, HEAD, STAGE_APPLY, OUTCOME_FAILED, NULL);
+        world.now_ms += 60000;
+    }
+    assert_true(l->question == QUESTION_FAILED && l->landing == 2 && l->chosen);
+    rig_answer(&world, l->question_step, "retry");
+    assert_true(l->chosen && slice_is(l->chosen->part, "r7-1-1-part")); /* it ends as it began */
+    rig_step(&world, 0, HEAD, STAGE_APPLY, OUTCOME_OK, "{\"rest\":\"" RIG_HASH "\",\"why\":\"2 left\"}");
+    assert_true(l->question == QUESTION_APPLY && !l->chosen && !hash_is_zero(&world.r.rest) && world.r.nlayers == 1 && world.r.nundos == 1);
+    char text[400];
+    snprintf(text, sizeof text, "{\"v\":0,\"question\":%u,\"answer\":\"apply\"," CHOSEN "}}", l->question_step);
+    assert_int_equal(rig_apply(&world, EVENT_ANSWERED, NULL, text), OK);
+    assert_true(l->chosen && !l->chosen->part.n && hash_is_zero(&l->chosen->rest));
+    rig_step(&world, 0, HEAD, STAGE_APPLY, OUTCOME_CONFLICT, NULL);
+    assert_true(l->question == QUESTION_CONFLICT && !l->chosen && !hash_is_zero(&world.r.rest) && world.r.nundos == 1);
+    rig_answer(&world, l->question_step, "retry");
+    assert_null(l->chosen);
+    rig_step(&world, 0, HEAD, STAGE_APPLY, OUTCOME_OK, NULL);
+    assert_true(rig_what(&world) == DECIDE_DONE && world.r.nlayers == 0 && world.r.nundos == 2);
+}
+
+/* Paths that were chosen are for one landing: an agent's next one takes all again. */
+static void test_a_choice_is_for_one_landing(void **state)
+{
+    (void)state;
+    rig_start_take(&world, "ask");
+    assert_int_equal(rig_apply(&world, EVENT_ANSWERED, NULL, "{\"v\":0,\"question\":1,\"answer\":\"apply\",\"only\":\"" RIG_HASH "\"}"), OK);
+    rig_step(&world, 0, HEAD, STAGE_APPLY, OUTCOME_OK, NULL);
+    assert_true(hash_is_zero(&world.r.items[0].head.only));
+}
+
 static void test_a_plan_that_lands_at_its_end(void **state)
 {
     (void)state;
@@ -880,7 +932,7 @@ int main(void)
         T(test_a_failure_ends_a_row_of_deaths_and_the_step), T(test_unconfirmed_is_never_tried_again_by_itself), T(test_conflicts),
         T(test_replace_is_for_conflicts_only), T(test_stop_and_continue), T(test_a_stopped_run_intends_nothing), T(test_exec), T(test_slots),
         T(test_layers_of_a_command), T(test_a_part_is_taken), T(test_a_plan_that_lands_at_its_end), T(test_many_layers_are_squashed),
-        T(test_what_only_takes), T(test_a_landing_that_failed_is_ended_first), T(test_a_landing_that_was_refused_has_not_begun),
+        T(test_what_only_takes), T(test_hunks_are_taken), T(test_a_choice_is_for_one_landing), T(test_a_landing_that_failed_is_ended_first), T(test_a_landing_that_was_refused_has_not_begun),
         T(test_a_plan_stays_while_a_part_of_it_is_in_the_folder),
         T(test_items_start_in_order_unless_one_cannot_move), T(test_a_plan_changes_behind_what_was_started),
         T(test_what_was_started_does_not_change), T(test_no_change_while_a_step_is_open), T(test_ticks), T(test_payloads_that_do_not_fit),

@@ -410,7 +410,9 @@ static void answer(struct run *w)
 {
     static const char *const answers[] = {"retry", "skip", "keep", "replace"}, *const offered[] = {"apply", "skip", "keep", "replace"};
     struct run_state *r = &w->rig.r;
-    BUF_CLEANUP struct buf b = BUF_INIT(200);
+    static const char *const chosen[] = {"", ",\"only\":\"" RIG_HASH "\"", ",\"chosen\":{\"of\":\"" RIG_HASH "\",\"manifest\":\"" RIG_HASH "\"}",
+        ",\"chosen\":{\"of\":\"" RIG_HASH "\",\"manifest\":\"" RIG_HASH "\",\"rest\":\"" RIG_HASH "\",\"part\":\"r7-1-9-part\"}"};
+    BUF_CLEANUP struct buf b = BUF_INIT(600);
     for (uint32_t i = 0; i < r->nitems; i++)
         for (int32_t k = HEAD; k < (int32_t)r->items[i].npieces; k++) {
             const struct line *l = run_line_const(r, i, k);
@@ -418,8 +420,8 @@ static void answer(struct run *w)
                 continue;
             bool lands = l->question == QUESTION_APPLY || l->question == QUESTION_CONFLICT;
             const char *word = l->talk && !lands ? "retry" : (l->question == QUESTION_APPLY ? offered : answers)[any(4)];
-            buf_addf(&b, "{\"v\":0,\"question\":%u,\"answer\":\"%s\"%s}", l->question_step, word,
-                     l->question == QUESTION_ASK ? ",\"turn\":\"" RIG_HASH "\",\"bytes\":20" : "");
+            buf_addf(&b, "{\"v\":0,\"question\":%u,\"answer\":\"%s\"%s%s}", l->question_step, word,
+                     l->question == QUESTION_ASK ? ",\"turn\":\"" RIG_HASH "\",\"bytes\":20" : "", lands ? chosen[any(4)] : "");
             w->quiet &= l->question != QUESTION_ASK && l->question != QUESTION_FAILED && l->question != QUESTION_POISON;
             TAKEN(rig_apply(&w->rig, EVENT_ANSWERED, NULL, buf_str(&b)));
             return;
