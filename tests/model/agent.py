@@ -307,7 +307,7 @@ def dollar_cap(c):
 @case('a model without a price has no budget in dollars')
 def no_price(c):
     c.run([DONE], '--budget', '1')
-    c.ended(4, 'nobody knows what')
+    c.ended(2, 'nobody knows what')
     holds(not os.path.exists(c.path('log')) or not c.requests())
 
 
