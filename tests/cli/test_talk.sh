@@ -8,6 +8,7 @@ PATH=$BIN:$PATH
 export HOME="$T/home"
 mkdir "$HOME" "$T/w" "$CRANNOG"
 socket=$T/tmux
+starts=0
 tm() { tmux -S "$socket" -f /dev/null "$@"; }
 server=
 end() {
@@ -33,6 +34,8 @@ start() {
   size="-x $1 -y $2"
   shift 2
   tm kill-server 2>/dev/null
+  starts=$((starts + 1))
+  socket=$T/tmux$starts # the server before may still be ending
   # shellcheck disable=SC2086
   tm new-session -d $size "cd '$T/w'; $LOCALE exec '$BIN/crannog' -C '$CRANNOG' $*" \; set-option -g remain-on-exit on
   wait_for shows 'ctx\|mock' || { screen | sed 's/^/  /'; echo "  no screen"; }
