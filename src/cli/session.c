@@ -90,6 +90,21 @@ static bool is_resting_agent(struct session *s, uint64_t run)
     return journal_fold(s->store, run, &r, &a, NULL) == OK && r.is_agent && !is_landing(&r);
 }
 
+/* An agent stops behind its landing: the wish waits while one is under way (engine/commit.c), and what comes next its person says. */
+static enum err land_dead(struct session *s, struct error *e)
+{
+    bool more = true;
+    enum err err = OK;
+    while (!err && more) {
+        err = engine_turn(&s->engine, &more, e);
+        for (size_t i = 0; i < s->engine.nruns; i++) {
+            struct run *r = s->engine.runs[i];
+            r->stop |= r->state.is_agent && r->state.nopen && r->state.items[0].head.stage == STAGE_APPLY;
+        }
+    }
+    return err;
+}
+
 /* A landing that was under way, or was to come, is carried to its end: half of one is nothing that anybody wants. A command
    that was running never was; its run ends here. An agent stops behind its landing. Nothing of them is held on. */
 static enum err settle_dead(struct session *s, struct error *e)
@@ -104,8 +119,6 @@ static enum err settle_dead(struct session *s, struct error *e)
             continue; /* it lives, or is broken: not ours to mend */
         if (!is_landing(&r->state))
             err = engine_append(&s->engine, r, EVENT_RUN_STOPPED, SLICE("{\"v\":0,\"why\":\"its crannog died\"}"), &mine);
-        else if (r->state.is_agent && r->state.items[0].head.stage == STAGE_APPLY) /* on hold behind it: what comes next its person says */
-            err = engine_rewind(&s->engine, r, r->state.items[0].head.talk->nturns, -1, &mine);
         lands |= !err && is_landing(&r->state);
         if (err == ERR_CORRUPT) { /* nothing that others have to wait for */
             engine_let_go(&s->engine, r);
@@ -115,7 +128,7 @@ static enum err settle_dead(struct session *s, struct error *e)
         }
     }
     if (!err && lands)
-        err = engine_run(&s->engine, e);
+        err = land_dead(s, e);
     for (size_t i = 0; !err && lands && i < s->engine.nruns; i++)
         if (line_that_takes(&s->engine.runs[i]->state) || s->engine.runs[i]->state.status == RUN_DONE)
             fprintf(stderr, "crannog: r%llu died while its changes were put into the folder; %s\n",
