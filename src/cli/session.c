@@ -100,6 +100,21 @@ static void tell_settled(const struct run_state *r)
                                                    : "something is in their way: see `crannog show`");
 }
 
+/* An agent stops behind its landing: the wish waits while one is under way (engine/commit.c), and what comes next its person says. */
+static enum err land_dead(struct session *s, struct error *e)
+{
+    bool more = true;
+    enum err err = OK;
+    while (!err && more) {
+        err = engine_turn(&s->engine, &more, e);
+        for (size_t i = 0; i < s->engine.nruns; i++) {
+            struct run *r = s->engine.runs[i];
+            r->stop |= r->state.is_agent && r->state.nopen && r->state.items[0].head.stage == STAGE_APPLY;
+        }
+    }
+    return err;
+}
+
 /* A landing that was under way, or was to come, is carried to its end: half of one is nothing that anybody wants. A command
    that was running never was; its run ends here. An agent stops behind its landing. Nothing of them is held on. */
 static enum err settle_dead(struct session *s, struct error *e)
@@ -114,8 +129,6 @@ static enum err settle_dead(struct session *s, struct error *e)
             continue; /* it lives, or is broken: not ours to mend */
         if (!is_landing(&r->state))
             err = engine_append(&s->engine, r, EVENT_RUN_STOPPED, SLICE("{\"v\":0,\"why\":\"its crannog died\"}"), &mine);
-        else if (r->state.is_agent && r->state.items[0].head.stage == STAGE_APPLY) /* on hold behind it: what comes next its person says */
-            err = engine_rewind(&s->engine, r, r->state.items[0].head.talk->nturns, -1, &mine);
         lands |= !err && is_landing(&r->state);
         if (err == ERR_CORRUPT) { /* nothing that others have to wait for */
             engine_let_go(&s->engine, r);
@@ -125,7 +138,7 @@ static enum err settle_dead(struct session *s, struct error *e)
         }
     }
     if (!err && lands)
-        err = engine_run(&s->engine, e);
+        err = land_dead(s, e);
     for (size_t i = 0; !err && lands && i < s->engine.nruns; i++)
         tell_settled(&s->engine.runs[i]->state);
     while (!err && s->engine.nruns) {
