@@ -9,6 +9,7 @@
 #include "cli/diff.h"
 #include "engine/undo.h"
 #include "layers/folder.h"
+#include "tools/file.h"
 
 static int diff_run(struct cli *c, int argc, char **argv);
 
@@ -85,31 +86,35 @@ static enum err choose(struct job *j, char **paths, int n, struct error *e)
     return j->d.manifest.n || !n ? OK : error_set(e, ERR_MISSING, "r%llu changed nothing at or below these paths", (unsigned long long)j->of.id);
 }
 
-static enum err start(struct diffing *d, struct peer *ret, struct error *e)
+/* A jail that sees the folder and the layers, each in its place. */
+static enum err see(struct diffing *d, struct place *place, struct jail_plan *plan, struct slice inside[RUN_LAYERS_MAX], struct error *e)
 {
-    BUF_CLEANUP struct buf message = BUF_INIT(JAIL_PLAN_MAX), manifest = BUF_INIT(MANIFEST_BYTES_MAX);
-    struct slice inside[RUN_LAYERS_MAX];
-    struct place place;
-    struct jail_plan plan;
     char *work = arena_str(d->arena, d->work);
-    enum err err = work ? place_look(work, d->s->state, &place, e) : error_set(e, ERR_MEMORY, "no memory for a diff");
+    enum err err = work ? place_look(work, d->s->state, place, e) : error_set(e, ERR_MEMORY, "no memory for a diff");
     if (err)
         return err;
-    place_plan(&place, false, &plan);
-    err = layer_show(&d->s->machine, d->names, d->nnames, d->arena, &plan, inside, e);
-    manifest_encode(&d->manifest, &manifest);
+    place_plan(place, false, plan);
+    return layer_show(&d->s->machine, d->names, d->nnames, d->arena, plan, inside, e);
+}
+
+/* Carries a plan out; on an error nothing is in *ret. */
+static enum err jail(struct session *s, const struct jail_plan *plan, struct jail_result *ret, struct error *e)
+{
+    struct peer p = PEER_INIT;
+    struct frame f;
+    enum err err = jail_start(buf_str(&s->machine.jail_path), plan, NULL, false, &p, e);
     if (!err)
-        err = buf_check(&manifest, "the changes", e);
-    if (err)
-        return err;
-    diff_args(&message, slice_of(place.work), buf_slice(&manifest), inside, d->nnames, &d->wish);
-    plan.applet = SLICE("diff");
-    plan.args = buf_slice(&message);
-    plan.limits.output = OUTPUT_BYTES;
-    plan.limits.cpu_ms = 120000;
-    plan.limits.wall_ms = 300000;
-    plan.limits.processes = 64;
-    return jail_start(buf_str(&d->s->machine.jail_path), &plan, NULL, false, ret, e);
+        err = frame_receive(p.socket, &f, e);
+    if (!err) {
+        err = jail_result_parse(&f, ret, e);
+        frame_release(&f);
+    }
+    peer_kill(&p);
+    if (!err && (ret->how != JAIL_EXITED || ret->status != 0)) {
+        err = error_set(e, ERR_IO, "%.300s", *ret->why ? ret->why : "looking at the changes was ended by a limit");
+        jail_result_release(ret);
+    }
+    return err;
 }
 
 /* A line of --stat without the names of the two scratch folders: " {a => b}/x | 2", " /dev/null => b/x | 2", " a/x => /dev/null". */
@@ -151,25 +156,56 @@ static void name_both_sides(struct slice text, bool stat, struct buf *out)
 
 enum err diff_compare(struct diffing *d, struct buf *out, struct error *e)
 {
-    struct peer p = PEER_INIT;
-    struct frame f;
-    struct jail_result res = {0};
-    enum err err = start(d, &p, e);
+    BUF_CLEANUP struct buf message = BUF_INIT(JAIL_PLAN_MAX), manifest = BUF_INIT(MANIFEST_BYTES_MAX);
+    struct slice inside[RUN_LAYERS_MAX];
+    struct place place;
+    struct jail_plan plan;
+    struct jail_result res;
+    enum err err = see(d, &place, &plan, inside, e);
+    if (err)
+        return err;
+    manifest_encode(&d->manifest, &manifest);
+    diff_args(&message, slice_of(place.work), buf_slice(&manifest), inside, d->nnames, &d->wish);
+    plan.applet = SLICE("diff");
+    plan.args = buf_slice(&message);
+    plan.limits.output = OUTPUT_BYTES;
+    plan.limits.cpu_ms = 120000;
+    plan.limits.wall_ms = 300000;
+    plan.limits.processes = 64;
+    err = buf_check(&manifest, "the changes", e);
     if (!err)
-        err = frame_receive(p.socket, &f, e);
-    if (!err) {
-        err = jail_result_parse(&f, &res, e);
-        frame_release(&f);
-    }
-    peer_kill(&p);
-    if (!err && (res.how != JAIL_EXITED || res.status != 0))
-        err = error_set(e, ERR_IO, "%.300s", *res.why ? res.why : "the comparison was ended by a limit");
-    if (!err)
-        name_both_sides(buf_slice(&res.out), d->wish.stat, out);
-    if (!err && res.out_dropped)
+        err = jail(d->s, &plan, &res, e);
+    if (err)
+        return err;
+    name_both_sides(buf_slice(&res.out), d->wish.stat, out);
+    if (res.out_dropped)
         fprintf(stderr, "crannog: %llu bytes of the middle are left out; name some PATHs to see them\n", (unsigned long long)res.out_dropped);
     jail_result_release(&res);
-    return err;
+    return OK;
+}
+
+enum err diff_read(struct diffing *d, struct slice path, int layer, struct buf *ret, struct error *e)
+{
+    BUF_CLEANUP struct buf message = BUF_INIT(1 << 16);
+    struct slice inside[RUN_LAYERS_MAX];
+    struct place place;
+    struct jail_plan plan;
+    struct jail_result res;
+    struct file_look look;
+    enum err err = see(d, &place, &plan, inside, e);
+    if (err)
+        return err;
+    file_look_args(&message, layer < 0 ? slice_of(place.work) : inside[layer], path, DIFF_FILE_MAX);
+    plan.applet = SLICE("look");
+    plan.args = buf_slice(&message);
+    err = jail(d->s, &plan, &res, e);
+    if (err)
+        return err;
+    err = file_look_reply(buf_slice(&res.reply), &look, e);
+    if (!err && look.has_content)
+        buf_add(ret, look.content);
+    jail_result_release(&res);
+    return err ? err : buf_check(ret, "a file", e);
 }
 
 /* The bytes of one of the few colours that git and diff give their lines, at an escape; 0 for everything else. What a file

@@ -17,7 +17,9 @@ struct diffing {
 
 /* Appends the diff; bytes that the run chose are in it. */
 enum err MUST_USE diff_compare(struct diffing *d, struct buf *out, struct error *e);
-/* The same for a terminal: what could steer it is made visible, the colours of a diff stay if `color`. */
+/* Appends a file as it lies in the folder (`layer` below 0) or in a layer; nothing where that is none, or larger than DIFF_FILE_MAX. */
+enum err MUST_USE diff_read(struct diffing *d, struct slice path, int layer, struct buf *ret, struct error *e);
+/* A diff for a terminal: what could steer it is made visible, the colours of a diff stay if `color`. */
 void diff_make_safe(struct slice text, bool color, struct buf *out);
 
 #endif

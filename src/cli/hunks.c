@@ -1,15 +1,12 @@
 #include "cli/hunks.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
-#include "base/sys.h"
 #include "cli/diff.h"
 #include "cli/hunks_ask.h"
 #include "cli/tty.h"
 #include "engine/chosen.h"
-#include "tools/file.h"
 
 enum { ARENA_BYTES = 512 << 20, TEXT_ARENA = 256 << 20, SHOWN_BYTES = 16 << 20 };
 
@@ -39,47 +36,6 @@ static bool is_wanted(struct slice path, struct slice only)
 }
 
 /* ---- the two texts ---- */
-
-/* A file as it lies in the folder (`layer` below 0) or in a layer, read in a jail. */
-static enum err read_file(struct choosing *k, struct slice path, int layer, struct buf *ret, struct error *e)
-{
-    BUF_CLEANUP struct buf message = BUF_INIT(1 << 16);
-    ARENA_CLEANUP struct arena a = ARENA_INIT(1 << 20);
-    struct slice inside[RUN_LAYERS_MAX];
-    struct place place;
-    struct jail_plan plan;
-    struct peer p = PEER_INIT;
-    struct frame f;
-    struct jail_result res = {0};
-    struct file_look look;
-    char *work = arena_str(&a, k->of.work);
-    enum err err = work ? place_look(work, k->s.state, &place, e) : error_set(e, ERR_MEMORY, "no memory for a file");
-    if (err)
-        return err;
-    place_plan(&place, false, &plan);
-    err = layer_show(&k->s.machine, k->d.names, k->d.nnames, &a, &plan, inside, e);
-    if (err)
-        return err;
-    file_look_args(&message, layer < 0 ? slice_of(place.work) : inside[layer], path, DIFF_FILE_MAX);
-    plan.applet = SLICE("look");
-    plan.args = buf_slice(&message);
-    err = jail_start(buf_str(&k->s.machine.jail_path), &plan, NULL, false, &p, e);
-    if (!err)
-        err = frame_receive(p.socket, &f, e);
-    if (!err) {
-        err = jail_result_parse(&f, &res, e);
-        frame_release(&f);
-    }
-    peer_kill(&p);
-    if (!err && (res.how != JAIL_EXITED || res.status != 0))
-        err = error_set(e, ERR_IO, "%.300s", *res.why ? res.why : "reading a file was ended by a limit");
-    if (!err)
-        err = file_look_reply(buf_slice(&res.reply), &look, e);
-    if (!err && look.has_content)
-        buf_add(ret, look.content);
-    jail_result_release(&res);
-    return err ? err : buf_check(ret, "a file", e);
-}
 
 static bool is_text(struct slice s)
 {
@@ -187,9 +143,9 @@ static enum err ask_text(struct choosing *k, size_t i, struct error *e)
     ARENA_CLEANUP struct arena a = ARENA_INIT(TEXT_ARENA);
     BUF_CLEANUP struct buf before = BUF_INIT(DIFF_FILE_MAX), after = BUF_INIT(DIFF_FILE_MAX);
     struct hunks h;
-    enum err err = read_file(k, c->path, -1, &before, e);
+    enum err err = diff_read(&k->d, c->path, -1, &before, e);
     if (!err)
-        err = read_file(k, c->path, c->layer, &after, e);
+        err = diff_read(&k->d, c->path, c->layer, &after, e);
     if (err)
         return err;
     if (!holds(&before, &c->before)) {

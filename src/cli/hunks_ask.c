@@ -65,9 +65,8 @@ void hunks_print_head(const struct change *c, bool color)
     printf("\n%s", paint(color, "\033[1m"));
     print_safe(c->path);
     puts(paint(color, "\033[m"));
-    if (why) {
+    if (why)
         printf("look first: it %s\n", why);
-    }
 }
 
 /* A line without its end; the CR of a CRLF is shown where ends differ in this hunk. */

@@ -3,6 +3,7 @@
 # the folder, to the byte; the rest waits on, can be looked at, taken later, or left; undo takes back exactly what landed.
 # What somebody changed meanwhile is never overwritten, and one that is killed while it lands goes on with the same choice.
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/agent.sh"
 PATH=$BIN:$PATH
 cd "$T" || exit 1
 cat >keys.py <<'PYTHON'
@@ -184,6 +185,26 @@ tree >after
 check "exactly" cmp before after
 check "of the choice nothing is left" sh -c "! ls \"\$CRANNOG/.crannog/layers\" | grep -q part"
 check "the journal is still well" sh -c "crannog doctor --audit | grep -q 'every chain, blob and list agrees'"
+
+# what would run by itself is told before it is asked about
+fresh
+crannog exec --in p --ask -- sh -c 'mkdir .vscode && echo "{}" >.vscode/settings.json' >/dev/null 2>&1
+refuses "look first" 4 'look first: it ' python3 keys.py n crannog apply -p
+
+# what an agent wants
+serve <<'JSON'
+[{"calls": [{"name": "bash", "arguments": {"command": "sed -i '3s/.*/three/;20s/.*/twenty/' a; echo n >n"}}]}, {"text": "Both are done."}]
+JSON
+fresh
+goal p "write the numbers out" >/dev/null 2>&1
+run=$(latest)
+refuses "of an agent's changes some hunks" 4 'hunk 1 of 2 of a ' python3 keys.py ynq crannog apply "$run" --hunks
+check "only these" sh -c "sed '3s/.*/three/' a.old | cmp - p/a && ! test -e p/n"
+check "and the rest" sh -c "crannog apply $run && sed '3s/.*/three/;20s/.*/twenty/' a.old | cmp - p/a && test -e p/n"
+check "its story is told" crannog show "$run"
+check "and all is taken back" crannog undo "$run"
+tree >after
+check "also an agent's, exactly" cmp before after
 
 # what it wants, and a copy instead of an overlay
 refuses "without a terminal" 2 'wants a terminal' crannog apply --hunks
