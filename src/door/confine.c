@@ -2,10 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
 #include <linux/landlock.h>
-#include <linux/seccomp.h>
 #include <sched.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -17,38 +14,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/filter.h"
 #include "base/sys.h"
 
-#if defined(__x86_64__)
-#define ARCH AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define ARCH AUDIT_ARCH_AARCH64
-#endif
-
-/* Sanitizers open files and start threads and programs of their own. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#undef ARCH
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#undef ARCH
-#endif
-#endif
-
-#ifdef ARCH
-#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
-#define ANSWER(what) BPF_STMT(BPF_RET | BPF_K, (what))
-#define REFUSE(errnum) ANSWER(SECCOMP_RET_ERRNO | (errnum))
-#define ALLOW(nr) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (nr), 0, 1), ANSWER(SECCOMP_RET_ALLOW)
-/* The low half of argument i; both machines are little-endian. */
-#define IF_NR(nr, steps) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (nr), 0, (steps))
-#define IF_IS(value, then, otherwise) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), (then), (otherwise))
-#define IF_BITS(bits, then, otherwise) BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, (bits), (then), (otherwise))
-
+#ifdef FILTER_ARCH
 enum { OPEN_WRITES = O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND };
 
 static struct sock_filter filter[] = {
     LOAD(arch),
-    IF_IS(ARCH, 1, 0),
+    IF_IS(FILTER_ARCH, 1, 0),
     ANSWER(SECCOMP_RET_KILL_PROCESS),
     LOAD(nr),
     /* the descriptors that it has; a vault is written in place */
@@ -101,7 +75,7 @@ static enum err set_filter(struct error *e)
 
 /* ---- which files may be read: where the kernel has landlock; else the filter alone holds ---- */
 
-#ifdef ARCH
+#ifdef FILTER_ARCH
 static void allow(int rules, const char *path)
 {
     struct stat st;
@@ -133,7 +107,7 @@ enum err confine(struct error *e)
     const struct rlimit none = {0, 0};
     if (setrlimit(RLIMIT_CORE, &none) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return error_errno(e, errno, "cannot give up the privileges of crannog-door");
-#ifdef ARCH
+#ifdef FILTER_ARCH
     limit_files();
 #endif
     return set_filter(e);

@@ -1,9 +1,6 @@
 #include "infer/confine.h"
 
 #include <errno.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sched.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -12,33 +9,12 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
-#if defined(__x86_64__)
-#define ARCH AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define ARCH AUDIT_ARCH_AARCH64
-#endif
+#include "base/filter.h"
 
-/* Sanitizers open files and start threads and programs of their own. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#undef ARCH
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#undef ARCH
-#endif
-#endif
-
-#ifdef ARCH
-#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
-#define ANSWER(what) BPF_STMT(BPF_RET | BPF_K, (what))
-#define REFUSE(errnum) ANSWER(SECCOMP_RET_ERRNO | (errnum))
-#define ALLOW(nr) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (nr), 0, 1), ANSWER(SECCOMP_RET_ALLOW)
-/* The low half of argument i; both machines are little-endian. */
-#define IF_NR(nr, steps) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (nr), 0, (steps))
-#define IF_BITS(bits, then, otherwise) BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, (bits), (then), (otherwise))
-
+#ifdef FILTER_ARCH
 static struct sock_filter filter[] = {
     LOAD(arch),
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCH, 1, 0),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, FILTER_ARCH, 1, 0),
     ANSWER(SECCOMP_RET_KILL_PROCESS),
     LOAD(nr),
     /* the descriptors that it has */

@@ -4,50 +4,7 @@
 # waits behind what steers; files taken back start nothing; `-c` shows how each call ended; an edit is what it changes; a
 # long paste is shown short; no dollars of a model without a price, and no run that a budget in dollars keeps from its first step.
 . "$(dirname "$0")/lib.sh"
-PATH=$BIN:$PATH
-export HOME="$T/home"
-mkdir "$HOME" "$T/w" "$CRANNOG"
-socket=$T/tmux
-tm() { tmux -S "$socket" -f /dev/null "$@"; }
-server=
-end() {
-  tm kill-server 2>/dev/null
-  [ -z "$server" ] || kill "$server" 2>/dev/null
-  finish
-}
-trap end EXIT
-
-# model: the model server answers from the script on standard input from now on.
-model() {
-  [ -z "$server" ] || { kill "$server" 2>/dev/null; wait "$server" 2>/dev/null; }
-  rm -f "$T/ready" "$T/log"
-  cat >"$T/script"
-  python3 "$ROOT/tests/model/scripted.py" --script "$T/script" --ready "$T/ready" --log "$T/log" --max-seconds 300 &
-  server=$!
-  wait_for test -s "$T/ready" || exit 1
-  echo "servers: {mock: \"http://127.0.0.1:$(cat "$T/ready")/v1\"}" >"$CRANNOG/crannog.yaml"
-}
-
-# start ARGUMENT...: the talk on a terminal of its own, after the one before.
-tm new-session -d -x 100 -y 50 -s keep 'sleep 1000' \; set-option -g remain-on-exit on
-start() {
-  tm kill-session -t talk 2>/dev/null
-  tm new-session -d -x 100 -y 50 -s talk "cd '$T/w'; LANG=C.UTF-8 exec '$BIN/crannog' -C '$CRANNOG' $*"
-  wait_for shows 'ctx\|mock'
-}
-screen() { tm capture-pane -p -S -200 -t talk; }
-shows() { screen | grep -q -e "$1"; }
-keys() { tm send-keys -t talk "$@"; }
-sees() {
-  if wait_for shows "$2"; then
-    ok "$1"
-  else
-    screen | sed 's/^/  /'
-    not_ok "$1"
-  fi
-}
-idle() { ! shows 'Esc stops' && shows '@ file'; }
-asked() { wc -l <"$T/log" 2>/dev/null || echo 0; }
+. "$(dirname "$0")/talk.sh"
 
 # ---- the first word, and commands ----
 
@@ -56,17 +13,17 @@ model <<'END'
  {"text": "I hear you now."},
  {"text": "Going on."}]
 END
-start --model mock/m1
+start 100 50 --model mock/m1
 keys '!echo $((6*7))' Enter
 sees "a command of one's own may be the first word" '│ 42'
 keys '/he' Enter
 sees "a command is known by its beginning" 'Esc stops what it does'
-check "its list is one block" sh -c "tmux -S '$socket' capture-pane -p -S -200 -t talk | grep -A1 '^  /help' | grep -q '^  /model'"
+check "its list is one block" sh -c "tmux -S '$socket' capture-pane -p -S -200 | grep -A1 '^  /help' | grep -q '^  /model'"
 keys '/bogus' Enter
 sees "one that is unknown is named" 'no command /bogus'
 keys '/cost' Enter
 sees "no dollars where no price is known" 'nobody knows what it costs in money'
-check "nor in the line of figures" sh -c "! tmux -S '$socket' capture-pane -p -t talk | grep -q 'm1  [$]'"
+check "nor in the line of figures" sh -c "! tmux -S '$socket' capture-pane -p | grep -q 'm1  [$]'"
 
 # ---- a question that was left ----
 
@@ -80,7 +37,7 @@ keys Escape
 sees "left again" '↳ hello'
 keys C-d
 sees "the talk is left" '-c. goes on'
-start -c
+start 100 50 -c
 sees "-c asks too" 'put it there'
 keys Enter
 sees "and goes on with what was said" 'I hear you now'
@@ -98,10 +55,10 @@ model <<'END'
  {"text": "I look again."},
  {"text": "word word word word word word word word word word word word word word word word word word word word word word", "chunk": 5, "chunk_delay_ms": 200}]
 END
-start --model mock/m1
+start 100 50 --model mock/m1
 keys 'change it' Enter
 sees "an edit is what it changes" '│ -two'
-check "and not what stays" sh -c "! tmux -S '$socket' capture-pane -p -S -200 -t talk | grep -q '│ [-+]one'"
+check "and not what stays" sh -c "! tmux -S '$socket' capture-pane -p -S -200 | grep -q '│ [-+]one'"
 sees "it thinks" 'slow slow'
 keys 'otherwise' Enter
 keys 'and this after' M-Enter
@@ -129,7 +86,7 @@ sees "what was stopped says so" 'it was stopped here; say how to go on'
 keys C-d
 wait_for sh -c "! crannog ls | grep -q 'open elsewhere'"
 check "ls says how to go on with it" sh -c "crannog ls | grep -q 'stopped, go on with -r *change it'"
-start -c
+start 100 50 -c
 sees "-c says how a call ended: well" '✓ edit  a.txt'
 sees "-c says how a call ended: failed" '✗ bash  false'
 sees "-c says how a call ended: never begun" '■ bash  echo no'
@@ -141,8 +98,8 @@ model <<'END'
 [{"text": "I read it."}]
 END
 seq -f 'line %g of a log' 500 >"$T/paste"
-start --model mock/m1
-tm load-buffer "$T/paste" \; paste-buffer -p -t talk
+start 100 50 --model mock/m1
+tm load-buffer "$T/paste" \; paste-buffer -p
 wait_for shows 'pasted 500 lines'
 keys Enter
 sees "a long paste is shown by its beginning" '… 488 lines more'
