@@ -387,13 +387,15 @@ static void door_died(struct engine *g, const char *why)
             continue;
         struct run *r = engine_find(g, job->key.run);
         const struct open_step *o = r ? engine_step(r, &job->key) : NULL;
-        struct completion c = {.key = job->key, .outcome = job->cancelled ? OUTCOME_CANCELLED : OUTCOME_LOST, .assumed = job->sent};
+        enum outcome outcome = job->cancelled ? OUTCOME_CANCELLED : job->sent ? OUTCOME_LOST : OUTCOME_FAILED;
+        struct completion c = {.key = job->key, .outcome = outcome, .assumed = job->sent};
         if (o && job->sent)
             c.used = o->held;
-        if (!job->sent)
+        if (!job->sent) /* nobody was asked: tried again, and no death of this call */
             outgoing_release(&job->out);
+        snprintf(c.why, sizeof c.why, "crannog-door died %s: %.100s %.80s", job->sent ? "in the middle of a call" : "before a call", why,
+                 buf_str(&how));
         job->id = 0;
-        snprintf(c.why, sizeof c.why, "crannog-door died in the middle of a call: %.100s %.80s", why, buf_str(&how));
         engine_complete(g, &c);
     }
 }
