@@ -443,7 +443,6 @@ static void test_hunks_are_taken(void **state)
 {
     (void)state;
     rig_start_take(&world, "ask");
-    const struct line *l = &world.r.items[0].head;
     static const char *const bad[] = {"\"chosen\":1", "\"chosen\":{\"of\":\"" RIG_HASH "\"}", CHOSEN ",\"rest\":\"x\"}", CHOSEN ",\"part\":\"../x\"}",
                                       CHOSEN ",\"part\":7}"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -453,6 +452,7 @@ static void test_hunks_are_taken(void **state)
         rig_end(&world);
         rig_start_take(&world, "ask");
     }
+    const struct line *l = &world.r.items[0].head;
     assert_int_equal(rig_apply(&world, EVENT_ANSWERED, NULL, "{\"v\":0,\"question\":1,\"answer\":\"apply\"," CHOSEN ",\"rest\":\"" RIG_HASH
                                "\",\"part\":\"r7-1-1-part\"}}"), OK);
     assert_true(l->chosen && slice_is(l->chosen->part, "r7-1-1-part") && !hash_is_zero(&l->chosen->rest));
