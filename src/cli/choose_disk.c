@@ -90,7 +90,7 @@ static void look_for_models(const struct choose_with *with, struct arena *a, str
     static const struct {
         const char *below, *where;
         bool names;
-    } folders[] = {{"/.ollama/models/manifests/registry.ollama.ai", "Ollama", true}, {"/.lmstudio/models", "LM Studio", false},
+    } folders[] = {{"/.ollama/models/manifests", "Ollama", true}, {"/.lmstudio/models", "LM Studio", false},
                    {"/.cache/lm-studio/models", "LM Studio", false}, {"/.cache/llama.cpp", "llama.cpp", false},
                    {"/.cache/huggingface/hub", "Hugging Face's cache", false}};
     struct walk w = {.a = a, .where = "crannog", .left = CHOOSE_NAMES_MAX, .files = &f->own, .n = &f->n_own};

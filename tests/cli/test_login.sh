@@ -34,11 +34,11 @@ trap end_servers EXIT
 
 refuses "nothing is there: three ways" 0 'crannog login --base URL NAME' crannog login
 check "asking made nothing" test ! -e "$CRANNOG"
-mkdir -p "$HOME/.claude" "$HOME/.ollama/models/manifests/registry.ollama.ai/library/qwen3" "$HOME/.lmstudio/models/a/b"
+mkdir -p "$HOME/.claude" "$HOME/.ollama/models/manifests/host.example/library/qwen3" "$HOME/.lmstudio/models/a/b"
 echo "secret-of-claude" >"$HOME/.claude/.credentials.json"
 echo control >"$T/control"
 touch -a -d 2001-01-01 "$HOME/.claude/.credentials.json" "$T/control"
-echo x >"$HOME/.ollama/models/manifests/registry.ollama.ai/library/qwen3/4b"
+echo x >"$HOME/.ollama/models/manifests/host.example/library/qwen3/4b"
 echo x >"$HOME/.lmstudio/models/a/b/gemma.gguf"
 ln -s . "$HOME/.lmstudio/models/circle"
 refuses "another program's login is told" 0 'Claude Code is logged in.*crannog exec -- claude' crannog login
