@@ -5,6 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/agent.sh"
 PATH=$BIN:$PATH
+export TERM=xterm
 esc=$(printf '\033')
 cd "$T" || exit 1
 serve <<'JSON'
