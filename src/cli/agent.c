@@ -136,7 +136,7 @@ static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
     json_put_text(talk, "verify", slice_of(j->verify));
     json_put_int(talk, "checks", j->checks ? j->checks : 1);
     if (j->of)
-        put_turns(j->of->items[0].head.talk, talk);
+        put_turns(run_talk(j->of), talk);
     if (j->of)
         json_put(p, "origin", session_origin("fork", j->of->id));
     json_put_text(p, "plan_path", SLICE(AGENT_PLAN_PATH));
@@ -255,11 +255,6 @@ static bool call_of(struct engine *g, const struct talk *t, size_t index, struct
     return !part.malformed && tool_call_parse(part.name, part.text, a, ret, NULL) == OK;
 }
 
-static const struct talk *talk_of(const struct run *r)
-{
-    return r->state.is_agent ? r->state.items[0].head.talk : NULL;
-}
-
 static const char *words_of(struct slice stage)
 {
     return slice_is(stage, "verify") ? "check" : slice_is(stage, "commit") ? "commit" : slice_is(stage, "compact") ? "compact" : NULL;
@@ -269,7 +264,7 @@ static void intended(struct agent_watch *w, struct run *r, const struct step_key
 {
     ARENA_CLEANUP struct arena a = ARENA_INIT(64 << 20);
     BUF_CLEANUP struct buf title = BUF_INIT(2 * TITLE_MAX);
-    const struct talk *t = talk_of(r);
+    const struct talk *t = run_talk(&r->state);
     const struct json *args = json_get(p, "args");
     struct slice stage = json_text(json_get(p, "stage")), name = SLICE_NONE;
     struct tool_call call = {0};
@@ -326,7 +321,7 @@ static void act_ended(struct agent_watch *w, struct run *r, const struct step_ke
 {
     ARENA_CLEANUP struct arena a = ARENA_INIT(64 << 20);
     BUF_CLEANUP struct buf summary = BUF_INIT(200), result = BUF_INIT(4 * DETAIL_MAX), detail = BUF_INIT(4 * DETAIL_MAX);
-    const struct talk *t = talk_of(r);
+    const struct talk *t = run_talk(&r->state);
     const struct json *res = json_get(p, "result");
     struct slice outcome = json_text(json_get(p, "outcome")), name;
     struct tool_call call = {0};
@@ -421,7 +416,7 @@ void agent_watch(struct agent_watch *w, struct engine *g)
 enum err agent_result(struct store *s, const struct run_state *r, struct buf *out, struct error *e)
 {
     ARENA_CLEANUP struct arena a = ARENA_INIT(TURN_ARENA);
-    const struct talk *t = r->is_agent ? r->items[0].head.talk : NULL;
+    const struct talk *t = run_talk(r);
     struct transcript_turn turn = {0};
     size_t i = t ? t->nturns : 0;
     while (i && t->turns[i - 1].kind != TALK_ANSWER)

@@ -216,7 +216,7 @@ static int work_on(struct cli *c, uint64_t run, uint32_t question, const char *w
     int status = EXIT_DONE;
     if (err)
         status = cli_fail(&e);
-    else if (s.run->state.items[0].head.talk->attended)
+    else if (run_talk(&s.run->state)->attended)
         printf("r%llu: answered; crannog -c r%llu goes on with it\n", (unsigned long long)run, (unsigned long long)run);
     else
         status = goal_go_on(c, &s);

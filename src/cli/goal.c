@@ -182,7 +182,7 @@ static enum err find_run(struct session *s, const struct goal_job *g, uint64_t *
         err = journal_fold(s->store, k.ids[i], &r, &a, e);
         if (err && e)
             return error_wrap(e, "the run of this goal cannot go on (`crannog doctor --audit`); start anew with --again");
-        if (!err && r.is_agent && !r.items[0].head.talk->attended)
+        if (!err && r.is_agent && !run_talk(&r)->attended)
             *ret = k.ids[i];
     }
     return err;
@@ -230,7 +230,7 @@ static enum err take_changes(struct session *s, struct goal_job *g, struct error
 {
     const struct run_state *r = &s->run->state;
     struct amounts asked = amounts_unlimited();
-    struct slice verify = r->items[0].head.talk->verify;
+    struct slice verify = run_talk(r)->verify;
     if (g->o->verify && !slice_is(verify, g->o->verify))
         return error_set(e, ERR_CONFLICT, "r%llu of this goal has another check (%.*s); start anew with --again", (unsigned long long)r->id,
                          SLICE_ARG(slice_sub(verify, 0, 100)));
@@ -374,7 +374,7 @@ static void print_end(const struct session *s, const struct shown *shown, int64_
     BUF_CLEANUP struct buf b = BUF_INIT(4096);
     (void)!journal_read(s->store, r->id, find_facts, &f, NULL);
     buf_addf(&b, "r%llu %s: %zu act%s", id, view_status_words(r->status, false, false), shown->acts, shown->acts == 1 ? "" : "s");
-    struct slice verify = r->items[0].head.talk->verify;
+    struct slice verify = run_talk(r)->verify;
     if (r->status == RUN_DONE && verify.n)
         buf_addf(&b, ", its check passed (%.*s)", SLICE_ARG(slice_sub(verify, 0, 200)));
     else if (r->status == RUN_DONE)
@@ -439,7 +439,7 @@ int goal_go_on(struct cli *c, struct session *s)
     s->look_ctx = &shown;
     s->machine.home = getenv("HOME");
     agent_watch(&w, &s->engine);
-    const struct talk *t = s->run->state.items[0].head.talk;
+    const struct talk *t = run_talk(&s->run->state);
     enum err err = agent_file(c, &s->run->state, &model, &e);
     s->machine.model_file = model.n ? buf_str(&model) : NULL;
     if (!err && !t->nturns && !t->ninbox) /* new, or it died before its goal was said */

@@ -67,7 +67,7 @@ static void show_status(struct talking *t)
     if (busy && !t->was_busy)
         t->busy_since_ms = sys->now_ms();
     if (r) {
-        const struct talk *talk = r->state.items[0].head.talk;
+        const struct talk *talk = run_talk(&r->state);
         const char *word = state_words(&r->state);
         st.used_nusd = agent_is_priced(&r->state) ? r->state.used.n[UNIT_NUSD] : -1;
         st.cap_nusd = r->state.budget.n[UNIT_NUSD] == AMOUNT_UNLIMITED ? -1 : r->state.budget.n[UNIT_NUSD];
@@ -86,7 +86,7 @@ static void show_status(struct talking *t)
 static void show_waiting(struct talking *t)
 {
     struct run *r = talk_run(t);
-    const struct talk *talk = r ? r->state.items[0].head.talk : NULL;
+    const struct talk *talk = r ? run_talk(&r->state) : NULL;
     BUF_CLEANUP struct buf all = BUF_INIT(64 * 1024);
     size_t ends[TALK_QUEUE_SHOWN], n = 0;
     if (!talk || (talk->ninbox == 0 && t->nwaiting == 0))
@@ -105,7 +105,7 @@ static void show_waiting(struct talking *t)
 static void show_said(struct talking *t)
 {
     struct run *r = talk_run(t);
-    const struct talk *talk = r ? r->state.items[0].head.talk : NULL;
+    const struct talk *talk = r ? run_talk(&r->state) : NULL;
     if (talk && t->seen > talk->nturns) /* taken back */
         t->seen = talk->nturns;
     for (; talk && t->seen < talk->nturns; t->seen++) {
@@ -434,7 +434,7 @@ static enum err go_on_from(struct talking *t, struct error *e)
     struct run *ended = t->s.run;
     enum err err = agent_fork(&t->s, &t->job, &ended->state, e);
     engine_let_go(&t->s.engine, ended);
-    t->seen = err ? 0 : t->s.run->state.items[0].head.talk->nturns;
+    t->seen = err ? 0 : run_talk(&t->s.run->state)->nturns;
     return err;
 }
 
@@ -448,7 +448,7 @@ static enum err resume(struct talking *t, uint64_t id, struct error *e)
         return error_set(e, ERR_USAGE, "r%llu is no talk", (unsigned long long)id);
     t->job.model = (struct agent_model){.ref = r->model, .provider = r->server.provider, .model = r->server.model, .base = r->server.base,
                                         .secret = r->server.secret, .window = (int64_t)r->window,
-                                        .max_output = r->items[0].head.talk->max_output};
+                                        .max_output = run_talk(r)->max_output};
     talk_replay(t);
     return r->status == RUN_DONE || r->status == RUN_FAILED ? go_on_from(t, e) : OK;
 }

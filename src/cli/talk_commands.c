@@ -46,7 +46,7 @@ static int64_t last_step_before(const struct run_state *r, const struct talk *t,
 static size_t places_of(struct talking *t, struct arena *a, struct pick_item *items, struct place_back *places)
 {
     const struct run_state *r = &t->s.run->state;
-    const struct talk *talk = r->items[0].head.talk;
+    const struct talk *talk = run_talk(r);
     size_t n = 0;
     for (size_t i = talk->nturns; i > 0 && n < PLACES_MAX; i--) {
         BUF_CLEANUP struct buf text = BUF_INIT(2048), detail = BUF_INIT(200);
@@ -99,7 +99,7 @@ static void take_back(struct talking *t, const struct place_back *p, bool files,
 {
     struct error e = {0};
     bool any = false;
-    const struct talk *now = t->s.run->state.items[0].head.talk;
+    const struct talk *now = run_talk(&t->s.run->state);
     enum err err = files ? files_back(t, (uint32_t)p->after, &any, &e) : OK;
     if (!err)
         err = engine_rewind(&t->s.engine, t->s.run, talk ? p->turns : now->nturns, files ? p->after : -1, &e);
@@ -125,7 +125,7 @@ void talk_undo(struct talking *t)
     struct place_back places[PLACES_MAX];
     struct error e = {0};
     long which, how;
-    if (!t->s.run || t->s.run->state.items[0].head.talk->nturns == 0) {
+    if (!t->s.run || run_talk(&t->s.run->state)->nturns == 0) {
         screen_note(t->screen, SLICE("nothing was said yet"));
         return;
     }

@@ -102,7 +102,7 @@ static void replay_call(struct talking *t, const struct transcript_part *p, uint
 /* How a call of the turn before `from` ended. One without a result was stopped; the one that is next is still to be done. */
 static bool call_ended(struct talking *t, struct slice call_id, size_t from, enum screen_act *ret)
 {
-    const struct talk *talk = t->s.run->state.items[0].head.talk;
+    const struct talk *talk = run_talk(&t->s.run->state);
     *ret = SCREEN_STOPPED;
     for (size_t i = from; i < talk->nturns && (talk->turns[i].kind == TALK_RESULT || talk->turns[i].kind == TALK_NOTE); i++) {
         ARENA_CLEANUP struct arena a = ARENA_INIT(TURN_ARENA);
@@ -140,7 +140,7 @@ static void replay_turn(struct talking *t, const struct talk_turn *turn, size_t 
 
 void talk_replay(struct talking *t)
 {
-    const struct talk *talk = t->s.run->state.items[0].head.talk;
+    const struct talk *talk = run_talk(&t->s.run->state);
     size_t from = talk->nturns > REPLAY_TURNS ? talk->nturns - REPLAY_TURNS : 0;
     if (from) {
         BUF_CLEANUP struct buf text = BUF_INIT(200);

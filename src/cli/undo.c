@@ -83,7 +83,7 @@ static enum err tell_agent(struct job *j, struct error *e)
         return err;
     err = engine_append(&j->s.engine, r, EVENT_RUN_STOPPED, SLICE("{\"v\":0,\"why\":\"a person took back what it did\"}"), e);
     if (!err)
-        err = engine_rewind(&j->s.engine, r, r->state.items[0].head.talk->nturns, (int64_t)j->to, e);
+        err = engine_rewind(&j->s.engine, r, run_talk(&r->state)->nturns, (int64_t)j->to, e);
     engine_let_go(&j->s.engine, r);
     return err;
 }

@@ -80,6 +80,14 @@ void line_stick(struct line *l, enum question q, enum stage resume, struct slice
     one_line(l->why, sizeof l->why, why);
 }
 
+void line_unstick(struct line *l)
+{
+    l->question = QUESTION_NONE;
+    l->why[0] = '\0';
+    l->failures = l->deaths = 0;
+    l->again = false; /* what a person wants once more is a new step */
+}
+
 /*
  * The last item takes what the layers hold. Without layers it has nothing to do; with `ask` a person says the word first.
  * That needs no step of its own; where the line has none yet, the question takes a number that no step will have.
@@ -403,10 +411,7 @@ static enum err apply_answered(struct run_state *r, const struct json *p, struct
         l->replace = replace && l->question == QUESTION_CONFLICT;
         l->allowed = l->stage == STAGE_APPLY;
     }
-    l->question = QUESTION_NONE;
-    l->why[0] = '\0';
-    l->failures = l->deaths = 0;
-    l->again = false; /* what a person wants once more is a new step */
+    line_unstick(l);
     line_in(&r->items[item], l);
     return OK;
 }

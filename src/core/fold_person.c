@@ -19,10 +19,7 @@ static void leave_question(struct line *l)
     struct talk *t = l->talk;
     bool works = l->resume == STAGE_SURVEY || l->resume == STAGE_INSTRUCT || l->resume == STAGE_SQUASH;
     l->stage = works ? l->resume : STAGE_TALK;
-    l->question = QUESTION_NONE;
-    l->why[0] = '\0';
-    l->failures = l->deaths = 0;
-    l->again = false;
+    line_unstick(l);
     t->ncalls = t->next = t->checks = 0;
 }
 
@@ -163,10 +160,7 @@ enum err talk_rewound(struct run_state *r, const struct json *p, struct error *e
     t->finished = t->compact = false;
     t->same = t->empties = t->shrinks = t->checks = 0;
     l->wake_ms = 0;
-    l->question = QUESTION_NONE;
-    l->why[0] = '\0';
-    l->failures = l->deaths = 0;
-    l->again = false;
+    line_unstick(l);
     l->stage = t->system_bytes ? STAGE_TALK : STAGE_INSTRUCT;
     line_in(&r->items[0], l);
     r->branch++;

@@ -62,6 +62,8 @@ void line_out(struct item_state *it, const struct line *l);
 void line_in(struct item_state *it, const struct line *l);
 /* A person must say what happens. */
 void line_stick(struct line *l, enum question q, enum stage resume, struct slice why);
+/* They have said: no question is open, what went wrong before counts no more, and what comes is a new step. */
+void line_unstick(struct line *l);
 /* A copy in the run's arena. */
 enum err MUST_USE fold_keep(struct run_state *r, struct slice s, struct slice *ret, struct error *e);
 enum err fold_no_memory(struct error *e);

@@ -104,6 +104,11 @@ struct line *run_line(struct run_state *r, uint32_t item, int32_t piece)
     return piece >= 0 && (size_t)piece < it->npieces ? &it->pieces[piece] : NULL;
 }
 
+const struct talk *run_talk(const struct run_state *r)
+{
+    return r->is_agent && r->nitems ? r->items[0].head.talk : NULL;
+}
+
 bool line_of_question(const struct run_state *r, uint32_t question_step, uint32_t *ret_item, int32_t *ret_piece)
 {
     for (uint32_t i = 0; i < r->nitems; i++)

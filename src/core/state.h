@@ -233,6 +233,8 @@ void run_decide(const struct run_state *r, int64_t now_ms, struct decision *ret)
 
 struct line *run_line(struct run_state *r, uint32_t item, int32_t piece);             /* NULL if there is none */
 const struct line *run_line_const(const struct run_state *r, uint32_t item, int32_t piece);
+/* The talk of an agent's run; NULL in others. */
+const struct talk *run_talk(const struct run_state *r);
 /* The line with an open question of that number, or NULL. */
 const struct line *run_question(const struct run_state *r, uint32_t question_step, uint32_t *ret_item);
 /* The finished piece that wrote this path, or NULL: provenance of a gathered statement. */

@@ -191,7 +191,7 @@ static void put_layers(struct json *o, const char *key, const struct layer_ref *
 
 static void put_agent(struct json *o, const struct run_state *r)
 {
-    const struct talk *t = r->items[0].head.talk;
+    const struct talk *t = run_talk(r);
     json_put_bool(o, "agent", true);
     json_put_text(o, "model", r->model);
     json_put_bool(o, "attended", t->attended);
@@ -223,7 +223,7 @@ enum err view_run(struct store *s, uint64_t run, struct json **ret, struct error
     json_put_text(o, "work", r.work);
     json_put_text(o, "account", r.account);
     json_put_bool(o, "exec", r.is_exec);
-    if (r.is_agent && r.nitems && r.items[0].head.talk)
+    if (run_talk(&r))
         put_agent(o, &r);
     json_put_text(o, "land", slice_of(land_name(r.land)));
     if (r.origin.n) {
