@@ -97,8 +97,9 @@ static enum err choose(const struct run_state *r, uint32_t question, const char 
 static enum err answer_one(struct store *s, struct run_state *r, uint32_t question, const char *word, struct arena *a, int64_t holder,
                            struct error *e)
 {
+    JSON_CLEANUP struct json *p = answer_word(question, slice_of(word));
     BUF_CLEANUP struct buf text = BUF_INIT(256);
-    buf_addf(&text, "{\"v\":0,\"question\":%u,\"answer\":\"%s\",\"by\":\"terminal\"}", question, word);
+    json_print(p, &text);
     if (holder)
         return request_put(s, r->id, "answer", buf_slice(&text), e);
     return answer_now(s, r->id, r, a, buf_slice(&text), e);
@@ -176,20 +177,19 @@ static uint32_t asked_in_words(struct store *s, uint64_t run, uint32_t question)
 static enum err ask_holder(struct store *s, uint64_t run, uint32_t question, struct slice words, struct error *e)
 {
     struct hash h;
-    char hex[HASH_HEX + 1];
+    JSON_CLEANUP struct json *p = answer_word(question, SLICE("words"));
     BUF_CLEANUP struct buf text = BUF_INIT(256);
     enum err err = blob_put(s, words, &h, e);
     if (err)
         return err;
-    hash_hex(&h, hex);
-    buf_addf(&text, "{\"v\":0,\"question\":%u,\"answer\":\"words\",\"words\":\"%s\"}", question, hex);
+    json_put_hash(p, "words", &h);
+    json_print(p, &text);
     return request_put(s, run, "answer", buf_slice(&text), e);
 }
 
 /* The run is this process's from here on. An agent that failed is told to try again; what it asks is answered. */
 static enum err answer_agent(struct session *s, uint64_t run, uint32_t question, const char *words, struct error *e)
 {
-    BUF_CLEANUP struct buf text = BUF_INIT(256);
     enum err err = engine_resume_run(&s->engine, run, &s->run, e);
     if (err)
         return err;
@@ -198,10 +198,7 @@ static enum err answer_agent(struct session *s, uint64_t run, uint32_t question,
         return error_set(e, ERR_MISSING, "r%llu does not ask that any more", (unsigned long long)run);
     if (l->question == QUESTION_ASK)
         return engine_answer_ask(&s->engine, s->run, slice_of(words), e);
-    buf_addf(&text, "{\"v\":0,\"question\":%u,\"answer\":\"%s\",\"by\":\"terminal\"}", l->question_step, words);
-    err = engine_append(&s->engine, s->run, EVENT_ANSWERED, buf_slice(&text), e);
-    s->run->resting = false;
-    return err;
+    return engine_answer(&s->engine, s->run, answer_word(l->question_step, slice_of(words)), e);
 }
 
 /* With nobody on the run: answers, and goes on with the work of an agent that nobody attends. */

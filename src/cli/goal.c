@@ -208,11 +208,9 @@ static enum err set_budget(struct session *s, const struct amounts *asked, struc
 static enum err try_again(struct session *s, struct error *e)
 {
     const struct line *l = run_line_const(&s->run->state, 0, HEAD);
-    char text[200];
     if (l->stage != STAGE_STUCK || l->question != QUESTION_FAILED || (l->resume != STAGE_THINK && l->resume != STAGE_COMPACT))
         return OK;
-    snprintf(text, sizeof text, "{\"v\":0,\"question\":%u,\"answer\":\"retry\",\"by\":\"terminal\"}", l->question_step);
-    return engine_append(&s->engine, s->run, EVENT_ANSWERED, slice_of(text), e);
+    return engine_answer(&s->engine, s->run, answer_word(l->question_step, SLICE("retry")), e);
 }
 
 static enum err change_model(struct session *s, struct goal_job *g, struct error *e)

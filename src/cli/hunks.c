@@ -7,6 +7,7 @@
 #include "cli/hunks_ask.h"
 #include "cli/tty.h"
 #include "engine/chosen.h"
+#include "engine/say.h"
 
 enum { ARENA_BYTES = 512 << 20, TEXT_ARENA = 256 << 20, SHOWN_BYTES = 16 << 20 };
 
@@ -230,19 +231,13 @@ static bool same_manifest(const struct manifest *a, const struct manifest *b)
 /* The answer with what was chosen; from here on it is in the journal. */
 static enum err say(struct choosing *k, const struct line *l, struct error *e)
 {
-    JSON_CLEANUP struct json *p = json_object();
-    BUF_CLEANUP struct buf text = BUF_INIT(4096);
     struct json *chosen = NULL;
-    json_put_int(p, "v", 0);
-    json_put_int(p, "question", l->question_step);
-    json_put_text(p, "answer", l->question == QUESTION_APPLY ? SLICE("apply") : SLICE("retry"));
-    json_put_text(p, "by", SLICE("terminal"));
     enum err err = chosen_put(&k->s.engine, &k->s.run->state, l->question_step, &k->flat, k->parts, k->files, &chosen, e);
     if (err)
         return err;
+    struct json *p = answer_word(l->question_step, l->question == QUESTION_APPLY ? SLICE("apply") : SLICE("retry"));
     json_put(p, "chosen", chosen);
-    json_print(p, &text);
-    return engine_append(&k->s.engine, k->s.run, EVENT_ANSWERED, buf_slice(&text), e);
+    return engine_answer(&k->s.engine, k->s.run, p, e);
 }
 
 /* Takes the run up, if it still waits with the same, and lands what was chosen. */

@@ -366,8 +366,6 @@ enum err session_look(struct session *s, uint64_t run, struct arena *a, struct r
 static enum err say_word(struct session *s, const struct line *l, const char *word, struct slice only, struct error *e)
 {
     struct hash h;
-    char hex[HASH_HEX + 1];
-    BUF_CLEANUP struct buf text = BUF_INIT(512);
     if (strcmp(word, "apply") == 0 && l->question != QUESTION_APPLY) /* it was said before, and something was in the way */
         word = "retry";
     if (strcmp(word, "replace") == 0 && l->question == QUESTION_APPLY)
@@ -375,13 +373,10 @@ static enum err say_word(struct session *s, const struct line *l, const char *wo
     enum err err = only.n ? blob_put(s->store, only, &h, e) : OK;
     if (err)
         return err;
-    buf_addf(&text, "{\"v\":0,\"question\":%u,\"answer\":\"%s\",\"by\":\"terminal\"", l->question_step, word);
-    if (only.n) {
-        hash_hex(&h, hex);
-        buf_addf(&text, ",\"only\":\"%s\"", hex);
-    }
-    buf_add_text(&text, "}");
-    return engine_append(&s->engine, s->run, EVENT_ANSWERED, buf_slice(&text), e);
+    struct json *p = answer_word(l->question_step, slice_of(word));
+    if (only.n)
+        json_put_hash(p, "only", &h);
+    return engine_answer(&s->engine, s->run, p, e);
 }
 
 enum err session_take_up(struct session *s, uint64_t run, const struct line **ret, struct error *e)

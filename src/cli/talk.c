@@ -180,10 +180,7 @@ static void ask_again(struct talking *t)
 static enum err begin_run(struct talking *t, struct slice goal, struct error *e)
 {
     t->job.goal = slice_sub(goal, 0, 2000);
-    enum err err = agent_start(&t->s, &t->job, e);
-    if (!err)
-        t->s.run->resting = false;
-    return err;
+    return agent_start(&t->s, &t->job, e);
 }
 
 /* A picture that was pasted, as a part; false: it cannot be had, and that was said. */
@@ -226,7 +223,6 @@ enum err talk_say(struct talking *t, const struct screen_event *ev, bool later, 
         return err;
     struct run *r = t->s.run;
     const struct line *l = run_line(&r->state, 0, HEAD);
-    r->resting = false;
     if (l->stage == STAGE_STUCK && l->question == QUESTION_ASK)
         return engine_answer_ask(&t->s.engine, r, ev->text, e);
     bool more = true, command = slice_starts(ev->text, SLICE("!")) && ev->text.n > 1;

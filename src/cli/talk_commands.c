@@ -152,7 +152,6 @@ void talk_ask_landing(struct talking *t)
     const struct line *l = run_line(&t->s.run->state, 0, HEAD);
     bool is_conflict = l->question == QUESTION_CONFLICT;
     struct error e = {0};
-    char text[200];
     long which;
     screen_ask(t->screen, SLICE("Its changes are not in the folder."), is_conflict ? conflict : guarded, is_conflict ? 3 : 2, &which);
     if (which < 0) {
@@ -160,10 +159,8 @@ void talk_ask_landing(struct talking *t)
         return;
     }
     const char *word = is_conflict ? conflict_words[which] : l->question == QUESTION_APPLY ? guarded_words[which] : which ? "skip" : "retry";
-    snprintf(text, sizeof text, "{\"v\":0,\"question\":%u,\"answer\":\"%s\",\"by\":\"terminal\"}", l->question_step, word);
-    if (engine_append(&t->s.engine, t->s.run, EVENT_ANSWERED, slice_of(text), &e))
+    if (engine_answer(&t->s.engine, t->s.run, answer_word(l->question_step, slice_of(word)), &e))
         talk_fail(t, &e);
-    t->s.run->resting = false;
 }
 
 /* ---- models ---- */
@@ -334,8 +331,6 @@ static void compact(struct talking *t)
         screen_note(t->screen, SLICE("when it has stopped: Esc, then again"));
     else if (engine_want_compact(&t->s.engine, t->s.run, &e))
         talk_fail(t, &e);
-    else
-        t->s.run->resting = false;
 }
 
 /* The command that a word begins, as the list below the box offers it for Enter; names from elsewhere are taken for ours. */

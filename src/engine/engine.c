@@ -153,15 +153,19 @@ enum err engine_start_run(struct engine *g, struct slice (*payload)(void *ctx, u
 
 enum err engine_append(struct engine *g, struct run *r, enum event_type type, struct slice payload, struct error *e)
 {
-    struct step_key key = {.run = r->state.id, .branch = r->state.branch};
     enum err err = store_begin(g->store, e);
-    if (err)
-        return err;
-    err = journal_append(g->store, &r->lease, &r->state, type, &key, payload, e);
+    return err ? err : engine_append_open(g, r, type, payload, e);
+}
+
+enum err engine_append_open(struct engine *g, struct run *r, enum event_type type, struct slice payload, struct error *e)
+{
+    struct step_key key = {.run = r->state.id, .branch = r->state.branch};
+    enum err err = journal_append(g->store, &r->lease, &r->state, type, &key, payload, e);
     if (err)
         store_rollback(g->store);
     else
         err = store_commit(g->store, e);
+    r->resting = err && r->resting;
     if (err && commit_refold(g, r, NULL)) /* the run is as it was */
         r->broken = r->resting = true;
     return err;

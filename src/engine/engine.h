@@ -82,8 +82,11 @@ enum err MUST_USE engine_start_run(struct engine *g, struct slice (*payload)(voi
 enum err MUST_USE engine_resume_run(struct engine *g, uint64_t run, struct run **ret, struct error *e);
 /* Lets go of a run that has no step open, or is broken, between turns: its lease is free again, for this process too. */
 void engine_let_go(struct engine *g, struct run *r);
-/* Appends one event to a run between turns (plan changed, answered), in a commit of its own. */
+/* Appends one event to a run between turns (plan changed, answered), in a commit of its own; what comes next is decided anew. After an
+   error the run is as it was. */
 enum err MUST_USE engine_append(struct engine *g, struct run *r, enum event_type type, struct slice payload, struct error *e);
+/* The same in the transaction that is open (blobs that the event names are stored in it), which ends here in any case. */
+enum err MUST_USE engine_append_open(struct engine *g, struct run *r, enum event_type type, struct slice payload, struct error *e);
 
 /* One turn. *ret_more: something can still happen without a person. Errors end the engine: run again to go on. */
 enum err MUST_USE engine_turn(struct engine *g, bool *ret_more, struct error *e);

@@ -7,41 +7,53 @@
 #include "model/usage.h"
 #include "view/turn.h"
 
-/* Stores a turn and appends the event that names it, as one commit. `p` gets "turn" and "bytes" and is taken. */
-static enum err append_turn(struct engine *g, struct run *r, enum event_type type, struct json *p, struct slice turn, int64_t weight,
-                            struct error *e)
-{
-    JSON_CLEANUP struct json *payload = p;
-    BUF_CLEANUP struct buf text = BUF_INIT(EVENT_PAYLOAD_MAX);
-    struct step_key key = {.run = r->state.id, .branch = r->state.branch};
-    struct hash h;
-    enum err err = store_begin(g->store, e);
-    if (err)
-        return err;
-    err = blob_put(g->store, turn, &h, e);
-    json_put_hash(payload, "turn", &h);
-    json_put_int(payload, "bytes", (int64_t)turn.n + weight);
-    json_print(payload, &text);
-    if (!err)
-        err = buf_check(&text, "an event", e);
-    if (!err)
-        err = journal_append(g->store, &r->lease, &r->state, type, &key, buf_slice(&text), e);
-    if (err)
-        store_rollback(g->store);
-    else
-        err = store_commit(g->store, e);
-    r->resting = err && r->resting;
-    if (err && commit_refold(g, r, NULL)) /* the run is as it was */
-        r->broken = r->resting = true;
-    return err;
-}
-
 static struct json *said_by_terminal(void)
 {
     struct json *p = json_object();
     json_put_int(p, "v", 0);
     json_put_text(p, "by", SLICE("terminal"));
     return p;
+}
+
+/* Prints and frees `p`; a transaction is open, and ends here. */
+static enum err append_open(struct engine *g, struct run *r, enum event_type type, struct json *p, struct error *e)
+{
+    JSON_CLEANUP struct json *payload = p;
+    BUF_CLEANUP struct buf text = BUF_INIT(EVENT_PAYLOAD_MAX);
+    json_print(payload, &text);
+    enum err err = buf_check(&text, "an event", e);
+    if (!err)
+        return engine_append_open(g, r, type, buf_slice(&text), e);
+    store_rollback(g->store);
+    return err;
+}
+
+static enum err append_json(struct engine *g, struct run *r, enum event_type type, struct json *p, struct error *e)
+{
+    enum err err = store_begin(g->store, e);
+    if (!err)
+        return append_open(g, r, type, p, e);
+    json_free(p);
+    return err;
+}
+
+/* Stores a turn and appends the event that names it, as one commit. */
+static enum err append_said(struct engine *g, struct run *r, const char *when, struct slice turn, int64_t weight, struct error *e)
+{
+    struct hash h;
+    enum err err = store_begin(g->store, e);
+    if (err)
+        return err;
+    err = blob_put(g->store, turn, &h, e);
+    if (err) {
+        store_rollback(g->store);
+        return err;
+    }
+    struct json *p = said_by_terminal();
+    json_put_text(p, "when", slice_of(when));
+    json_put_hash(p, "turn", &h);
+    json_put_int(p, "bytes", (int64_t)turn.n + weight);
+    return append_open(g, r, EVENT_SAID, p, e);
 }
 
 enum err engine_say(struct engine *g, struct run *r, const struct transcript_turn *turn, bool later, struct error *e)
@@ -53,9 +65,7 @@ enum err engine_say(struct engine *g, struct run *r, const struct transcript_tur
     enum err err = turn_print(turn, &bytes, e);
     if (err)
         return err;
-    struct json *p = said_by_terminal();
-    json_put_text(p, "when", later ? SLICE("later") : SLICE("now"));
-    return append_turn(g, r, EVENT_SAID, p, buf_slice(&bytes), images * USAGE_IMAGE_TOKENS * TALK_BYTES_A_TOKEN, e);
+    return append_said(g, r, later ? "later" : "now", buf_slice(&bytes), images * USAGE_IMAGE_TOKENS * TALK_BYTES_A_TOKEN, e);
 }
 
 enum err engine_say_text(struct engine *g, struct run *r, struct slice text, bool later, struct error *e)
@@ -79,9 +89,22 @@ enum err engine_say_command(struct engine *g, struct run *r, struct slice comman
     enum err err = turn_print(&turn, &bytes, e);
     if (err)
         return err;
-    struct json *p = said_by_terminal();
-    json_put_text(p, "when", SLICE("command"));
-    return append_turn(g, r, EVENT_SAID, p, buf_slice(&bytes), 0, e);
+    return append_said(g, r, "command", buf_slice(&bytes), 0, e);
+}
+
+struct json *answer_word(uint32_t question, struct slice word)
+{
+    struct json *p = json_object();
+    json_put_int(p, "v", 0);
+    json_put_int(p, "question", question);
+    json_put_text(p, "answer", word);
+    json_put_text(p, "by", SLICE("terminal"));
+    return p;
+}
+
+enum err engine_answer(struct engine *g, struct run *r, struct json *answer, struct error *e)
+{
+    return append_json(g, r, EVENT_ANSWERED, answer, e);
 }
 
 enum err answer_payload(struct store *s, const struct line *l, struct slice words, struct json **ret, struct error *e)
@@ -99,25 +122,10 @@ enum err answer_payload(struct store *s, const struct line *l, struct slice word
         err = blob_put(s, buf_slice(&bytes), &h, e);
     if (err)
         return err;
-    struct json *p = *ret = said_by_terminal();
-    json_put_int(p, "question", l->question_step);
-    json_put_text(p, "answer", slice_cut(words, 200));
+    struct json *p = *ret = answer_word(l->question_step, slice_cut(words, 200));
     json_put_hash(p, "turn", &h);
     json_put_int(p, "bytes", (int64_t)bytes.n);
     return OK;
-}
-
-static enum err append_json(struct engine *g, struct run *r, enum event_type type, struct json *p, struct error *e)
-{
-    JSON_CLEANUP struct json *payload = p;
-    BUF_CLEANUP struct buf text = BUF_INIT(EVENT_PAYLOAD_MAX);
-    json_print(payload, &text);
-    enum err err = buf_check(&text, "an event", e);
-    if (!err)
-        err = engine_append(g, r, type, buf_slice(&text), e);
-    if (!err)
-        r->resting = false;
-    return err;
 }
 
 enum err engine_answer_ask(struct engine *g, struct run *r, struct slice text, struct error *e)
@@ -126,8 +134,14 @@ enum err engine_answer_ask(struct engine *g, struct run *r, struct slice text, s
     struct json *p = NULL;
     if (!l || l->stage != STAGE_STUCK || l->question != QUESTION_ASK)
         return error_set(e, ERR_MISSING, "r%llu asks nothing", (unsigned long long)r->state.id);
-    enum err err = answer_payload(g->store, l, text, &p, e);
-    return err ? err : append_json(g, r, EVENT_ANSWERED, p, e);
+    enum err err = store_begin(g->store, e);
+    if (err)
+        return err;
+    err = answer_payload(g->store, l, text, &p, e);
+    if (!err)
+        return append_open(g, r, EVENT_ANSWERED, p, e);
+    store_rollback(g->store);
+    return err;
 }
 
 enum err engine_rewind(struct engine *g, struct run *r, size_t turns, int64_t after_step, struct error *e)

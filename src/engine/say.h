@@ -14,6 +14,10 @@ enum err MUST_USE engine_say(struct engine *g, struct run *r, const struct trans
 enum err MUST_USE engine_say_text(struct engine *g, struct run *r, struct slice text, bool later, struct error *e);
 /* A command that the person runs as the agent would, in the same jail; it and what it printed stand in the talk. */
 enum err MUST_USE engine_say_command(struct engine *g, struct run *r, struct slice command, struct error *e);
+/* What `answered` says of a question (v, question, answer, by): more may be put into it. The caller frees it, or gives it to
+   engine_answer(), which takes it. */
+struct json *answer_word(uint32_t question, struct slice word);
+enum err MUST_USE engine_answer(struct engine *g, struct run *r, struct json *answer, struct error *e);
 /* The answer to the question of `ask` that is open. ERR_MISSING: none is. */
 enum err MUST_USE engine_answer_ask(struct engine *g, struct run *r, struct slice text, struct error *e);
 /* The event that answers an agent's question `l` with these words; the result that they become is stored, in the open transaction
