@@ -84,7 +84,10 @@ keys 'more' Enter
 sees "another answer begins" 'killed in its middle'
 pid=$(tm display-message -p '#{pane_pid}')
 kill -9 "$pid"
-sees "killed in the middle of it" 'Pane is dead'
+# Asked of the kernel: tmux sometimes does not notice that its program has died.
+is_dead() { ! grep -q '^State:.[^Z]' "/proc/$pid/status"; }
+wait_for is_dead
+check "killed in the middle of it" is_dead
 start 80 40 -c
 sees "-c goes on with the talk by itself" 'Whole again'
 sees "and shows what was said" 'still there'
