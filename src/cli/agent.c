@@ -16,11 +16,12 @@ enum { TITLE_MAX = 400, DETAIL_MAX = 64 * 1024,
 
 /* ---- its beginning ---- */
 
-void agent_model_limits(struct agent_model *m)
+/* The window and the longest answer of a model: of the catalogue, else as most servers have it. */
+static void find_limits(struct agent_model *m)
 {
     const struct price *p = price_find(NULL, 0, m->provider, m->model);
     if (!m->window)
-        m->window = p && p->context ? p->context : slice_is(m->provider, "embedded") ? 4096 : AGENT_WINDOW;
+        m->window = p && p->context ? p->context : AGENT_WINDOW;
     int64_t output = p && p->max_output ? p->max_output : AGENT_OUTPUT;
     if (!m->max_output)
         m->max_output = output;
@@ -91,11 +92,12 @@ enum err agent_choose(struct cli *c, const char *wanted, struct arena *a, struct
         return err;
     *ret = (struct agent_model){.ref = choice.ref, .provider = choice.place.provider, .model = choice.model, .base = choice.place.base,
                                 .secret = choice.place.secret, .window = choice.context, .max_output = choice.max_output};
-    agent_model_limits(ret);
+    find_limits(ret);
     return OK;
 }
 
-struct json *agent_server(const struct agent_model *m)
+/* As run.started and model.changed have it; the caller owns it. */
+static struct json *server_of(const struct agent_model *m)
 {
     struct json *o = json_object();
     json_put_text(o, "provider", m->provider);
@@ -142,7 +144,7 @@ static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
     json_put_text(p, "plan_path", SLICE(AGENT_PLAN_PATH));
     json_put_text(p, "goal", j->goal);
     json_put_text(p, "model", j->model.ref);
-    json_put(p, "server", agent_server(&j->model));
+    json_put(p, "server", server_of(&j->model));
     json_put(p, "talk", talk);
     caps_print(&j->budget, p, "budget");
     json_put_text(p, "land", slice_of(land_name(j->land)));
@@ -152,8 +154,14 @@ static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
 
 enum err agent_start(struct session *s, struct agent_job *j, struct error *e)
 {
-    agent_model_limits(&j->model);
     return engine_start_run(&s->engine, started_payload, j, &s->run, e);
+}
+
+enum err agent_change_model(struct session *s, const struct agent_model *m, struct error *e)
+{
+    struct json *server = server_of(m);
+    json_put_text(server, "name", m->ref);
+    return engine_change_model(&s->engine, s->run, server, e);
 }
 
 enum err agent_fork(struct session *s, struct agent_job *j, const struct run_state *of, struct error *e)
@@ -167,12 +175,6 @@ enum err agent_fork(struct session *s, struct agent_job *j, const struct run_sta
 }
 
 /* ---- what happens, in words ---- */
-
-void agent_cost(int64_t nusd, struct buf *out)
-{
-    if (nusd > 0)
-        amount_print(UNIT_NUSD, nusd, out);
-}
 
 static struct slice first_line(struct slice s)
 {
@@ -424,8 +426,7 @@ enum err agent_result(struct store *s, const struct run_state *r, struct buf *ou
     if (!i)
         return OK;
     enum err err = turn_read(s, &t->turns[i - 1].blob, &a, &turn, e);
-    for (size_t k = 0; !err && k < turn.n; k++)
-        if (turn.parts[k].kind == PART_TEXT)
-            buf_add(out, turn.parts[k].text);
+    if (!err)
+        turn_text(&turn, SIZE_MAX, out);
     return err ? err : buf_check(out, "an answer", e);
 }

@@ -44,10 +44,8 @@ enum err MUST_USE agent_choose(struct cli *c, const char *wanted, struct arena *
                                struct error *e);
 /* The file of the embedded model that a run thinks with, appended; nothing for other runs. */
 enum err MUST_USE agent_file(struct cli *c, const struct run_state *r, struct buf *ret, struct error *e);
-/* The window and the longest answer of a model: of the catalogue, else as most servers have it. */
-void agent_model_limits(struct agent_model *m);
-/* As run.started and model.changed have it; the caller owns it. */
-struct json *agent_server(const struct agent_model *m);
+/* From here on the run thinks with another model; nothing is under way. */
+enum err MUST_USE agent_change_model(struct session *s, const struct agent_model *m, struct error *e);
 /* Starts the run in s->engine; it is s->run then. */
 enum err MUST_USE agent_start(struct session *s, struct agent_job *j, struct error *e);
 
@@ -79,8 +77,6 @@ void agent_watch(struct agent_watch *w, struct engine *g);
 void agent_title(const struct tool_call *c, struct buf *out);
 /* What a person wants to see of it: the lines that went and came, or what a command printed. */
 void agent_detail(const struct tool_call *c, struct slice result, struct buf *out);
-/* "$0.0123"; nothing where it cost nothing. */
-void agent_cost(int64_t nusd, struct buf *out);
 /* False where no price is known for the model of a run and nothing was paid: "$0.00" would be a claim. */
 bool agent_is_priced(const struct run_state *r);
 /* The last answer's words (the result of a run), appended. */

@@ -29,6 +29,7 @@ struct goal_job {
     const struct goal_options *o;
     struct agent_job job;
     struct config cfg;
+    struct amounts asked; /* by --budget; AMOUNT_UNLIMITED where nothing was said */
     struct peer door; /* until the session has it */
     bool ended;       /* the run of these words had ended but for its landing */
     struct arena arena;
@@ -37,21 +38,20 @@ struct goal_job {
 /* What it may use: what was said, else what crannog.yaml says, else a bound that nobody is sorry about. */
 static enum err find_budget(struct goal_job *g, struct error *e)
 {
-    struct amounts *b = &g->job.budget, asked = amounts_unlimited();
+    struct amounts *b = &g->job.budget;
     bool any = false;
     *b = g->cfg.budget;
-    enum err err = g->o->budget ? budget_parse(slice_of(g->o->budget), &asked, e) : OK;
     for (int u = 0; u < UNITS; u++) {
-        if (asked.n[u] != AMOUNT_UNLIMITED)
-            b->n[u] = asked.n[u];
+        if (g->asked.n[u] != AMOUNT_UNLIMITED)
+            b->n[u] = g->asked.n[u];
         any |= b->n[u] != AMOUNT_UNLIMITED;
     }
     bool priced = price_find(NULL, 0, g->job.model.provider, g->job.model.model) != NULL;
-    if (!err && b->n[UNIT_NUSD] != AMOUNT_UNLIMITED && !priced && !slice_is(g->job.model.provider, "embedded"))
-        err = error_set(e, ERR_USAGE, "nobody knows what %.*s costs, so a budget in dollars cannot be kept; give one in tokens instead "
+    if (b->n[UNIT_NUSD] != AMOUNT_UNLIMITED && !priced && !slice_is(g->job.model.provider, "embedded"))
+        return error_set(e, ERR_USAGE, "nobody knows what %.*s costs, so a budget in dollars cannot be kept; give one in tokens instead "
                         "(--budget 500000tok), or take another model (--model)", SLICE_ARG(slice_cut(g->job.model.ref, 100)));
-    if (err || any)
-        return err;
+    if (any)
+        return OK;
     b->n[UNIT_CALLS] = DEFAULT_CALLS;
     b->n[priced ? UNIT_NUSD : UNIT_TOKENS] = priced ? DEFAULT_NUSD : DEFAULT_TOKENS;
     return OK;
@@ -70,14 +70,14 @@ static bool is_git(const char *work)
 static enum err prepare(struct cli *c, struct goal_job *g, struct error *e)
 {
     struct agent_job *j = &g->job;
-    struct amounts asked;
     enum err err = cli_work_folder(g->o->in ? g->o->in : ".", j->work, &j->st, e);
     if (!err)
         err = agent_check_folder(c, j->work, e);
     if (!err)
         err = config_read(c, &g->arena, &g->cfg, e);
+    g->asked = amounts_unlimited();
     if (!err && g->o->budget)
-        err = budget_parse(slice_of(g->o->budget), &asked, e);
+        err = budget_parse(slice_of(g->o->budget), &g->asked, e);
     if (!err && g->o->land && !land_from(slice_of(g->o->land), &j->land))
         err = error_set(e, ERR_USAGE, "--land is step, end or ask");
     j->goal = slice_of(g->o->goal);
@@ -216,25 +216,18 @@ static enum err try_again(struct session *s, struct error *e)
 static enum err change_model(struct session *s, struct goal_job *g, struct error *e)
 {
     enum err err = agent_choose(s->cli, g->o->model, &g->arena, &g->job.model, NULL, e);
-    if (err || slice_eq(g->job.model.ref, s->run->state.model))
-        return err;
-    struct json *server = agent_server(&g->job.model);
-    json_put_text(server, "name", g->job.model.ref);
-    return engine_change_model(&s->engine, s->run, server, e);
+    return err || slice_eq(g->job.model.ref, s->run->state.model) ? err : agent_change_model(s, &g->job.model, e);
 }
 
 /* What was said anew for a run that goes on: its budget, its model. Its check and where its result goes stay. */
 static enum err take_changes(struct session *s, struct goal_job *g, struct error *e)
 {
     const struct run_state *r = &s->run->state;
-    struct amounts asked = amounts_unlimited();
     struct slice verify = run_talk(r)->verify;
     if (g->o->verify && !slice_is(verify, g->o->verify))
         return error_set(e, ERR_CONFLICT, "r%llu of this goal has another check (%.*s); start anew with --again", (unsigned long long)r->id,
                          SLICE_ARG(slice_sub(verify, 0, 100)));
-    enum err err = g->o->budget ? budget_parse(slice_of(g->o->budget), &asked, e) : OK;
-    if (!err)
-        err = set_budget(s, &asked, e);
+    enum err err = set_budget(s, &g->asked, e);
     if (!err && g->o->model && !slice_is(r->model, g->o->model))
         err = change_model(s, g, e);
     return err || !(g->o->budget || g->o->model) ? err : try_again(s, e);
@@ -343,34 +336,28 @@ static void on_note(void *ctx, struct slice text)
 
 /* ---- when it has ended ---- */
 
-struct facts {
-    bool committed;
-    char commit[80];
-};
-
-static enum err find_facts(void *ctx, const struct event *ev, struct error *e)
+/* Whether its result is a commit: the step that made one names what it landed as, and git's last words are its hash. */
+static enum err find_commit(void *ctx, const struct event *ev, struct error *e)
 {
-    struct facts *f = ctx;
+    bool *committed = ctx;
     JSON_CLEANUP struct json *p = NULL;
     (void)e;
     if (ev->type != EVENT_STEP_FINISHED || ev->redacted || json_parse(ev->payload, &p, NULL))
         return OK;
     const struct json *res = json_get(p, "result");
     bool ok = slice_is(json_text(json_get(p, "outcome")), "ok");
-    if (ok && json_has(res, "rest") && json_has(res, "tail")) {
-        f->committed = json_text(json_get(res, "tail")).n > 0;
-        snprintf(f->commit, sizeof f->commit, "%.*s", SLICE_ARG(slice_sub(json_text(json_get(res, "tail")), 0, 12)));
-    }
+    if (ok && json_has(res, "rest") && json_has(res, "tail"))
+        *committed = json_text(json_get(res, "tail")).n > 0;
     return OK;
 }
 
-static void print_end(const struct session *s, const struct shown *shown, int64_t since_ms)
+static void print_end(const struct session *s, const struct shown *shown)
 {
     const struct run_state *r = &s->run->state;
     unsigned long long id = r->id;
-    struct facts f = {0};
+    bool committed = false;
     BUF_CLEANUP struct buf b = BUF_INIT(4096);
-    (void)!journal_read(s->store, r->id, find_facts, &f, NULL);
+    (void)!journal_read(s->store, r->id, find_commit, &committed, NULL);
     buf_addf(&b, "r%llu %s: %zu act%s", id, view_status_words(r->status, false, false), shown->acts, shown->acts == 1 ? "" : "s");
     struct slice verify = run_talk(r)->verify;
     if (r->status == RUN_DONE && verify.n)
@@ -384,7 +371,7 @@ static void print_end(const struct session *s, const struct shown *shown, int64_
     }
     amount_print(UNIT_TOKENS, r->used.n[UNIT_TOKENS], &b);
     buf_add_text(&b, ", in ");
-    time_print(sys->now_ms() - since_ms, &b);
+    time_print(sys->now_ms() - shown->began_ms, &b);
     const struct line *l = run_line_const(r, 0, HEAD);
     if (l && l->stage == STAGE_STUCK)
         buf_addf(&b, "\n  %s%s", l->question == QUESTION_ASK ? "it asks: " : "", l->why);
@@ -392,14 +379,14 @@ static void print_end(const struct session *s, const struct shown *shown, int64_
         buf_addf(&b, "\n  %s", r->why);
     for (struct slice rest = buf_slice(&b), line; slice_line(&rest, &line);)
         safe_line("", line);
-    if (f.committed && r->status == RUN_DONE)
+    if (committed && r->status == RUN_DONE)
         fprintf(stderr, "  look: git diff HEAD...crannog/r%llu    take it: git merge crannog/r%llu    drop it: git branch -D crannog/r%llu\n", id, id, id);
     else if (!session_tell_changes(s) && l && l->stage == STAGE_STUCK)
         fprintf(stderr, "  answer: crannog answer r%llu %s    all of it: crannog show r%llu\n", id,
                 l->question == QUESTION_ASK ? "\"…\"" : "retry", id);
 }
 
-static int finish(struct cli *c, struct session *s, const struct shown *shown, int64_t since_ms)
+static int finish(struct cli *c, struct session *s, const struct shown *shown)
 {
     BUF_CLEANUP struct buf result = BUF_INIT(32 << 20);
     struct error e = {0};
@@ -421,7 +408,7 @@ static int finish(struct cli *c, struct session *s, const struct shown *shown, i
         }
         fflush(stdout);
     }
-    print_end(s, shown, since_ms);
+    print_end(s, shown);
     return session_exit(&s->run->state);
 }
 
@@ -430,7 +417,6 @@ int goal_go_on(struct cli *c, struct session *s)
     struct error e = {0};
     struct shown shown = {.title = BUF_INIT(2048), .live = isatty(STDERR_FILENO), .began_ms = sys->now_ms()};
     struct agent_watch w = {.ctx = &shown, .begin = on_begin, .end = on_end, .note = on_note};
-    int64_t since = sys->now_ms();
     BUF_CLEANUP struct buf model = BUF_INIT(PATH_MAX);
     s->quiet = true;
     s->look = live_draw;
@@ -445,9 +431,9 @@ int goal_go_on(struct cli *c, struct session *s)
     if (!err)
         err = session_work(s, &e);
     live_end(&shown);
-    if (shown.live && sys->now_ms() - since > BELL_AFTER_MS)
+    if (shown.live && sys->now_ms() - shown.began_ms > BELL_AFTER_MS)
         fputc('\a', stderr);
-    int status = err ? cli_fail(&e) : finish(c, s, &shown, since);
+    int status = err ? cli_fail(&e) : finish(c, s, &shown);
     s->look = NULL;
     s->machine.model_file = NULL;
     buf_release(&shown.title);

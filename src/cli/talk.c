@@ -524,7 +524,7 @@ static void farewell(struct talking *t)
     buf_addf(&text, "r%llu", (unsigned long long)r->state.id);
     if (r->state.used.n[UNIT_NUSD]) {
         buf_add_text(&text, " · ");
-        agent_cost(r->state.used.n[UNIT_NUSD], &text);
+        amount_print(UNIT_NUSD, r->state.used.n[UNIT_NUSD], &text);
     }
     buf_add_text(&text, " · `crannog -c` goes on here");
     screen_note(t->screen, buf_slice(&text));

@@ -173,11 +173,8 @@ static enum err take_model(struct talking *t, struct slice ref, bool *ret_halted
     *ret_halted = !err && talk_is_busy(t);
     if (!err && t->s.run)
         err = talk_halt(t, e);
-    if (!err && t->s.run) {
-        struct json *o = agent_server(&m);
-        json_put_text(o, "name", m.ref);
-        err = engine_change_model(&t->s.engine, t->s.run, o, e);
-    }
+    if (!err && t->s.run)
+        err = agent_change_model(&t->s, &m, e);
     if (!err)
         t->job.model = m;
     return err;

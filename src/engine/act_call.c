@@ -44,11 +44,6 @@ static enum err call_read(struct engine *g, const struct talk *t, struct arena *
     return OK;
 }
 
-bool call_writes(enum tool t)
-{
-    return t == TOOL_BASH || t == TOOL_WRITE || t == TOOL_EDIT;
-}
-
 enum err call_prepare(struct engine *g, struct run *r, const struct want *w, struct json *args, int64_t *ret_seconds, struct error *e)
 {
     ARENA_CLEANUP struct arena a = ARENA_INIT(CALL_ARENA);

@@ -5,8 +5,6 @@
 #include "context/tools.h"
 #include "engine/machine.h"
 
-/* Whether a tool may change files, so that its jail has a layer of its own. */
-bool call_writes(enum tool t);
 /* The arguments of the next call's intent, and how many CPU seconds it may take. */
 enum err MUST_USE call_prepare(struct engine *g, struct run *r, const struct want *w, struct json *args, int64_t *ret_seconds, struct error *e);
 /* A call that needs no jail (it is malformed, or asks for what the journal keeps) is completed here: *ret_done. */

@@ -177,27 +177,18 @@ size_t talk_cut(const struct talk *t, uint64_t window)
     return at > t->from ? at : t->from + 1;
 }
 
-/* The text of a turn, joined; for people and for summaries. */
-static void text_of(struct store *s, const struct hash *h, size_t max, struct buf *out)
-{
-    ARENA_CLEANUP struct arena a = ARENA_INIT(TURN_ARENA);
-    struct transcript_turn turn;
-    if (turn_read(s, h, &a, &turn, NULL))
-        return;
-    for (size_t i = 0; i < turn.n; i++)
-        if (turn.parts[i].kind == PART_TEXT && out->n < max)
-            buf_add(out, slice_sub(turn.parts[i].text, 0, max - out->n));
-}
-
 /* What a person said is never dropped: the first word for word, the others by their beginnings. */
 static void add_said(struct store *s, const struct talk *t, size_t upto, struct buf *out)
 {
     size_t n = 0;
     for (size_t i = 0; i < upto; i++) {
+        ARENA_CLEANUP struct arena a = ARENA_INIT(TURN_ARENA);
         BUF_CLEANUP struct buf text = BUF_INIT(GOAL_MAX + 1024);
+        struct transcript_turn turn;
         if (t->turns[i].kind != TALK_SAID)
             continue;
-        text_of(s, &t->turns[i].blob, n ? HEAD_MAX : GOAL_MAX, &text);
+        if (turn_read(s, &t->turns[i].blob, &a, &turn, NULL) == OK)
+            turn_text(&turn, n ? HEAD_MAX : GOAL_MAX, &text);
         if (n == 0)
             buf_add_text(out, "What was asked first, word for word:\n");
         else if (n == 1)
@@ -239,9 +230,7 @@ void talk_compacted_by(struct engine *g, struct run *r, const struct open_step *
     ARENA_CLEANUP struct arena a = ARENA_INIT(64 << 20);
     struct transcript_turn answer = {0};
     if (c->outcome == OUTCOME_OK && c->blob.n && turn_parse(buf_slice(&c->blob), &a, &answer, NULL) == OK)
-        for (size_t i = 0; i < answer.n; i++)
-            if (answer.parts[i].kind == PART_TEXT)
-                buf_add(&said, slice_sub(answer.parts[i].text, 0, SUMMARY_MAX - (said.n < SUMMARY_MAX ? said.n : SUMMARY_MAX)));
+        turn_text(&answer, SUMMARY_MAX, &said);
     compose(g->store, t, upto, slice_trim(buf_slice(&said)), &turn);
     if (turn.n >= bytes_dropped(t, upto)) /* what is no shorter is no compaction */
         compose(g->store, t, upto, SLICE_NONE, &turn);

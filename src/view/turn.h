@@ -12,5 +12,7 @@ enum {
 
 /* All of *ret lives in the arena. ERR_MISSING: it is not kept any more. */
 enum err MUST_USE turn_read(struct store *s, const struct hash *h, struct arena *a, struct transcript_turn *ret, struct error *e);
+/* Appends its texts, without results and calls, as long as `out` has less than max bytes. */
+void turn_text(const struct transcript_turn *turn, size_t max, struct buf *out);
 
 #endif

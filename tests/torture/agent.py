@@ -24,6 +24,8 @@ import sys
 import tempfile
 import time
 
+from processes import children
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 MODEL = os.path.join(os.path.dirname(HERE), 'model', 'scripted.py')
 PARTS = 20
@@ -105,20 +107,8 @@ class Torture:
                                 env=self.env, cwd=self.work, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                 text=True, start_new_session=True)
 
-    @staticmethod
-    def children(pid):
-        found = {}
-        try:
-            with open(f'/proc/{pid}/task/{pid}/children', encoding='ascii') as f:
-                for child in f.read().split():
-                    with open(f'/proc/{child}/comm', encoding='utf-8') as comm:
-                        found.setdefault(comm.read().strip(), int(child))
-        except OSError:
-            pass
-        return found
-
     def kill(self, run, target):
-        victim = self.children(run.pid).get(f'crannog-{target}')
+        victim = children(run.pid).get(f'crannog-{target}')
         if victim is None:
             target = 'all'
         try:

@@ -30,6 +30,8 @@ import sys
 import tempfile
 import time
 
+from processes import children
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 TEXTS = {
@@ -118,20 +120,8 @@ class Torture:
                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
                                 start_new_session=True)
 
-    @staticmethod
-    def children(pid):
-        found = {}
-        try:
-            with open(f'/proc/{pid}/task/{pid}/children', encoding='ascii') as f:
-                for child in f.read().split():
-                    with open(f'/proc/{child}/comm', encoding='utf-8') as comm:
-                        found.setdefault(comm.read().strip(), int(child))
-        except OSError:
-            pass
-        return found
-
     def kill(self, engine, target):
-        kids = self.children(engine.pid)
+        kids = children(engine.pid)
         victim = {'engine': engine.pid, 'infer': kids.get('crannog-infer'), 'jail': kids.get('crannog-jail')}.get(target)
         if target == 'all' or victim is None:
             target = 'all'
@@ -223,7 +213,7 @@ class Torture:
         target = self.rand.choice(('engine', 'infer', 'jail', 'all'))
         time.sleep(self.rand.choice((self.rand.uniform(0, 0.3), self.rand.uniform(0, 1.5), self.rand.uniform(0.5, 4))))
         patience = time.time() + 2
-        while target == 'jail' and time.time() < patience and 'crannog-jail' not in self.children(engine.pid):
+        while target == 'jail' and time.time() < patience and 'crannog-jail' not in children(engine.pid):
             pass  # a jail lives for milliseconds
         if engine.poll() is None:
             hit = self.kill(engine, target)
