@@ -183,7 +183,7 @@ static void add_left(struct buf *out, const struct bar *b, size_t done, size_t t
     time_print((sys->now_ms() - b->started_ms) / (int64_t)(done - b->done_at_start) * (int64_t)(total - done), out);
 }
 
-static void add_current(struct buf *out, const struct run_state *r, bool words)
+static void add_current(struct buf *out, const struct run_state *r, bool words, bool narrow)
 {
     size_t n = 0, of = 0;
     struct slice item = SLICE_NONE;
@@ -192,7 +192,7 @@ static void add_current(struct buf *out, const struct run_state *r, bool words)
         return;
     buf_addf(out, "  %.*s", SLICE_ARG(item));
     if (of > 1)
-        buf_addf(out, " %zu of %zu", n, of);
+        buf_addf(out, narrow ? " %zu/%zu" : " %zu of %zu", n, of);
     if (words)
         buf_addf(out, ": %s", cli_stage_words(slice_of(stage_name(l->stage))));
     if (l->ncuts > 1 && l->stage == STAGE_ASK)
@@ -209,14 +209,14 @@ static void draw(struct bar *b, const struct engine *g, const struct run_state *
     if (!narrow)
         add_cells(&out, done, total, wide ? 16 : 10, b->color);
     buf_addf(&out, "%s%zu/%zu", narrow ? "" : " ", done, total);
-    add_current(&out, r, wide);
+    add_current(&out, r, wide, narrow);
     cli_fit(&out, width);
     for (int part = 0; part < 4; part++) {
         size_t before = out.n;
         switch (part) {
         case 0: buf_add_text(&out, g->stopping ? "  stopping…" : ""); break;
-        case 1: add_rates(&out, &g->live, narrow); break;
-        case 2: add_left(&out, b, done, total); break;
+        case 1: add_left(&out, b, done, total); break;
+        case 2: add_rates(&out, &g->live, narrow); break;
         default: add_budget(&out, b, r);
         }
         if (!cli_fits(&out, width))

@@ -37,7 +37,7 @@ if '\033[3' in text or '\033[9' in text:
 rows, row, col, wrapped = [''], 0, 0, False
 for piece in re.findall(r'\033\[[0-9;]*[A-Za-z]|\r|\n|[^\r\n\033]', text):
     if piece == '\r':
-        if '/' in rows[row] and 'of' in rows[row] and not rows[row].startswith(('+', '!')):
+        if re.match(r'(\S+ )?\d+/\d+  ', rows[row]):
             print('bar:', rows[row])
         col = 0
     elif piece == '\n':
@@ -67,7 +67,7 @@ for width in 40 80 120; do
     check "$width columns: stopped" grep -q 'stopped, run it again: [0-3] of 3 done' screen
     check "$width columns: says so at once" grep -q '^stopping; Ctrl-C again' screen
   fi
-  check "$width columns: item n of N" grep -q '^bar: .*note 2 of 3' screen
+  check "$width columns: item n of N" grep -q '^bar: .*note 2\( of \|/\)3' screen
   check "$width columns: tokens a second" grep -q '^bar: .* tok/s' screen
   check "$width columns: time left" grep -q '^bar: .* left [0-9]*:[0-9]' screen
   [ $width = 40 ] || check "$width columns: budget" grep -q '^bar: .* budget [0-9]*%' screen
