@@ -48,6 +48,22 @@ static _Noreturn void refuse(int socket, enum jail_how how, const struct error *
 
 /* ---- building ---- */
 
+/* What pid 1 works from. */
+struct jail {
+    struct jail_plan plan;
+    const struct jail_applet *applet; /* NULL: run plan.argv */
+    int socket;                       /* our end of the pair */
+    int given[GIVEN_COUNT];           /* -1 where there is none */
+};
+
+const struct jail_applet *applet_find(const struct applets *a, struct slice name)
+{
+    for (size_t i = 0; i < a->n; i++)
+        if (slice_is(name, a->list[i].name))
+            return &a->list[i];
+    return NULL;
+}
+
 /* Takes one message of the outer process's, which is `n` bytes, and appends its descriptors. */
 static enum err receive_pass(int socket, void *bytes, size_t n, int *fds, size_t *nfds, struct error *e)
 {
@@ -61,31 +77,48 @@ static enum err receive_pass(int socket, void *bytes, size_t n, int *fds, size_t
         _exit(1); /* the outer process gave up; it knows why */
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
     size_t got = c ? (c->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;
-    if (got && *nfds + got <= JAIL_SOURCES_MAX) {
+    if (got && *nfds + got <= GIVEN_COUNT + JAIL_SOURCES_MAX) {
         memcpy(fds + *nfds, CMSG_DATA(c), got * sizeof *fds);
         *nfds += got;
     }
     return m.msg_flags & MSG_CTRUNC ? error_set(e, ERR_LIMIT, "too many open files to build the jail") : OK;
 }
 
-/* Waits for the id maps; as root the opened sources come along. */
-static enum err receive_go(int socket, struct go *ret, struct sources *ret_sources, struct error *e)
+/* Waits for the plan and the id maps; as root the opened sources come along. */
+static enum err receive_go(struct jail *j, struct go *ret, struct sources *ret_sources, struct error *e)
 {
-    int fds[JAIL_SOURCES_MAX];
+    enum { MOST = GIVEN_COUNT + JAIL_SOURCES_MAX };
+    int fds[MOST];
     size_t want = 0, got = 0, before = SIZE_MAX, used = 0;
-    enum err err = receive_pass(socket, ret, sizeof *ret, fds, &got, e);
-    for (size_t i = 0; i < JAIL_SOURCES_MAX; i++)
+    enum err err = receive_pass(j->socket, ret, sizeof *ret, fds, &got, e);
+    for (size_t i = 0; i < MOST; i++)
         want += ret->have[i];
     while (!err && got < want && got != before) {
         before = got;
-        err = receive_pass(socket, &(char){0}, 1, fds, &got, e);
+        err = receive_pass(j->socket, &(char){0}, 1, fds, &got, e);
     }
     sources_init(ret_sources);
-    for (size_t i = 0; !err && i < JAIL_SOURCES_MAX; i++)
+    for (size_t i = 0; !err && i < MOST; i++)
         if (ret->have[i] && used < got)
-            ret_sources->fds[i] = fds[used++];
+            *(i < GIVEN_COUNT ? &j->given[i] : &ret_sources->fds[i - GIVEN_COUNT]) = fds[used++];
     memcpy(ret_sources->link, ret->link, sizeof ret->link);
     ret_sources->detached = ret->root;
+    return err;
+}
+
+/* The outer process has read the same bytes; ours are a copy that nobody else can change. */
+static enum err read_plan(struct jail *j, const struct applets *a, struct error *e)
+{
+    static struct buf bytes = BUF_INIT(JAIL_PLAN_MAX);
+    static struct arena arena = ARENA_INIT(1024 * 1024);
+    struct stat st;
+    int fd = j->given[GIVEN_PLAN];
+    char *at = fd >= 0 && fstat(fd, &st) == 0 && st.st_size >= 0 ? buf_extend(&bytes, (size_t)st.st_size) : NULL;
+    if (!at || pread(fd, at, (size_t)st.st_size, 0) != st.st_size)
+        return error_errno(e, errno, "cannot read the jail's plan");
+    sys_close_fd(&j->given[GIVEN_PLAN]);
+    enum err err = jail_plan_decode(buf_slice(&bytes), &arena, &j->plan, e);
+    j->applet = err ? NULL : applet_find(a, j->plan.applet);
     return err;
 }
 
@@ -99,8 +132,7 @@ static enum err loopback_up(struct error *e)
     return OK;
 }
 
-/* The namespaces that are not born with us, their name and their loopback. Needs no ids yet, so it is done while the
-   outer process writes them. */
+/* The namespaces that are not born with us, their name and their loopback. Needs no ids and no plan yet. */
 static enum err make_namespaces(struct error *e)
 {
     static const char name[] = "crannog";
@@ -111,21 +143,23 @@ static enum err make_namespaces(struct error *e)
     return loopback_up(e);
 }
 
-static enum err build(const struct jail *j, enum jail_how *ret_how, struct error *e)
+static enum err build(struct jail *j, const struct applets *a, enum jail_how *ret_how, struct error *e)
 {
     struct go go;
     struct sources sources = {.no_layers = false};
     enum err err = make_namespaces(e);
     if (!err)
-        err = receive_go(j->socket, &go, &sources, e);
+        err = receive_go(j, &go, &sources, e);
+    if (!err)
+        err = read_plan(j, a, e);
     if (!err)
         err = idmap_enter(go.root, e);
     if (!err && !go.root)
-        err = mounts_open(j->plan, -1, &sources, e);
+        err = mounts_open(&j->plan, -1, &sources, e);
     if (!err)
-        err = mounts_build(j->plan, &sources, e);
+        err = mounts_build(&j->plan, &sources, e);
     *ret_how = sources.no_layers ? JAIL_NO_LAYERS : JAIL_REFUSED;
-    return err ? err : idmap_drop(j->plan, go.root, e);
+    return err ? err : idmap_drop(&j->plan, go.root, e);
 }
 
 /* Nobody looks into us, and we die with the outer process. After the change of ids, which would undo both. */
@@ -226,12 +260,13 @@ static void close_from(int low, unsigned flags)
 static _Noreturn void run_applet(const struct jail *j)
 {
     enum { REPLY_FD = 3 };
-    if (j->reply != REPLY_FD && dup2(j->reply, REPLY_FD) < 0)
+    int answer = j->given[GIVEN_REPLY];
+    if (answer != REPLY_FD && dup2(answer, REPLY_FD) < 0)
         _exit(126);
     close_from(REPLY_FD + 1, 0);
     struct error e = {.code = OK};
     struct buf reply = BUF_INIT(JAIL_REPLY_MAX), head = BUF_INIT(sizeof e.text + 8);
-    enum err err = j->applet->run(j->plan->args, &reply, &e);
+    enum err err = j->applet->run(j->plan.args, &reply, &e);
     if (!err)
         err = buf_check(&reply, "the answer of an applet", &e);
     struct slice text = err ? slice_of(e.text) : SLICE_NONE;
@@ -245,8 +280,8 @@ static _Noreturn void run_applet(const struct jail *j)
 
 static void take_streams(const struct jail *j)
 {
-    int in = j->in >= 0 ? j->in : open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (in < 0 || dup2(in, 0) < 0 || dup2(j->out, 1) < 0 || dup2(j->err, 2) < 0)
+    int in = j->given[GIVEN_IN] >= 0 ? j->given[GIVEN_IN] : open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (in < 0 || dup2(in, 0) < 0 || dup2(j->given[GIVEN_OUT], 1) < 0 || dup2(j->given[GIVEN_ERR], 2) < 0)
         _exit(126);
 }
 
@@ -265,7 +300,7 @@ static void default_signals(void)
 
 static _Noreturn void run_program(const struct jail *j)
 {
-    const struct jail_plan *p = j->plan;
+    const struct jail_plan *p = &j->plan;
     default_signals();
     setsid();
     take_streams(j);
@@ -286,7 +321,7 @@ static _Noreturn void run_program(const struct jail *j)
 /* ---- collecting ---- */
 
 struct watch {
-    const struct jail *j;
+    struct jail *j;
     int signals;   /* a signalfd of SIGCHLD */
     DIR *proc;     /* to sum up CPU time and what is held, where these are limited */
     dev_t devs[JAIL_MOUNTS_MAX]; /* of the overlays, where the disk is limited */
@@ -371,7 +406,7 @@ static uint64_t end_all(struct watch *w)
 static void set_how(struct watch *w, bool stopped, bool over_cpu)
 {
     struct report *r = &w->done;
-    uint64_t cpu_max = w->j->plan->limits.cpu_ms * 1000000u;
+    uint64_t cpu_max = w->j->plan.limits.cpu_ms * 1000000u;
     bool signalled = WIFSIGNALED(w->status);
     r->status = signalled ? WTERMSIG(w->status) : WEXITSTATUS(w->status);
     if (stopped)
@@ -415,7 +450,7 @@ static void hear(struct watch *w)
 
 static _Noreturn void watch(struct watch *w)
 {
-    uint64_t cpu_max = w->j->plan->limits.cpu_ms * 1000000u;
+    uint64_t cpu_max = w->j->plan.limits.cpu_ms * 1000000u;
     struct pollfd fds[2] = {{.fd = w->signals, .events = POLLIN}, {.fd = w->j->socket, .events = POLLIN}};
     for (;;) {
         int n = poll(fds, 2, cpu_max ? CPU_LOOK_MS : -1);
@@ -437,18 +472,16 @@ static _Noreturn void watch(struct watch *w)
 }
 
 /* Only what is needed is held on: the streams have gone to the program. */
-static void let_go(const struct jail *j)
+static void let_go(struct jail *j)
 {
-    int held[] = {j->in, j->out, j->err, j->reply};
-    for (size_t i = 0; i < sizeof held / sizeof *held; i++)
-        if (held[i] >= 0)
-            close(held[i]);
+    for (size_t i = GIVEN_IN; i <= GIVEN_REPLY; i++)
+        sys_close_fd(&j->given[i]);
 }
 
 /* Targets cannot be moved or replaced: they are mounts. But what leads there can, once the program runs. */
 static void find_overlays(struct watch *w)
 {
-    const struct jail_plan *p = w->j->plan;
+    const struct jail_plan *p = &w->j->plan;
     for (size_t i = 0; p->limits.disk && i < p->nmounts; i++) {
         char path[PATH_MAX];
         struct stat st;
@@ -468,7 +501,7 @@ static enum err start(struct watch *w, struct error *e)
     sigprocmask(SIG_BLOCK, &chld, NULL);
     w->signals = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
     find_overlays(w);
-    bool looks = w->j->plan->limits.cpu_ms || w->ndevs;
+    bool looks = w->j->plan.limits.cpu_ms || w->ndevs;
     w->proc = looks ? opendir("/proc") : NULL;
     if (w->signals < 0 || (looks && !w->proc))
         return error_errno(e, errno, "cannot watch the jail's processes");
@@ -481,19 +514,22 @@ static enum err start(struct watch *w, struct error *e)
     return OK;
 }
 
-_Noreturn void init_main(const struct jail *j)
+_Noreturn void init_main(int socket, const struct applets *a)
 {
+    static struct jail j; /* large */
     struct error e = {.code = OK};
-    struct watch w = {.j = j};
+    struct watch w = {.j = &j};
     enum jail_how how = JAIL_REFUSED;
-    enum err err = build(j, &how, &e);
+    j.socket = socket;
+    memset(j.given, -1, sizeof j.given);
+    enum err err = build(&j, a, &how, &e);
     if (!err)
-        err = guard(j->socket, &e);
+        err = guard(socket, &e);
     if (!err)
-        err = seccomp_install(j->plan->applet.n > 0, &e);
+        err = seccomp_install(j.plan.applet.n > 0, &e);
     if (!err)
         err = start(&w, &e);
     if (err)
-        refuse(j->socket, how, &e);
+        refuse(socket, how, &e);
     watch(&w);
 }

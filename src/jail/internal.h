@@ -1,10 +1,14 @@
 /*
  * What the parts of crannog-jail share. Two processes play a plan:
  *
- *   the outer one   reads the plan, starts pid 1 in new namespaces, writes its id maps, opens what root alone may open,
- *                   collects output, watches the clock, reports (run.c, idmap.c, mounts_open)
- *   pid 1           builds what is visible, gives up every right, starts the program, collects all children, tells the
- *                   outer one how it went (init.c, mounts_build, seccomp.c)
+ *   the outer one   starts pid 1 in new namespaces, reads the plan, writes pid 1's id maps, opens what root alone may
+ *                   open, collects output, watches the clock, reports (run.c, idmap.c, mounts_open)
+ *   pid 1           makes the namespaces that are left, waits for the plan, builds what is visible, gives up every right,
+ *                   starts the program, collects all children, tells the outer one how it went (init.c, mounts_build,
+ *                   seccomp.c)
+ *
+ * pid 1 is there before the plan is, because nothing of a plan is needed for it: what is kept ready (jail_ready) has paid
+ * for its namespaces already.
  *
  * They share one SOCK_SEQPACKET pair: the outer one sends `struct go` (with descriptors) once and later perhaps words of
  * one byte (enum word); pid 1 sends `struct report`s. The program inside never has that socket.
@@ -48,11 +52,19 @@ static inline int *sources_pieces(struct sources *s, size_t mount)
     return s->fds + JAIL_DEVICES + JAIL_MOUNTS_MAX + mount * JAIL_PIECES;
 }
 
+/* Descriptors that pid 1 is given beside the sources. */
+enum given {
+    GIVEN_PLAN,                      /* its bytes, in a file of their own */
+    GIVEN_IN, GIVEN_OUT, GIVEN_ERR,  /* become 0, 1, 2 inside; no GIVEN_IN: empty */
+    GIVEN_REPLY,                     /* where an applet's answer goes */
+    GIVEN_COUNT,
+};
+
 /* What the outer process tells pid 1 when the id maps are written. */
 struct go {
     bool root;                   /* the sources come with this message; ids are a range */
-    bool have[JAIL_SOURCES_MAX]; /* which of sources.fds are passed, in order: JAIL_PASS_MAX with this message, the rest
-                                    with further ones of a byte each */
+    bool have[GIVEN_COUNT + JAIL_SOURCES_MAX]; /* which descriptors are passed, those of enum given and then sources.fds,
+                                    in order: JAIL_PASS_MAX with this message, the rest with further ones of a byte each */
     bool link[JAIL_MOUNTS_MAX];
 };
 
@@ -72,14 +84,12 @@ struct report {
     char text[480];
 };
 
-/* All that pid 1 needs; made by the outer process before the clone. */
-struct jail {
-    const struct jail_plan *plan;
-    const struct jail_applet *applet; /* NULL: run plan->argv */
-    int socket;                       /* our end of the pair */
-    int in, out, err;                 /* become 0, 1, 2 inside; `in` -1: empty */
-    int reply;                        /* where an applet's answer goes, -1 without applet */
+/* The applets of this program. */
+struct applets {
+    const struct jail_applet *list;
+    size_t n;
 };
+const struct jail_applet *applet_find(const struct applets *a, struct slice name); /* or NULL */
 
 static inline uint64_t time_ns(struct timeval t)
 {
@@ -154,8 +164,8 @@ uint64_t held_bytes(DIR *proc, const dev_t *devs, size_t ndevs, bool *ret_unseen
 /* seccomp.c: from here on for this process and all below it. `applet`: it runs our own code and no program. */
 enum err MUST_USE seccomp_install(bool applet, struct error *e);
 
-/* init.c: the body of pid 1. */
-_Noreturn void init_main(const struct jail *j);
+/* init.c: the body of pid 1; `socket` is its end of the pair. */
+_Noreturn void init_main(int socket, const struct applets *a);
 
 /* output.c: the head and the tail of a stream. */
 struct keep {

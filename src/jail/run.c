@@ -29,7 +29,9 @@ struct outer {
     struct buf bytes; /* of the plan */
     struct arena arena;
     struct jail_plan plan;
-    struct jail jail;
+    struct applets applets;
+    bool applet;              /* the plan names one */
+    int given[GIVEN_COUNT];   /* for pid 1, until it has them */
     bool root;
 
     pid_t pid;
@@ -49,19 +51,6 @@ struct outer {
 
 /* ---- the plan ---- */
 
-static enum err find_applet(struct outer *o, const struct jail_applet *applets, size_t n, struct error *e)
-{
-    if (o->plan.applet.n == 0)
-        return OK;
-    for (size_t i = 0; i < n; i++)
-        if (slice_is(o->plan.applet, applets[i].name)) {
-            o->jail.applet = &applets[i];
-            return OK;
-        }
-    return error_set(e, ERR_MISSING, "this crannog-jail has no applet %.*s; mend: install crannog and crannog-jail of "
-                     "one version", SLICE_ARG(o->plan.applet));
-}
-
 static enum err read_plan(struct outer *o, struct error *e)
 {
     enum err err = frame_receive(ENGINE, &o->frame, e);
@@ -69,7 +58,13 @@ static enum err read_plan(struct outer *o, struct error *e)
         err = error_set(e, ERR_CORRUPT, "crannog-jail was sent a frame of type %u, not a plan", o->frame.type);
     if (!err)
         err = frame_large(&o->frame, JAIL_PLAN, &o->bytes, e);
-    return err ? err : jail_plan_decode(buf_slice(&o->bytes), &o->arena, &o->plan, e);
+    if (!err)
+        err = jail_plan_decode(buf_slice(&o->bytes), &o->arena, &o->plan, e);
+    o->applet = !err && o->plan.applet.n;
+    if (o->applet && !applet_find(&o->applets, o->plan.applet))
+        return error_set(e, ERR_MISSING, "this crannog-jail has no applet %.*s; mend: install crannog and crannog-jail of "
+                         "one version", SLICE_ARG(o->plan.applet));
+    return err;
 }
 
 /* ---- starting ---- */
@@ -99,38 +94,26 @@ static enum err make_streams(struct outer *o, struct error *e)
 {
     enum err err = OK;
     if (o->plan.terminal) {
-        o->jail.in = frame_take_fd(&o->frame, JAIL_STDIN);
-        o->jail.out = frame_take_fd(&o->frame, JAIL_STDOUT);
-        o->jail.err = frame_take_fd(&o->frame, JAIL_STDERR);
-        if (o->jail.in < 0 || o->jail.out < 0 || o->jail.err < 0)
-            return error_set(e, ERR_USAGE, "a plan for a terminal came without its three descriptors");
-        err = refuse_folder(o->jail.in, e);
-        err = err ? err : refuse_folder(o->jail.out, e);
-        err = err ? err : refuse_folder(o->jail.err, e);
+        for (int i = 0; !err && i < 3; i++) {
+            int fd = o->given[GIVEN_IN + i] = frame_take_fd(&o->frame, (uint16_t)(JAIL_STDIN + i));
+            err = fd < 0 ? error_set(e, ERR_USAGE, "a plan for a terminal came without its three descriptors")
+                         : refuse_folder(fd, e);
+        }
     } else {
-        err = make_pipe(&o->out, &o->jail.out, e);
-        err = err ? err : make_pipe(&o->err, &o->jail.err, e);
+        err = make_pipe(&o->out, &o->given[GIVEN_OUT], e);
+        err = err ? err : make_pipe(&o->err, &o->given[GIVEN_ERR], e);
     }
-    return err || !o->jail.applet ? err : make_pipe(&o->reply, &o->jail.reply, e);
+    return err || !o->applet ? err : make_pipe(&o->reply, &o->given[GIVEN_REPLY], e);
 }
 
-static void close_inner(struct outer *o)
+static void close_given(struct outer *o)
 {
-    int *ends[] = {&o->jail.socket, &o->jail.in, &o->jail.out, &o->jail.err, &o->jail.reply};
-    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
-        sys_close_fd(ends[i]);
-}
-
-static void close_outer(struct outer *o)
-{
-    int *ends[] = {&o->socket, &o->out, &o->err, &o->reply};
-    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
-        sys_close_fd(ends[i]);
-    uppers_close(&o->uppers);
+    for (size_t i = 0; i < GIVEN_COUNT; i++)
+        sys_close_fd(&o->given[i]);
 }
 
 /* As fork, into the namespaces that a child can only be born into; pid 1 makes the others itself (init.c), while we
-   write its id maps and open its sources. */
+   read the plan, write its id maps and open its sources. */
 static pid_t clone_namespaces(void)
 {
     struct clone_args args = {
@@ -140,12 +123,23 @@ static pid_t clone_namespaces(void)
     return (pid_t)syscall(NO_SYSCALL_CLONE3, &args, sizeof args);
 }
 
-/* Only this and what comes in by pid 1's own hands goes in: not the engine's socket, not our ends. */
-static _Noreturn void child(struct outer *o)
+/* pid 1, before there is a plan. Only its socket goes in, and later what is sent over that. */
+static enum err bear(struct outer *o, struct error *e)
 {
-    close_outer(o);
-    close(ENGINE);
-    init_main(&o->jail);
+    int pair[2];
+    if (sys->socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) < 0)
+        return error_errno(e, errno, "cannot make a socket for the jail");
+    o->root = geteuid() == 0;
+    o->pid = clone_namespaces();
+    if (o->pid == 0) {
+        close(pair[0]);
+        close(ENGINE);
+        init_main(pair[1], &o->applets);
+    }
+    int errnum = errno;
+    close(pair[1]);
+    o->socket = pair[0];
+    return o->pid > 0 ? OK : error_errno(e, errnum, "cannot make the jail's namespaces (%s)", idmap_mend(errnum));
 }
 
 /* Sends bytes with descriptors, at most JAIL_PASS_MAX. */
@@ -177,23 +171,28 @@ static size_t next_pass(size_t left)
 static enum err send_go(struct outer *o, const struct sources *s, struct error *e)
 {
     struct go go = {.root = o->root};
-    int fds[JAIL_SOURCES_MAX];
+    int fds[GIVEN_COUNT + JAIL_SOURCES_MAX];
     size_t n = 0, sent = 0;
     memcpy(go.link, s->link, sizeof go.link);
-    for (size_t i = 0; i < JAIL_SOURCES_MAX; i++)
-        if ((go.have[i] = s->fds[i] >= 0))
-            fds[n++] = s->fds[i];
+    for (size_t i = 0; i < GIVEN_COUNT + JAIL_SOURCES_MAX; i++) {
+        int fd = i < GIVEN_COUNT ? o->given[i] : s->fds[i - GIVEN_COUNT];
+        if ((go.have[i] = fd >= 0))
+            fds[n++] = fd;
+    }
     enum err err = pass(o->socket, &go, sizeof go, fds, next_pass(n), e);
     for (sent = next_pass(n); !err && sent < n; sent += next_pass(n - sent))
         err = pass(o->socket, &(char){0}, 1, fds + sent, next_pass(n - sent), e);
     return err;
 }
 
-/* The rights of pid 1: id maps, and as root the opened sources. */
+/* What pid 1 needs: the plan, its id maps, and as root the opened sources. */
 static enum err equip(struct outer *o, struct error *e)
 {
     struct sources s;
     sources_init(&s);
+    o->given[GIVEN_PLAN] = sys_memfd("plan", buf_slice(&o->bytes));
+    if (o->given[GIVEN_PLAN] < 0)
+        return error_errno(e, errno, "cannot pass the jail's plan on");
     enum err err = idmap_write(o->pid, &o->plan, o->root, e);
     if (!err && o->root) {
         char path[64];
@@ -211,33 +210,32 @@ static enum err equip(struct outer *o, struct error *e)
 static void end_child(struct outer *o)
 {
     int status;
+    if (o->pid <= 0)
+        return;
     sys->kill(o->pid, SIGKILL);
     while (sys->waitpid(o->pid, &status, 0) < 0 && errno == EINTR)
         continue;
 }
 
+/* What pid 1 says of why it has ended is nearer to the cause than that it does not listen. */
+static void refused_inside(const struct outer *o, struct error *e)
+{
+    struct report r;
+    if (recv(o->socket, &r, sizeof r, MSG_DONTWAIT) == (ssize_t)sizeof r && r.kind == REPORT_REFUSED)
+        (void)error_set(e, ERR_DENIED, "%.*s", (int)sizeof r.text - 1, r.text);
+}
+
 static enum err start(struct outer *o, struct error *e)
 {
-    int pair[2];
+    o->began_ns = sys->boottime_ns();
     enum err err = make_streams(o, e);
     err = err ? err : uppers_open(&o->plan, &o->uppers, e);
     if (err)
         return err;
-    if (sys->socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) < 0)
-        return error_errno(e, errno, "cannot make a socket for the jail");
-    o->socket = pair[0];
-    o->jail.socket = pair[1];
-    o->root = geteuid() == 0;
-    o->began_ns = sys->boottime_ns();
-    o->pid = clone_namespaces();
-    if (o->pid == 0)
-        child(o);
-    if (o->pid < 0)
-        return error_errno(e, errno, "cannot make the jail's namespaces (%s)", idmap_mend(errno));
-    close_inner(o);
     err = equip(o, e);
+    close_given(o);
     if (err)
-        end_child(o);
+        refused_inside(o, e);
     else if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) /* not before: the maps of a child like us could not be written */
         err = error_errno(e, errno, "cannot guard crannog-jail");
     return err;
@@ -447,7 +445,7 @@ static enum err report(struct outer *o, struct error *e)
 {
     OUTGOING_CLEANUP struct outgoing m = outgoing_new();
     struct slice reply = SLICE_NONE;
-    if (o->jail.applet && o->done.kind == REPORT_DONE)
+    if (o->applet && o->done.kind == REPORT_DONE)
         read_answer(o, &reply);
     message_put_u64(&m.message, JAIL_HOW, o->done.how);
     message_put_u64(&m.message, JAIL_STATUS, (uint64_t)o->done.status);
@@ -459,7 +457,7 @@ static enum err report(struct outer *o, struct error *e)
     message_put(&m.message, JAIL_WHY, slice_of(o->done.kind == REPORT_REFUSED ? o->done.text : o->note));
     put_kept(&m, &o->kept_out, JAIL_OUT, JAIL_OUT_DROPPED);
     put_kept(&m, &o->kept_err, JAIL_ERR, JAIL_ERR_DROPPED);
-    if (o->jail.applet)
+    if (o->applet)
         outgoing_put_large(&m, JAIL_REPLY, reply);
     return frame_send(ENGINE, JAIL_RESULT, o->frame.id, &m, e);
 }
@@ -485,38 +483,42 @@ static void tidy(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
+static void play(struct outer *o)
+{
+    collect(o);
+    bury(o);
+    drain(o);
+}
+
 int jail_main(const struct jail_applet *applets, size_t n)
 {
     static struct outer o; /* large */
     o = (struct outer){
-        .frame = FRAME_INIT, .bytes = BUF_INIT(JAIL_PLAN_MAX), .arena = ARENA_INIT(1024 * 1024),
-        .answer = BUF_INIT(JAIL_REPLY_MAX + REPLY_HEAD + 1024), .jail = {NULL, NULL, -1, -1, -1, -1, -1},
-        .socket = -1, .out = -1, .err = -1, .reply = -1,
+        .frame = FRAME_INIT, .bytes = BUF_INIT(JAIL_PLAN_MAX), .arena = ARENA_INIT(1024 * 1024), .applets = {applets, n},
+        .answer = BUF_INIT(JAIL_REPLY_MAX + REPLY_HEAD + 1024), .socket = -1, .out = -1, .err = -1, .reply = -1,
     };
-    struct error e = {.code = OK};
+    struct error e = {.code = OK}, unborn = {.code = OK};
+    memset(o.given, -1, sizeof o.given);
     tidy();
-    if (read_plan(&o, &e)) {
-        if (e.code == ERR_GONE) /* it was kept ready, and not needed */
-            return 0;
-        if (!o.frame.type) { /* nobody to answer */
+    enum err born = bear(&o, &unborn), err = read_plan(&o, &e);
+    if (err && !o.frame.type) { /* nobody to answer: it was kept ready, and not needed, or else a person tries us out */
+        end_child(&o);
+        if (err != ERR_GONE)
             fprintf(stderr, "crannog-jail: %s; it is started by crannog\n", e.text);
-            return 2;
-        }
-        refused(&o, &e);
-        return report(&o, &e) ? 1 : 0;
+        return err == ERR_GONE ? 0 : 2;
     }
-    o.jail.plan = &o.plan;
     keep_init(&o.kept_out, o.plan.limits.output);
     keep_init(&o.kept_err, o.plan.limits.output);
-    enum err err = find_applet(&o, applets, n, &e);
-    if (!err)
-        err = start(&o, &e);
+    if (!err && born) {
+        err = born;
+        e = unborn;
+    }
+    err = err ? err : start(&o, &e);
     if (err) {
+        end_child(&o);
         refused(&o, &e);
     } else {
-        collect(&o);
-        bury(&o);
-        drain(&o);
+        play(&o);
     }
     return report(&o, &e) ? 1 : 0;
 }

@@ -406,6 +406,47 @@ static void test_dies_with_crannog_jail(void **state)
     unlink(beat);
 }
 
+/* The first process below `pid`, or 0. */
+static pid_t child_of(pid_t pid)
+{
+    char path[64], text[32] = "";
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)pid, (int)pid);
+    FILE *f = fopen(path, "r");
+    int child = f && fgets(text, sizeof text, f) ? atoi(text) : 0;
+    if (f)
+        fclose(f);
+    return child;
+}
+
+/* One that waits for its plan has its pid 1 already; it plays the plan when it comes, and without one leaves nothing. */
+static void test_kept_ready(void **state)
+{
+    (void)state;
+    struct peer ready = PEER_INIT, peer = PEER_INIT;
+    struct error e;
+    pid_t inner = 0;
+    assert_int_equal(jail_ready(jail_path, &ready, &e), OK);
+    for (int i = 0; i < 500 && !(inner = child_of(ready.pid)); i++)
+        usleep(10000);
+    assert_true(inner > 0);
+    struct jail_plan p = new_plan();
+    words[0] = SLICE("pwd");
+    p.nargv = 1;
+    assert_int_equal(jail_start_ready(&ready, jail_path, &p, NULL, false, &peer, &e), OK);
+    assert_int_equal(child_of(peer.pid), inner);
+    struct jail_result r = finish(&peer);
+    expect(&r, JAIL_EXITED, 0);
+    assert_string_equal(buf_str(&r.out), "/work\n");
+    jail_result_release(&r);
+    assert_int_equal(jail_ready(jail_path, &ready, &e), OK);
+    for (int i = 0; i < 500 && !(inner = child_of(ready.pid)); i++)
+        usleep(10000);
+    peer_kill(&ready);
+    for (int i = 0; i < 500 && kill(inner, 0) == 0; i++)
+        usleep(10000);
+    assert_true(kill(inner, 0) < 0);
+}
+
 static void test_timeout(void **state)
 {
     (void)state;
@@ -585,7 +626,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_owners_on_disk), cmocka_unit_test(test_files_of_others),
         cmocka_unit_test(test_environment_and_input), cmocka_unit_test(test_inherited_descriptor),
         cmocka_unit_test(test_terminal), cmocka_unit_test(test_terminal_folder), cmocka_unit_test(test_network), cmocka_unit_test(test_daemons_end),
-        cmocka_unit_test(test_dies_with_crannog_jail), cmocka_unit_test(test_timeout),
+        cmocka_unit_test(test_dies_with_crannog_jail), cmocka_unit_test(test_kept_ready), cmocka_unit_test(test_timeout),
         cmocka_unit_test(test_cpu_limit), cmocka_unit_test(test_process_limit),
         cmocka_unit_test(test_memory_and_file_limits), cmocka_unit_test(test_output_is_bounded),
         cmocka_unit_test(test_no_core_file), cmocka_unit_test(test_ends), cmocka_unit_test(test_answers),
