@@ -253,16 +253,16 @@ static void bash_result(const struct run_state *r, const struct open_step *o, co
     buf_add(&text, buf_slice(&res->out));
     if (text.n && text.p[text.n - 1] != '\n')
         buf_add_char(&text, '\n');
-    if (res->how == JAIL_TIMEOUT || res->how == JAIL_CPU || res->how == JAIL_DISK)
-        buf_addf(&text, "[it took %s and was ended; what it changed was dropped]\n", res->how == JAIL_CPU    ? "more CPU time than its limit"
-                                                                                   : res->how == JAIL_DISK ? "more disk than its limit"
-                                                                                                           : "longer than its timeout");
+    if (jail_took(res->how))
+        buf_addf(&text, "[it took %s and was ended; what it changed was dropped]\n", jail_took(res->how));
     else if (res->how == JAIL_SIGNALLED)
         buf_addf(&text, "[ended by signal %llu]\n", (unsigned long long)res->status);
     else if (res->status)
         buf_addf(&text, "[exit status %llu]\n", (unsigned long long)res->status);
     if (*res->why && res->how == JAIL_EXITED)
         buf_addf(&text, "[%s]\n", res->why);
+    if (*res->notes)
+        buf_addf(&text, "[%s]\n", res->notes);
     if (res->leftover)
         buf_addf(&text, "[%llu processes that it left running were ended; run servers within one command]\n", (unsigned long long)res->leftover);
     json_put_int(c->result, "status", res->how == JAIL_EXITED ? (int64_t)res->status : 128 + (int64_t)res->status);

@@ -55,7 +55,7 @@ static void machine_end(struct engine *g)
     struct machine *m = g->acts.ctx;
     peer_kill(&m->infer);
     peer_kill(&m->door);
-    peer_kill(&m->ready);
+    jail_unready(&m->ready);
     for (size_t i = 0; i < m->nthinks; i++)
         if (m->thinks[i].id && !m->thinks[i].sent)
             outgoing_release(&m->thinks[i].out);

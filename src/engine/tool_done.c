@@ -146,6 +146,8 @@ static void put_end(struct completion *c, const struct jail_result *res, char re
     json_put_text(c->result, "tail", slice_of(ret_tail));
     if (*res->why) /* the jail could not even start it */
         json_put_text(c->result, "why", slice_of(res->why));
+    if (*res->notes)
+        json_put_text(c->result, "notes", slice_of(res->notes));
 }
 
 /* Whether it went well; else what failed, in one line with its last words. */
@@ -270,10 +272,8 @@ void tool_done(struct engine *g, struct run *r, const struct open_step *o, struc
         fail(c, true, res->why);
     } else if (o->stage == STAGE_CALL && job->phase == PHASE_RUN && !tool_jail_was_killed(res)) {
         done_call(g, r, o, res, c);
-    } else if (res->how == JAIL_TIMEOUT || res->how == JAIL_CPU || res->how == JAIL_DISK) {
-        snprintf(why, sizeof why, "took %s and was ended", res->how == JAIL_CPU    ? "longer than its limit of CPU seconds"
-                                                            : res->how == JAIL_DISK ? "more disk than its limit"
-                                                                                    : "longer than its limit of time");
+    } else if (jail_took(res->how)) {
+        snprintf(why, sizeof why, "took %s and was ended", jail_took(res->how));
         fail(c, false, why);
     } else if (job->phase == PHASE_RUN && tool_jail_was_killed(res)) {
         fail(c, false, res->why);

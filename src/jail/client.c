@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
+#include <stdio.h>
+
+#include "base/sys.h"
 
 static enum err send_plan(int socket, const struct jail_plan *p, const int stdio[3], struct error *e)
 {
@@ -23,6 +25,16 @@ enum err jail_ready(const char *program_path, struct peer *ret, struct error *e)
     static char name[] = "crannog-jail";
     char *argv[] = {name, NULL}, *env[] = {NULL};
     return peer_start(program_path, argv, env, NULL, 0, false, ret, e);
+}
+
+void jail_unready(struct peer *ready)
+{
+    enum { WAIT_MS = 200 };
+    BUF_CLEANUP struct buf how = BUF_INIT(200);
+    sys_close_fd(&ready->socket);
+    for (int i = 0; i < WAIT_MS && ready->pid && !peer_ended(ready, &how); i++)
+        (void)sys->poll(NULL, 0, 1);
+    peer_kill(ready);
 }
 
 enum err jail_start(const char *program_path, const struct jail_plan *p, const int stdio[3], bool nonblocking,
@@ -52,6 +64,23 @@ enum err jail_start_ready(struct peer *ready, const char *program_path, const st
     return err;
 }
 
+const char *jail_took(enum jail_how how)
+{
+    switch (how) {
+    case JAIL_TIMEOUT: return "longer than its timeout";
+    case JAIL_CPU: return "more CPU time than its limit";
+    case JAIL_DISK: return "more disk than its limit";
+    case JAIL_MEMORY: return "more memory than its limit";
+    default: return NULL;
+    }
+}
+
+static void take_text(struct slice m, uint16_t tag, char *ret, size_t size)
+{
+    struct slice s = message_get(m, tag);
+    snprintf(ret, size, "%.*s", SLICE_ARG(s));
+}
+
 static enum err take_large(const struct frame *f, uint16_t tag, struct buf *ret, struct error *e)
 {
     enum err err = frame_large(f, tag, ret, e);
@@ -75,13 +104,13 @@ enum err jail_result_parse(const struct frame *f, struct jail_result *ret, struc
     struct jail_result r = {.out = BUF_INIT(JAIL_OUTPUT_MAX), .err = BUF_INIT(JAIL_OUTPUT_MAX),
                             .reply = BUF_INIT(JAIL_REPLY_MAX)};
     uint64_t how = message_get_u64(f->message, JAIL_HOW, 0);
-    struct slice why = message_get(f->message, JAIL_WHY);
     *ret = r;
-    if (f->type != JAIL_RESULT || how < JAIL_EXITED || how > JAIL_REFUSED)
+    if (f->type != JAIL_RESULT || how < JAIL_EXITED || how > JAIL_HOW_LAST)
         return error_set(e, ERR_CORRUPT, "crannog-jail sent something that is not a result");
     r.how = (enum jail_how)how;
     take_numbers(f->message, &r);
-    memcpy(r.why, why.n ? why.p : "", why.n < sizeof r.why ? why.n : sizeof r.why - 1);
+    take_text(f->message, JAIL_WHY, r.why, sizeof r.why);
+    take_text(f->message, JAIL_NOTES, r.notes, sizeof r.notes);
     enum err err = take_large(f, JAIL_OUT, &r.out, e);
     err = err ? err : take_large(f, JAIL_ERR, &r.err, e);
     err = err ? err : take_large(f, JAIL_REPLY, &r.reply, e);

@@ -26,10 +26,16 @@ struct jail_result {
     uint64_t out_dropped, err_dropped; /* bytes, gone from the middle */
     struct buf reply;        /* an applet's answer, a message; owned */
     char why[512];           /* "" where there is nothing to say */
+    char notes[512];         /* what happened at limits that did not end it; "" mostly */
 };
+
+/* What a jail took too much of, where it was ended for that ("more memory than its limit"); else NULL. */
+const char *jail_took(enum jail_how how);
 
 /* Starts the program at `program_path` without a plan: it waits for one, and dies with us or when its socket is closed. */
 enum err MUST_USE jail_ready(const char *program_path, struct peer *ret, struct error *e);
+/* Lets one go that is not needed: it ends by itself and leaves nothing, or is ended. */
+void jail_unready(struct peer *ready);
 /* Starts the program at `program_path` and sends it `p`. `stdio` are the descriptors 0, 1, 2 of a plan with
    p->terminal (borrowed), else NULL. `nonblocking` is for ret->socket, after the plan is sent. On an error nothing is
    left running. */

@@ -30,7 +30,7 @@
 #include "base/sys.h"
 #include "jail/internal.h"
 
-enum { CPU_LOOK_MS = 20 };
+enum { LOOK_MS = 20, MEMORY_LOOK_MS = 200 };
 
 static void tell(int socket, const struct report *r)
 {
@@ -54,6 +54,7 @@ struct jail {
     const struct jail_applet *applet; /* NULL: run plan.argv */
     int socket;                       /* our end of the pair */
     int given[GIVEN_COUNT];           /* -1 where there is none */
+    bool watch_memory;
 };
 
 const struct jail_applet *applet_find(const struct applets *a, struct slice name)
@@ -103,6 +104,7 @@ static enum err receive_go(struct jail *j, struct go *ret, struct sources *ret_s
             *(i < GIVEN_COUNT ? &j->given[i] : &ret_sources->fds[i - GIVEN_COUNT]) = fds[used++];
     memcpy(ret_sources->link, ret->link, sizeof ret->link);
     ret_sources->detached = ret->root;
+    j->watch_memory = ret->watch_memory;
     return err;
 }
 
@@ -324,6 +326,8 @@ struct watch {
     struct jail *j;
     int signals;   /* a signalfd of SIGCHLD */
     DIR *proc;     /* to sum up CPU time and what is held, where these are limited */
+    uint64_t cpu_before; /* of our group, when the program began */
+    int64_t memory_ns;   /* when its memory was last looked at closely */
     dev_t devs[JAIL_MOUNTS_MAX]; /* of the overlays, where the disk is limited */
     size_t ndevs;
     pid_t program;
@@ -359,19 +363,72 @@ static uint64_t process_cpu_ns(int proc, const char *pid)
     return (v[0] + v[1] + v[2] + v[3]) * (1000000000u / (unsigned long)sysconf(_SC_CLK_TCK));
 }
 
-/*
- * CPU time of all that lives or was collected, to about 10 ms. What a process used that nobody waited for (its parent
- * ignores SIGCHLD) is missing: there the limit of each process and the wall clock remain. Exact counting needs a
- * control group.
- */
-static uint64_t jail_cpu_ns(DIR *proc)
+/* The sum over all processes but ourselves. */
+static uint64_t sum_of(DIR *proc, uint64_t (*of)(int proc, const char *pid))
 {
-    uint64_t sum = children_cpu_ns(NULL);
+    uint64_t sum = 0;
     rewinddir(proc);
     for (const struct dirent *d; (d = readdir(proc));)
         if (d->d_name[0] > '0' && d->d_name[0] <= '9' && strcmp(d->d_name, "1") != 0)
-            sum += process_cpu_ns(dirfd(proc), d->d_name);
+            sum += of(dirfd(proc), d->d_name);
     return sum;
+}
+
+/*
+ * CPU time of all processes: exactly, where a control group counts it; else of all that lives or was collected, to about
+ * 10 ms. Then what a process used that nobody waited for (its parent ignores SIGCHLD) is missing: there the limit of each
+ * process and the wall clock remain.
+ */
+static uint64_t jail_cpu_ns(const struct watch *w)
+{
+    int count = w->j->given[GIVEN_CPU];
+    if (count >= 0)
+        return cgroup_cpu_ns(count) - w->cpu_before;
+    return children_cpu_ns(NULL) + sum_of(w->proc, process_cpu_ns);
+}
+
+/* ---- memory, where no control group limits it ---- */
+
+/* What is in memory of one process and not of a file, by /proc/PID/statm; what it shares with its parent since a fork
+   counts with both. */
+static uint64_t process_memory(int proc, const char *pid)
+{
+    char path[300], text[200];
+    unsigned long long resident, shared;
+    snprintf(path, sizeof path, "%s/statm", pid);
+    FD_CLEANUP int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (n <= 0)
+        return 0;
+    text[n] = '\0';
+    return sscanf(text, "%*s %llu %llu", &resident, &shared) == 2 && resident > shared
+               ? (resident - shared) * (unsigned long long)sysconf(_SC_PAGESIZE) : 0;
+}
+
+/* The same with what is shared parted fairly, which costs the kernel a walk through all of it; of a process that does not
+   let us look the above. */
+static uint64_t process_memory_fair(int proc, const char *pid)
+{
+    char path[300], text[2048];
+    unsigned long long kb;
+    snprintf(path, sizeof path, "%s/smaps_rollup", pid);
+    FD_CLEANUP int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    text[n > 0 ? n : 0] = '\0';
+    const char *at = strstr(text, "Pss_Anon:");
+    return at && sscanf(at, "Pss_Anon: %llu", &kb) == 1 ? kb * 1024 : process_memory(proc, pid);
+}
+
+static bool over_memory(struct watch *w)
+{
+    uint64_t most = w->j->plan.limits.memory_all, sum = sum_of(w->proc, process_memory);
+    if (sum <= most)
+        return false;
+    int64_t now_ns = sys->boottime_ns();
+    if (sum / 2 <= most && now_ns - w->memory_ns < MEMORY_LOOK_MS * INT64_C(1000000))
+        return false;
+    w->memory_ns = now_ns;
+    return sum_of(w->proc, process_memory_fair) > most;
 }
 
 /* Collects whoever has ended. */
@@ -403,26 +460,33 @@ static uint64_t end_all(struct watch *w)
     return killed;
 }
 
-static void set_how(struct watch *w, bool stopped, bool over_cpu)
+/* Why everything was ended, where it was. */
+enum ended_by { BY_ITSELF, BY_WORD, BY_CPU, BY_MEMORY };
+
+static void set_how(struct watch *w, enum ended_by by)
 {
     struct report *r = &w->done;
     uint64_t cpu_max = w->j->plan.limits.cpu_ms * 1000000u;
     bool signalled = WIFSIGNALED(w->status);
     r->status = signalled ? WTERMSIG(w->status) : WEXITSTATUS(w->status);
-    if (stopped)
+    if (by == BY_WORD)
         r->how = JAIL_TIMEOUT;
-    else if (over_cpu || (cpu_max && signalled && r->cpu_ns >= cpu_max))
+    else if (by == BY_MEMORY)
+        r->how = JAIL_MEMORY;
+    else if (by == BY_CPU || (cpu_max && signalled && r->cpu_ns >= cpu_max))
         r->how = JAIL_CPU;
     else
         r->how = signalled ? JAIL_SIGNALLED : JAIL_EXITED;
 }
 
-static _Noreturn void finish(struct watch *w, bool stopped, bool over_cpu)
+static _Noreturn void finish(struct watch *w, enum ended_by by)
 {
     w->done.kind = REPORT_DONE;
     w->done.leftover = end_all(w);
     w->done.cpu_ns = children_cpu_ns(&w->done.rss);
-    set_how(w, stopped, over_cpu);
+    if (w->j->given[GIVEN_CPU] >= 0)
+        w->done.cpu_ns = jail_cpu_ns(w);
+    set_how(w, by);
     tell(w->j->socket, &w->done);
     _exit(0);
 }
@@ -443,7 +507,7 @@ static void hear(struct watch *w)
     if (n == 1 && word == WORD_HELD && w->ndevs)
         tell_held(w);
     else if (n == 1)
-        finish(w, true, false);
+        finish(w, BY_WORD);
     else if (n == 0)
         _exit(1);
 }
@@ -453,7 +517,7 @@ static _Noreturn void watch(struct watch *w)
     uint64_t cpu_max = w->j->plan.limits.cpu_ms * 1000000u;
     struct pollfd fds[2] = {{.fd = w->signals, .events = POLLIN}, {.fd = w->j->socket, .events = POLLIN}};
     for (;;) {
-        int n = poll(fds, 2, cpu_max ? CPU_LOOK_MS : -1);
+        int n = poll(fds, 2, cpu_max || w->j->watch_memory ? LOOK_MS : -1);
         if (n < 0 && errno != EINTR)
             _exit(1);
         struct signalfd_siginfo info;
@@ -461,13 +525,15 @@ static _Noreturn void watch(struct watch *w)
             ;
         reap(w);
         if (w->ended)
-            finish(w, false, false);
+            finish(w, BY_ITSELF);
         if (n > 0 && fds[1].revents & (POLLHUP | POLLERR))
             _exit(1);
         if (n > 0 && fds[1].revents & POLLIN)
             hear(w);
-        if (cpu_max && jail_cpu_ns(w->proc) > cpu_max)
-            finish(w, false, true);
+        if (cpu_max && jail_cpu_ns(w) > cpu_max)
+            finish(w, BY_CPU);
+        if (w->j->watch_memory && over_memory(w))
+            finish(w, BY_MEMORY);
     }
 }
 
@@ -501,7 +567,9 @@ static enum err start(struct watch *w, struct error *e)
     sigprocmask(SIG_BLOCK, &chld, NULL);
     w->signals = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
     find_overlays(w);
-    bool looks = w->j->plan.limits.cpu_ms || w->ndevs;
+    int count = w->j->given[GIVEN_CPU];
+    w->cpu_before = count >= 0 ? cgroup_cpu_ns(count) : 0;
+    bool looks = (w->j->plan.limits.cpu_ms && count < 0) || w->ndevs || w->j->watch_memory;
     w->proc = looks ? opendir("/proc") : NULL;
     if (w->signals < 0 || (looks && !w->proc))
         return error_errno(e, errno, "cannot watch the jail's processes");

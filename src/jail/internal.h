@@ -17,6 +17,7 @@
 #define CRANNOG_JAIL_INTERNAL_H
 
 #include <dirent.h>
+#include <limits.h>
 #include <sys/time.h>
 #include <sys/types.h>
 
@@ -57,6 +58,7 @@ enum given {
     GIVEN_PLAN,                      /* its bytes, in a file of their own */
     GIVEN_IN, GIVEN_OUT, GIVEN_ERR,  /* become 0, 1, 2 inside; no GIVEN_IN: empty */
     GIVEN_REPLY,                     /* where an applet's answer goes */
+    GIVEN_CPU,                       /* a control group's count of CPU time, for cgroup_cpu_ns */
     GIVEN_COUNT,
 };
 
@@ -66,6 +68,7 @@ struct go {
     bool have[GIVEN_COUNT + JAIL_SOURCES_MAX]; /* which descriptors are passed, those of enum given and then sources.fds,
                                     in order: JAIL_PASS_MAX with this message, the rest with further ones of a byte each */
     bool link[JAIL_MOUNTS_MAX];
+    bool watch_memory;           /* no control group limits what all use together */
 };
 
 enum word {
@@ -104,6 +107,37 @@ enum err MUST_USE idmap_enter(bool root, struct error *e);
 enum err MUST_USE idmap_drop(const struct jail_plan *p, bool root, struct error *e);
 /* The line that mends a refused clone or a refused mount in it, as far as this machine shows why. */
 const char *idmap_mend(int errnum);
+
+/* cgroup_find.c: our own groups by the texts of /proc/self/cgroup and /proc/self/mountinfo. */
+enum cgroup_kind { CGROUP_UNIFIED, CGROUP_MEMORY, CGROUP_PIDS, CGROUP_CPUACCT, CGROUP_KINDS }; /* the others are v1 */
+struct cgroup_place {
+    char own[CGROUP_KINDS][PATH_MAX]; /* folders; "" where there is none to be seen */
+    size_t top;                       /* of own[CGROUP_UNIFIED]: how much of it is the mount, above which nothing is ours */
+};
+void cgroup_find(struct slice cgroups, struct slice mounts, struct cgroup_place *ret);
+
+/* cgroup.c: the groups of one jail; nothing here fails, there are just fewer. */
+struct cgroups {
+    struct cgroup_place place;
+    char name[16];
+    int parents[CGROUP_KINDS], groups[CGROUP_KINDS]; /* -1 where there is none */
+    bool limits; /* the unified one limits memory and processes */
+};
+void cgroups_init(struct cgroups *c);
+/* Makes the unified one, which pid 1 is to be born into (groups[CGROUP_UNIFIED]). */
+void cgroups_make(struct cgroups *c);
+/* Makes the others, for what the unified one has not, and moves pid 1 there. May take tens of milliseconds. */
+void cgroups_move(struct cgroups *c, pid_t pid);
+/* Sets the plan's limits; whether memory_all is one of them now. */
+bool cgroups_limit(struct cgroups *c, const struct jail_limits *l);
+int cgroups_open_cpu(const struct cgroups *c); /* for GIVEN_CPU, or -1 */
+uint64_t cgroup_cpu_ns(int fd);
+/* Processes ended for want of memory, and forks refused. */
+void cgroups_counts(const struct cgroups *c, uint64_t *ret_killed, uint64_t *ret_refused);
+void cgroups_kill(const struct cgroups *c);
+void cgroups_remove(struct cgroups *c); /* when all are dead */
+/* Now and then: removes what crannog-jails that were killed have left. */
+void cgroups_sweep(const struct cgroups *c);
 
 /* mounts.c: opens every source; with userns >= 0 (as root) READ, WRITE and LAYERS become idmapped clones. */
 void sources_init(struct sources *s);

@@ -7,8 +7,8 @@
 
 enum plan_tag {
     PLAN_UID = 1, PLAN_GID, PLAN_CWD, PLAN_TERMINAL, PLAN_APPLET, PLAN_ARGS, PLAN_WALL_MS, PLAN_CPU_MS, PLAN_MEMORY,
-    PLAN_FILE_SIZE, PLAN_DISK, PLAN_FILES, PLAN_PROCESSES, PLAN_OUTPUT,
-    PLAN_SINGLE = PLAN_OUTPUT, /* the ones above are there exactly once */
+    PLAN_FILE_SIZE, PLAN_DISK, PLAN_FILES, PLAN_PROCESSES, PLAN_OUTPUT, PLAN_MEMORY_ALL,
+    PLAN_SINGLE = PLAN_MEMORY_ALL, /* the ones above are there exactly once */
     PLAN_MOUNT,                /* a message of mount tags */
     PLAN_ARGV, PLAN_ENV,
     PLAN_END, /* the last field, empty: a plan that was cut between two fields is seen */
@@ -74,6 +74,7 @@ void jail_plan_encode(const struct jail_plan *p, struct buf *ret)
     message_put_u64(ret, PLAN_FILES, p->limits.files);
     message_put_u64(ret, PLAN_PROCESSES, p->limits.processes);
     message_put_u64(ret, PLAN_OUTPUT, p->limits.output);
+    message_put_u64(ret, PLAN_MEMORY_ALL, p->limits.memory_all);
     for (size_t i = 0; i < p->nmounts; i++)
         put_mount(ret, &p->mounts[i]);
     for (size_t i = 0; i < p->nargv; i++)
@@ -201,6 +202,7 @@ static uint64_t *limit_of(struct jail_plan *p, uint16_t tag)
     case PLAN_WALL_MS: return &p->limits.wall_ms;
     case PLAN_CPU_MS: return &p->limits.cpu_ms;
     case PLAN_MEMORY: return &p->limits.memory;
+    case PLAN_MEMORY_ALL: return &p->limits.memory_all;
     case PLAN_FILE_SIZE: return &p->limits.file_size;
     case PLAN_DISK: return &p->limits.disk;
     case PLAN_FILES: return &p->limits.files;
@@ -215,7 +217,7 @@ enum { LIMIT_MOST = 1000000000 }; /* of milliseconds, 11 days; of counts; bytes 
 static bool take_single(struct field f, struct jail_plan *p)
 {
     uint64_t v = 0, *limit = limit_of(p, f.tag);
-    bool bytes = f.tag == PLAN_MEMORY || f.tag == PLAN_FILE_SIZE || f.tag == PLAN_DISK || f.tag == PLAN_OUTPUT;
+    bool bytes = f.tag == PLAN_MEMORY || f.tag == PLAN_MEMORY_ALL || f.tag == PLAN_FILE_SIZE || f.tag == PLAN_DISK || f.tag == PLAN_OUTPUT;
     if (limit)
         return field_number(f, bytes ? INT64_MAX : LIMIT_MOST, limit);
     switch (f.tag) {

@@ -10,7 +10,7 @@ enum { JAIL_REPLY_MAX = 64 * 1024 * 1024 - 64 * 1024 }; /* bytes of an applet's 
 enum jail_frame {
     JAIL_RUN = 1, /* PLAN (large), STDIN STDOUT STDERR (descriptors, only with plan.terminal) */
     JAIL_RESULT,  /* HOW, STATUS, CPU_NS, WALL_NS, RSS, OUT, ERR, OUT_DROPPED, ERR_DROPPED, REPLY, LEFTOVER,
-                    CHANGED, WHY */
+                    CHANGED, WHY, NOTES */
 };
 
 enum jail_tag {
@@ -26,6 +26,7 @@ enum jail_tag {
     JAIL_WHY,      /* text for people where HOW is REFUSED, the applet failed, or the program could not be started
                       (status 127 or 126, as a shell has it) */
     JAIL_LEFTOVER, /* processes that were still running and were ended */
+    JAIL_NOTES,    /* text for people: what happened at limits that did not end the jail; may be empty */
     JAIL_CHANGED,  /* 1: the upper of a LAYERS mount holds something; 0: the step changed nothing */
 };
 
@@ -37,6 +38,8 @@ enum jail_how {
     JAIL_DISK,       /* limits.disk passed: everything was ended */
     JAIL_NO_LAYERS,  /* a LAYERS mount is refused here (WHY says by what): the caller may copy instead */
     JAIL_REFUSED,    /* could not be built; WHY says which wall and what to do */
+    JAIL_MEMORY,     /* limits.memory_all passed: the program, or everything, was ended */
+    JAIL_HOW_LAST = JAIL_MEMORY,
 };
 
 #endif

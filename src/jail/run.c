@@ -45,6 +45,8 @@ struct outer {
     char note[sizeof((struct report *)NULL)->text];
     uint64_t wall_ns;
     struct uppers uppers;
+    struct cgroups groups;
+    uint64_t oom_killed, forks_refused;
     int64_t look_ns; /* when the uppers are looked at next; 0: never */
     bool over_disk, no_layers, changed;
 };
@@ -114,13 +116,21 @@ static void close_given(struct outer *o)
 
 /* As fork, into the namespaces that a child can only be born into; pid 1 makes the others itself (init.c), while we
    read the plan, write its id maps and open its sources. */
-static pid_t clone_namespaces(void)
+static pid_t clone_namespaces(int group)
 {
     struct clone_args args = {
-        .flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID,
+        .flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | (group < 0 ? 0 : CLONE_INTO_CGROUP),
         .exit_signal = SIGCHLD,
+        .cgroup = (uint64_t)(group < 0 ? 0 : group),
     };
     return (pid_t)syscall(NO_SYSCALL_CLONE3, &args, sizeof args);
+}
+
+/* Whether the plan is still to come, so that there is time. */
+static bool is_early(void)
+{
+    struct pollfd p = {.fd = ENGINE, .events = POLLIN};
+    return sys->poll(&p, 1, 0) == 0;
 }
 
 /* pid 1, before there is a plan. Only its socket goes in, and later what is sent over that. */
@@ -130,15 +140,23 @@ static enum err bear(struct outer *o, struct error *e)
     if (sys->socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) < 0)
         return error_errno(e, errno, "cannot make a socket for the jail");
     o->root = geteuid() == 0;
-    o->pid = clone_namespaces();
+    cgroups_make(&o->groups);
+    o->pid = clone_namespaces(o->groups.groups[CGROUP_UNIFIED]);
+    if (o->pid < 0 && o->groups.groups[CGROUP_UNIFIED] >= 0) { /* we may not be counted there */
+        cgroups_remove(&o->groups);
+        o->groups.limits = false;
+        o->pid = clone_namespaces(-1);
+    }
     if (o->pid == 0) {
-        close(pair[0]);
-        close(ENGINE);
-        init_main(pair[1], &o->applets);
+        dup2(pair[1], ENGINE);
+        close_range(ENGINE + 1, ~0u, 0);
+        init_main(ENGINE, &o->applets);
     }
     int errnum = errno;
     close(pair[1]);
     o->socket = pair[0];
+    if (o->pid > 0 && is_early())
+        cgroups_move(&o->groups, o->pid);
     return o->pid > 0 ? OK : error_errno(e, errnum, "cannot make the jail's namespaces (%s)", idmap_mend(errnum));
 }
 
@@ -174,6 +192,8 @@ static enum err send_go(struct outer *o, const struct sources *s, struct error *
     int fds[GIVEN_COUNT + JAIL_SOURCES_MAX];
     size_t n = 0, sent = 0;
     memcpy(go.link, s->link, sizeof go.link);
+    go.watch_memory = !cgroups_limit(&o->groups, &o->plan.limits) && o->plan.limits.memory_all;
+    o->given[GIVEN_CPU] = cgroups_open_cpu(&o->groups);
     for (size_t i = 0; i < GIVEN_COUNT + JAIL_SOURCES_MAX; i++) {
         int fd = i < GIVEN_COUNT ? o->given[i] : s->fds[i - GIVEN_COUNT];
         if ((go.have[i] = fd >= 0))
@@ -215,6 +235,7 @@ static void end_child(struct outer *o)
     sys->kill(o->pid, SIGKILL);
     while (sys->waitpid(o->pid, &status, 0) < 0 && errno == EINTR)
         continue;
+    cgroups_remove(&o->groups);
 }
 
 /* What pid 1 says of why it has ended is nearer to the cause than that it does not listen. */
@@ -284,6 +305,7 @@ static void stop(struct outer *o)
     }
     o->stage = KILLED;
     o->deadline_ns = 0;
+    cgroups_kill(&o->groups);
     sys->kill(o->pid, SIGKILL);
 }
 
@@ -396,10 +418,16 @@ static void count_end(struct outer *o)
 static void bury(struct outer *o)
 {
     count_end(o);
+    cgroups_counts(&o->groups, &o->oom_killed, &o->forks_refused);
+    cgroups_remove(&o->groups);
     if (o->done.kind != REPORT_DONE)
         return;
     if (o->over_disk && o->done.how == JAIL_TIMEOUT)
         o->done.how = JAIL_DISK;
+    if (o->oom_killed && o->done.how == JAIL_SIGNALLED && o->done.status == SIGKILL) {
+        o->done.how = JAIL_MEMORY;
+        o->note[0] = '\0';
+    }
     o->changed = uppers_changed(&o->uppers);
 }
 
@@ -441,6 +469,20 @@ static void put_kept(struct outgoing *m, struct keep *k, uint16_t tag, uint16_t 
     message_put_u64(&m->message, dropped_tag, dropped);
 }
 
+/* What the limits did without ending the jail. */
+static void put_notes(struct outer *o, struct buf *m)
+{
+    BUF_CLEANUP struct buf b = BUF_INIT(512);
+    const struct jail_limits *l = &o->plan.limits;
+    if (o->oom_killed && o->done.how != JAIL_MEMORY)
+        buf_addf(&b, "%llu of its processes ended at the limit of %llu MiB of memory for all together",
+                 (unsigned long long)o->oom_killed, (unsigned long long)l->memory_all >> 20);
+    if (o->forks_refused)
+        buf_addf(&b, "%s%llu times no new process or thread was to be had: the limit is %llu at once", b.n ? "; " : "",
+                 (unsigned long long)o->forks_refused, (unsigned long long)l->processes);
+    message_put(m, JAIL_NOTES, buf_slice(&b));
+}
+
 static enum err report(struct outer *o, struct error *e)
 {
     OUTGOING_CLEANUP struct outgoing m = outgoing_new();
@@ -455,6 +497,7 @@ static enum err report(struct outer *o, struct error *e)
     message_put_u64(&m.message, JAIL_LEFTOVER, o->done.leftover);
     message_put_u64(&m.message, JAIL_CHANGED, o->changed);
     message_put(&m.message, JAIL_WHY, slice_of(o->done.kind == REPORT_REFUSED ? o->done.text : o->note));
+    put_notes(o, &m.message);
     put_kept(&m, &o->kept_out, JAIL_OUT, JAIL_OUT_DROPPED);
     put_kept(&m, &o->kept_err, JAIL_ERR, JAIL_ERR_DROPPED);
     if (o->applet)
@@ -485,6 +528,7 @@ static void tidy(void)
 
 static void play(struct outer *o)
 {
+    cgroups_sweep(&o->groups); /* while pid 1 builds */
     collect(o);
     bury(o);
     drain(o);
@@ -499,6 +543,7 @@ int jail_main(const struct jail_applet *applets, size_t n)
     };
     struct error e = {.code = OK}, unborn = {.code = OK};
     memset(o.given, -1, sizeof o.given);
+    cgroups_init(&o.groups);
     tidy();
     enum err born = bear(&o, &unborn), err = read_plan(&o, &e);
     if (err && !o.frame.type) { /* nobody to answer: it was kept ready, and not needed, or else a person tries us out */

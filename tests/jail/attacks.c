@@ -526,6 +526,21 @@ static enum err allocate(struct slice args, struct buf *reply, struct error *e)
     return OK;
 }
 
+/* As a program: nine processes that share 40 MiB since a fork. */
+static int share(void)
+{
+    char *p = malloc(40 << 20);
+    if (!p)
+        return 1;
+    memset(p, 1, 40 << 20);
+    for (int i = 0; i < 8; i++)
+        if (fork() == 0)
+            for (;;)
+                pause();
+    usleep(500000);
+    return p[12345] != 1;
+}
+
 /* ---- answers ---- */
 
 static enum err big_answer(struct slice args, struct buf *reply, struct error *e)
@@ -599,6 +614,7 @@ static int as_program(void)
 
 int main(int argc, char **argv)
 {
-    (void)argv;
+    if (argc > 1 && strcmp(argv[1], "share") == 0)
+        return share();
     return argc > 1 ? as_program() : jail_main(attacks, sizeof attacks / sizeof *attacks);
 }

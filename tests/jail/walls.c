@@ -27,6 +27,8 @@
 
 #include <cmocka.h>
 
+#undef system /* base/banned.h: a fixed command of the test is fine */
+
 #include "base/sys.h"
 #include "rig.h"
 
@@ -507,6 +509,77 @@ static void test_memory_and_file_limits(void **state)
                         "20\n1000\n");
 }
 
+/* Whether something below the control groups has the name of a crannog-jail: "*" for any. */
+static bool has_group(const char *name)
+{
+    char command[300];
+    snprintf(command, sizeof command, "test -n \"$(find /sys/fs/cgroup -depth -type d -path '*/crannog/%s' -print -quit 2>/dev/null)\"", name);
+    return system(command) == 0;
+}
+
+/* Memory of all processes together, whether by a control group or by pid 1; the program's own end is told as that. */
+static void test_memory_of_all(void **state)
+{
+    (void)state;
+    for (int early = 0; early < 2; early++) {
+        struct peer ready = PEER_INIT, peer = PEER_INIT;
+        struct error e;
+        assert_int_equal(jail_ready(jail_path, &ready, &e), OK);
+        usleep(early ? 300000 : 0); /* time to be moved into a group */
+        struct jail_plan p = new_plan();
+        p.limits.memory_all = 64 << 20;
+        p.limits.wall_ms = 15000;
+        /* each process alone is far below; none of it goes by itself */
+        words[0] = SLICE("sh");
+        words[1] = SLICE("-c");
+        words[2] = SLICE("for i in 1 2 3 4 5 6; do (x=$(head -c 12000000 /dev/zero | tr '\\0' x); sleep 12; echo $x | wc -c) & done; "
+                         "wait; exit 3");
+        p.nargv = 3;
+        assert_int_equal(jail_start_ready(&ready, jail_path, &p, NULL, false, &peer, &e), OK);
+        struct jail_result r = finish(&peer);
+        if (r.how == JAIL_EXITED)
+            assert_non_null(strstr(r.notes, "64 MiB of memory"));
+        else
+            expect(&r, JAIL_MEMORY, SIGKILL);
+        jail_result_release(&r);
+    }
+}
+
+/* A fork of many touches little of its own: what is shared is not counted for each. */
+static void test_shared_memory_counts_once(void **state)
+{
+    (void)state;
+    struct jail_plan p = new_plan();
+    p.limits.memory_all = 100 << 20;
+    jail_plan_add(&p, (struct jail_mount){JAIL_READ, slice_of(attacks_path), SLICE("/ro.program"), 0, false});
+    struct jail_result r = play_shell(&p, "exec /ro.program share");
+    expect(&r, JAIL_EXITED, 0);
+    jail_result_release(&r);
+}
+
+/* Nothing is left of control groups: after an end, and after a crannog-jail that was killed when others have started. */
+static void test_groups_go(void **state)
+{
+    (void)state;
+    struct peer peer = PEER_INIT;
+    struct error e;
+    char name[16];
+    struct jail_plan p = new_plan();
+    words[0] = SLICE("sleep");
+    words[1] = SLICE("10");
+    p.nargv = 2;
+    assert_int_equal(jail_start(jail_path, &p, NULL, false, &peer, &e), OK);
+    usleep(300000);
+    snprintf(name, sizeof name, "%d", (int)peer.pid);
+    bool had = has_group(name);
+    peer_kill(&peer);
+    if (!had)
+        skip(); /* no groups here */
+    for (int i = 0; i < 40 && has_group(name); i++)
+        output(&p, "true");
+    assert_false(has_group(name));
+}
+
 static void test_output_is_bounded(void **state)
 {
     (void)state;
@@ -628,7 +701,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_terminal), cmocka_unit_test(test_terminal_folder), cmocka_unit_test(test_network), cmocka_unit_test(test_daemons_end),
         cmocka_unit_test(test_dies_with_crannog_jail), cmocka_unit_test(test_kept_ready), cmocka_unit_test(test_timeout),
         cmocka_unit_test(test_cpu_limit), cmocka_unit_test(test_process_limit),
-        cmocka_unit_test(test_memory_and_file_limits), cmocka_unit_test(test_output_is_bounded),
+        cmocka_unit_test(test_memory_and_file_limits), cmocka_unit_test(test_memory_of_all),
+        cmocka_unit_test(test_shared_memory_counts_once), cmocka_unit_test(test_groups_go), cmocka_unit_test(test_output_is_bounded),
         cmocka_unit_test(test_no_core_file), cmocka_unit_test(test_ends), cmocka_unit_test(test_answers),
         cmocka_unit_test(test_refusals),
     };
