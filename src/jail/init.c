@@ -160,6 +160,8 @@ static enum err build(struct jail *j, const struct applets *a, enum jail_how *re
         err = mounts_open(&j->plan, -1, &sources, e);
     if (!err)
         err = mounts_build(&j->plan, &sources, e);
+    if (!err && j->plan.nlisten)
+        err = listeners_make(&j->plan, j->socket, e);
     *ret_how = sources.no_layers ? JAIL_NO_LAYERS : JAIL_REFUSED;
     return err ? err : idmap_drop(&j->plan, go.root, e);
 }
@@ -499,17 +501,28 @@ static void tell_held(struct watch *w)
     tell(w->j->socket, &r);
 }
 
+static void tell_look(struct watch *w)
+{
+    const struct jail_plan *p = &w->j->plan;
+    struct report r = {.kind = REPORT_LOOK, .held = listeners_are(p->serves, p->nserves), .cpu_ns = jail_cpu_ns(w)};
+    tell(w->j->socket, &r);
+}
+
 /* The outer process said something. */
 static void hear(struct watch *w)
 {
-    char word;
-    ssize_t n = recv(w->j->socket, &word, 1, MSG_DONTWAIT);
-    if (n == 1 && word == WORD_HELD && w->ndevs)
+    struct dial d = {.word = 0};
+    ssize_t n = recv(w->j->socket, &d, sizeof d, MSG_DONTWAIT);
+    if (n == 0)
+        _exit(1);
+    else if (n == 1 && d.word == WORD_HELD && w->ndevs)
         tell_held(w);
+    else if (n == 1 && d.word == WORD_LOOK && w->proc)
+        tell_look(w);
+    else if (n == (ssize_t)sizeof d)
+        dial_answer(w->j->socket, &d);
     else if (n == 1)
         finish(w, BY_WORD);
-    else if (n == 0)
-        _exit(1);
 }
 
 static _Noreturn void watch(struct watch *w)
@@ -569,7 +582,7 @@ static enum err start(struct watch *w, struct error *e)
     find_overlays(w);
     int count = w->j->given[GIVEN_CPU];
     w->cpu_before = count >= 0 ? cgroup_cpu_ns(count) : 0;
-    bool looks = (w->j->plan.limits.cpu_ms && count < 0) || w->ndevs || w->j->watch_memory;
+    bool looks = (w->j->plan.limits.cpu_ms && count < 0) || w->ndevs || w->j->watch_memory || w->j->plan.service;
     w->proc = looks ? opendir("/proc") : NULL;
     if (w->signals < 0 || (looks && !w->proc))
         return error_errno(e, errno, "cannot watch the jail's processes");

@@ -10,8 +10,8 @@
  * pid 1 is there before the plan is, because nothing of a plan is needed for it: what is kept ready (jail_ready) has paid
  * for its namespaces already.
  *
- * They share one SOCK_SEQPACKET pair: the outer one sends `struct go` (with descriptors) once and later perhaps words of
- * one byte (enum word); pid 1 sends `struct report`s. The program inside never has that socket.
+ * They share one SOCK_SEQPACKET pair: the outer one sends `struct go` (with descriptors) once and later perhaps words
+ * (enum word); pid 1 sends `struct report`s, some with descriptors. The program inside never has that socket.
  */
 #ifndef CRANNOG_JAIL_INTERNAL_H
 #define CRANNOG_JAIL_INTERNAL_H
@@ -22,6 +22,7 @@
 #include <sys/types.h>
 
 #include "jail/plan.h"
+#include "jail/ports.h"
 #include "jail/protocol.h"
 #include "jail/run.h"
 
@@ -74,15 +75,25 @@ struct go {
 enum word {
     WORD_STOP = 's', /* end everything */
     WORD_HELD = 'h', /* how much is held by descriptors of files without a name? REPORT_HELD answers */
+    WORD_LOOK = 'l', /* of a service: does it listen, and what has it used? REPORT_LOOK answers */
+    WORD_DIAL = 'd', /* a connection to a port of its loopback (struct dial): REPORT_DIALLED answers */
+};
+
+struct dial {
+    char word; /* WORD_DIAL */
+    bool six;  /* ::1, not 127.0.0.1 */
+    uint16_t port;
+    uint32_t id;
 };
 
 struct report {
-    enum { REPORT_DONE = 1, REPORT_REFUSED, REPORT_NOTE, REPORT_HELD } kind; /* NOTE: text only, DONE follows */
+    enum { REPORT_DONE = 1, REPORT_REFUSED, REPORT_NOTE, REPORT_HELD, REPORT_LISTENERS, REPORT_LOOK, REPORT_DIALLED } kind; /* NOTE: text only, DONE follows */
     enum jail_how how;
     int status;
     uint64_t cpu_ns, rss;
     uint64_t leftover;
-    uint64_t held;  /* REPORT_HELD: bytes; */
+    uint64_t held;  /* REPORT_HELD: bytes. LOOK: 1, it listens at all its ports. DIALLED: its id; the socket comes along, or
+                       none. LISTENERS: a bit for each of the plan's ports that has a second socket, of ::1; all come along */
     bool unseen;    /* there is a process that does not let us look */
     char text[480];
 };
@@ -198,6 +209,39 @@ uint64_t held_bytes(DIR *proc, const dev_t *devs, size_t ndevs, bool *ret_unseen
 /* seccomp.c: from here on for this process and all below it. `applet`: it runs our own code and no program. */
 enum err MUST_USE seccomp_install(bool applet, struct error *e);
 
+/* listen.c, inside: the listeners of the plan's ports, each 127.0.0.1 and where there is one ::1, handed out in one report. */
+enum err MUST_USE listeners_make(const struct jail_plan *p, int socket, struct error *e);
+/* Whether this network namespace has listeners at all of these ports. */
+bool listeners_are(const uint16_t *ports, size_t n);
+/* Answers a struct dial. */
+void dial_answer(int socket, const struct dial *d);
+/* A report with descriptors, which are closed; -1 is none. Where the outer process is gone, so are we. */
+void report_pass(int socket, const struct report *r, int *fds, size_t n);
+
+struct keep;
+/* service.c, outside: what the outer process does for listeners, and for a service. */
+struct service {
+    const struct jail_plan *plan;
+    int engine, inside; /* sockets */
+    struct ports ports;
+    const struct keep *out;
+    int64_t began_ns, look_ns; /* look_ns: when pid 1 is asked next whether it is up; 0: not */
+    bool up, asked;            /* asked: the engine is */
+    size_t show;
+    int life;                  /* our end of the pipe that our listeners' life hangs on */
+};
+enum { SERVICE_LOOK_MS = 50, SERVICE_GRACE_MS = 300 /* what has no port is up when it lives so long */ };
+void service_init(struct service *s);
+/* From here on. Only where the plan is one for a service. */
+enum err MUST_USE service_begin(struct service *s, struct error *e);
+/* Something is to be read from the engine; false: it wants the end. */
+bool service_hear(struct service *s);
+/* It is time to ask pid 1. */
+void service_look(struct service *s);
+/* A report of these kinds: LISTENERS (of any jail), LOOK, DIALLED; takes the descriptors. */
+void service_report(struct service *s, const struct report *r, int *fds, size_t n);
+void service_end(struct service *s);
+
 /* init.c: the body of pid 1; `socket` is its end of the pair. */
 _Noreturn void init_main(int socket, const struct applets *a);
 
@@ -212,6 +256,6 @@ void keep_init(struct keep *k, uint64_t limit);
 void keep_release(struct keep *k);
 void keep_add(struct keep *k, struct slice s);
 /* Head and tail as one; *ret_dropped is what was between them. */
-void keep_take(struct keep *k, struct buf *ret, uint64_t *ret_dropped);
+void keep_take(const struct keep *k, struct buf *ret, uint64_t *ret_dropped);
 
 #endif

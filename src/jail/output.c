@@ -41,7 +41,7 @@ void keep_add(struct keep *k, struct slice s)
         ring_add(k, behind, slice_sub(s, n, s.n));
 }
 
-void keep_take(struct keep *k, struct buf *ret, uint64_t *ret_dropped)
+void keep_take(const struct keep *k, struct buf *ret, uint64_t *ret_dropped)
 {
     uint64_t behind = k->total - k->head.n;
     size_t tail = !k->ring ? 0 : behind < k->half ? (size_t)behind : k->half;

@@ -10,7 +10,7 @@ enum plan_tag {
     PLAN_FILE_SIZE, PLAN_DISK, PLAN_FILES, PLAN_PROCESSES, PLAN_OUTPUT, PLAN_MEMORY_ALL,
     PLAN_SINGLE = PLAN_MEMORY_ALL, /* the ones above are there exactly once */
     PLAN_MOUNT,                /* a message of mount tags */
-    PLAN_ARGV, PLAN_ENV,
+    PLAN_ARGV, PLAN_ENV, PLAN_LISTEN, PLAN_SERVES, PLAN_SERVICE /* once, where it is one */,
     PLAN_END, /* the last field, empty: a plan that was cut between two fields is seen */
 };
 enum mount_tag {
@@ -81,6 +81,12 @@ void jail_plan_encode(const struct jail_plan *p, struct buf *ret)
         message_put(ret, PLAN_ARGV, p->argv[i]);
     for (size_t i = 0; i < p->nenv; i++)
         message_put(ret, PLAN_ENV, p->env[i]);
+    for (size_t i = 0; i < p->nlisten; i++)
+        message_put_u64(ret, PLAN_LISTEN, p->listen[i]);
+    for (size_t i = 0; i < p->nserves; i++)
+        message_put_u64(ret, PLAN_SERVES, p->serves[i]);
+    if (p->service)
+        message_put(ret, PLAN_SERVICE, SLICE_NONE);
     message_put(ret, PLAN_END, SLICE_NONE);
 }
 
@@ -254,6 +260,20 @@ static enum err take_word(struct field f, struct slice *words, size_t *n, struct
     return OK;
 }
 
+static enum err take_port(struct field f, uint16_t *ports, size_t *n, struct error *e)
+{
+    uint64_t v = 0;
+    if (*n == JAIL_PORTS_MAX)
+        return error_set(e, ERR_LIMIT, "a jail's plan has more than %d ports", JAIL_PORTS_MAX);
+    if (!field_number(f, UINT16_MAX, &v) || v == 0)
+        return corrupt(e, "a port");
+    for (size_t i = 0; i < *n; i++)
+        if (ports[i] == v)
+            return corrupt(e, "a port twice");
+    ports[(*n)++] = (uint16_t)v;
+    return OK;
+}
+
 static enum err take_field(struct field f, struct arena *a, struct jail_plan *p, unsigned *seen, struct error *e)
 {
     if (f.tag >= 1 && f.tag <= PLAN_SINGLE) {
@@ -268,6 +288,15 @@ static enum err take_field(struct field f, struct arena *a, struct jail_plan *p,
         return take_word(f, p->argv, &p->nargv, e);
     case PLAN_ENV:
         return take_word(f, p->env, &p->nenv, e);
+    case PLAN_LISTEN:
+        return take_port(f, p->listen, &p->nlisten, e);
+    case PLAN_SERVES:
+        return take_port(f, p->serves, &p->nserves, e);
+    case PLAN_SERVICE:
+        if (p->service || f.bytes.n)
+            return corrupt(e, "a field's value");
+        p->service = true;
+        return OK;
     default:
         return error_set(e, ERR_VERSION, "a jail's plan has a field (%u) that this crannog-jail does not know; mend: "
                          "install crannog and crannog-jail of one version", f.tag);
@@ -292,6 +321,8 @@ static enum err check_whole(const struct jail_plan *p, unsigned seen, bool ended
         return corrupt(e, "it names not exactly one thing to run");
     if (shares_upper(p))
         return corrupt(e, "two mounts with one upper folder");
+    if (p->service ? p->nargv == 0 || p->terminal : p->nserves != 0)
+        return corrupt(e, "a service that is none");
     return p->nargv && p->argv[0].n == 0 ? corrupt(e, "its program has no name") : OK;
 }
 
@@ -301,7 +332,9 @@ enum err jail_plan_decode(struct slice bytes, struct arena *a, struct jail_plan 
         return error_set(e, ERR_LIMIT, "a jail's plan is larger than %d bytes", JAIL_PLAN_MAX);
     struct jail_plan *p = arena_alloc(a, sizeof *p);
     if (!p || !(p->argv = arena_array(a, JAIL_WORDS_MAX, sizeof *p->argv)) ||
-        !(p->env = arena_array(a, JAIL_WORDS_MAX, sizeof *p->env)))
+        !(p->env = arena_array(a, JAIL_WORDS_MAX, sizeof *p->env)) ||
+        !(p->listen = arena_array(a, JAIL_PORTS_MAX, sizeof *p->listen)) ||
+        !(p->serves = arena_array(a, JAIL_PORTS_MAX, sizeof *p->serves)))
         return error_set(e, ERR_MEMORY, "no memory for a jail's plan");
     struct message_reader r = message_read(bytes);
     struct field f;

@@ -23,6 +23,7 @@ enum {
     JAIL_MOUNTS_MAX = 64,
     JAIL_LAYERS_MAX = 32, /* of one mount */
     JAIL_WORDS_MAX = 1024, /* of argv, and of env */
+    JAIL_PORTS_MAX = 64, /* of listen, and of serves */
     JAIL_PATH_MAX = 4095,
     JAIL_PLAN_MAX = 16 * 1024 * 1024,
     JAIL_OUTPUT_MAX = 16 * 1024 * 1024,
@@ -83,6 +84,11 @@ struct jail_plan {
     struct jail_limits limits;
     bool terminal;       /* 0, 1, 2 are passed through (exec at a terminal) instead of empty input and kept output; the
                             program has no controlling terminal, so Ctrl-C ends crannog-jail and thereby the jail */
+    uint16_t *listen;    /* ports of its loopback that lead out of it (jail/ports.h), none twice */
+    size_t nlisten;
+    bool service;        /* outlives a step: the engine goes on talking to crannog-jail (jail/protocol.h), */
+    uint16_t *serves;    /* and it is up when it listens at all of these */
+    size_t nserves;
 };
 
 /* The read-only view of the system (/usr, /lib*, /bin, /sbin, a chosen few of /etc), appended to p's mounts as far as

@@ -1,16 +1,25 @@
 /*
  * What the engine and crannog-jail say to each other. One process a jail: the engine sends JAIL_RUN once, gets
- * JAIL_RESULT once, and the process ends.
+ * JAIL_RESULT once, and the process ends. Before that a jail with ports that lead out gives a JAIL_LISTENER for each, and
+ * a service goes on listening: it takes JAIL_OFFER, JAIL_LOOK and JAIL_STOP, and says JAIL_STATE when it is up and after
+ * each JAIL_LOOK.
  */
 #ifndef CRANNOG_JAIL_PROTOCOL_H
 #define CRANNOG_JAIL_PROTOCOL_H
 
-enum { JAIL_REPLY_MAX = 64 * 1024 * 1024 - 64 * 1024 }; /* bytes of an applet's answer */
+enum { JAIL_REPLY_MAX = 64 * 1024 * 1024 - 64 * 1024, /* bytes of an applet's answer */
+       JAIL_SHOW_MAX = 64 * 1024 };
 
 enum jail_frame {
     JAIL_RUN = 1, /* PLAN (large), STDIN STDOUT STDERR (descriptors, only with plan.terminal) */
     JAIL_RESULT,  /* HOW, STATUS, CPU_NS, WALL_NS, RSS, OUT, ERR, OUT_DROPPED, ERR_DROPPED, REPLY, LEFTOVER,
                     CHANGED, WHY, NOTES */
+    JAIL_LISTENER, /* from a jail: PORT, V4, V6 (may be missing), LIFE */
+    JAIL_OFFER,    /* to a service, the same: who connects there is connected to its PORT, until LIFE hangs up (without
+                      one: until the service ends). */
+    JAIL_LOOK,     /* to a service: SHOW */
+    JAIL_STATE,    /* UP, CPU_NS, OUT */
+    JAIL_STOP,     /* to a service: end now; its RESULT follows */
 };
 
 enum jail_tag {
@@ -28,6 +37,11 @@ enum jail_tag {
     JAIL_LEFTOVER, /* processes that were still running and were ended */
     JAIL_NOTES,    /* text for people: what happened at limits that did not end the jail; may be empty */
     JAIL_CHANGED,  /* 1: the upper of a LAYERS mount holds something; 0: the step changed nothing */
+    JAIL_PORT,
+    JAIL_V4, JAIL_V6, /* descriptors: listening TCP sockets at 127.0.0.1 and ::1 of some loopback */
+    JAIL_LIFE,     /* descriptor: the reading end of a pipe that hangs up when the jail with the listeners has ended */
+    JAIL_SHOW,     /* bytes of output wanted, its end; at most JAIL_SHOW_MAX */
+    JAIL_UP,       /* 1: it listens at all its ports, or has none and did not end at once */
 };
 
 enum jail_how {

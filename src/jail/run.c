@@ -49,6 +49,7 @@ struct outer {
     uint64_t oom_killed, forks_refused;
     int64_t look_ns; /* when the uppers are looked at next; 0: never */
     bool over_disk, no_layers, changed;
+    struct service service;
 };
 
 /* ---- the plan ---- */
@@ -259,7 +260,8 @@ static enum err start(struct outer *o, struct error *e)
         refused_inside(o, e);
     else if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) /* not before: the maps of a child like us could not be written */
         err = error_errno(e, errno, "cannot guard crannog-jail");
-    return err;
+    o->service.inside = o->socket;
+    return err || !o->plan.service ? err : service_begin(&o->service, e);
 }
 
 /* ---- collecting ---- */
@@ -325,16 +327,39 @@ static void look_at_uppers(struct outer *o)
     o->look_ns = o->stage == RUNNING ? sys->boottime_ns() + UPPERS_EVERY_MS * INT64_C(1000000) : 0;
 }
 
+/* Receives one message with what descriptors come along. */
+static ssize_t receive_report(int socket, struct report *ret, int *fds, size_t *nfds)
+{
+    union {
+        struct cmsghdr head;
+        char space[CMSG_SPACE(sizeof(int) * JAIL_PASS_MAX)];
+    } control;
+    struct iovec io = {ret, sizeof *ret};
+    struct msghdr m = {.msg_iov = &io, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    ssize_t n = recvmsg(socket, &m, MSG_CMSG_CLOEXEC);
+    struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
+    *nfds = c && c->cmsg_type == SCM_RIGHTS ? (c->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;
+    if (*nfds)
+        memcpy(fds, CMSG_DATA(c), *nfds * sizeof *fds);
+    return n;
+}
+
 /* Reads one report; false when no more will come. */
 static bool take_report(struct outer *o)
 {
     struct report r;
-    ssize_t n = sys->read(o->socket, &r, sizeof r);
+    int fds[JAIL_PASS_MAX];
+    size_t nfds = 0;
+    ssize_t n = receive_report(o->socket, &r, fds, &nfds);
     if (n < 0 && errno == EINTR)
         return true;
     if (n != (ssize_t)sizeof r)
         return false;
     r.text[sizeof r.text - 1] = '\0';
+    if (r.kind >= REPORT_LISTENERS) {
+        service_report(&o->service, &r, fds, nfds);
+        return true;
+    }
     if (r.kind == REPORT_NOTE) {
         memcpy(o->note, r.text, sizeof o->note);
         return true;
@@ -350,11 +375,24 @@ static bool take_report(struct outer *o)
 
 static int poll_timeout(const struct outer *o)
 {
-    if (!o->deadline_ns && !o->look_ns)
-        return -1;
-    int64_t next_ns = o->look_ns && (!o->deadline_ns || o->look_ns < o->deadline_ns) ? o->look_ns : o->deadline_ns;
+    const int64_t times[] = {o->deadline_ns, o->look_ns, o->service.look_ns}; /* 0: never */
+    int64_t next_ns = 0;
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++)
+        if (times[i] && (!next_ns || times[i] < next_ns))
+            next_ns = times[i];
     int64_t left_ns = next_ns - sys->boottime_ns();
-    return left_ns <= 0 ? 0 : (int)(left_ns / 1000000 + 1);
+    return !next_ns ? -1 : left_ns <= 0 ? 0 : (int)(left_ns / 1000000 + 1);
+}
+
+static void look_at_clock(struct outer *o)
+{
+    int64_t now_ns = sys->boottime_ns();
+    if (o->deadline_ns && now_ns >= o->deadline_ns)
+        stop(o);
+    if (o->look_ns && now_ns >= o->look_ns)
+        look_at_uppers(o);
+    if (o->service.look_ns && now_ns >= o->service.look_ns)
+        service_look(&o->service);
 }
 
 /* Until pid 1 has said how it went, or is dead. */
@@ -366,18 +404,21 @@ static void collect(struct outer *o)
         o->look_ns = o->began_ns + UPPERS_EVERY_MS * INT64_C(1000000);
     for (;;) {
         struct pollfd fds[] = {{.fd = o->socket, .events = POLLIN}, {.fd = o->out, .events = POLLIN},
-                               {.fd = o->err, .events = POLLIN}, {.fd = o->reply, .events = POLLIN}};
-        int timeout = poll_timeout(o), n = sys->poll(fds, 4, timeout);
+                               {.fd = o->err, .events = POLLIN}, {.fd = o->reply, .events = POLLIN},
+                               {.fd = o->plan.service ? ENGINE : -1, .events = POLLIN},
+                               {.fd = o->service.ports.epoll, .events = POLLIN}};
+        int timeout = poll_timeout(o), n = sys->poll(fds, sizeof fds / sizeof *fds, timeout);
         if (n < 0 && errno != EINTR)
             sys->die(1); /* and everything inside with us */
-        if (o->deadline_ns && sys->boottime_ns() >= o->deadline_ns)
-            stop(o);
-        if (o->look_ns && sys->boottime_ns() >= o->look_ns)
-            look_at_uppers(o);
+        look_at_clock(o);
         if (n <= 0)
             continue;
         if (fds[1].revents | fds[2].revents | fds[3].revents)
             take_all(o, SIZE_MAX);
+        if (fds[4].revents && !service_hear(&o->service) && o->stage == RUNNING)
+            stop(o);
+        if (fds[5].revents)
+            ports_work(&o->service.ports);
         if (fds[0].revents && !take_report(o))
             return;
     }
@@ -530,6 +571,7 @@ static void play(struct outer *o)
 {
     cgroups_sweep(&o->groups); /* while pid 1 builds */
     collect(o);
+    service_end(&o->service);
     bury(o);
     drain(o);
 }
@@ -552,6 +594,10 @@ int jail_main(const struct jail_applet *applets, size_t n)
             fprintf(stderr, "crannog-jail: %s; it is started by crannog\n", e.text);
         return err == ERR_GONE ? 0 : 2;
     }
+    service_init(&o.service);
+    o.service.plan = &o.plan;
+    o.service.engine = ENGINE;
+    o.service.out = &o.kept_out;
     keep_init(&o.kept_out, o.plan.limits.output);
     keep_init(&o.kept_err, o.plan.limits.output);
     if (!err && born) {

@@ -12,12 +12,13 @@
 
 static struct slice argv[] = {{"sh", 2}, {"-c", 2}, {"", 0}}, env[] = {{"A=", 2}, {"PATH=/bin", 9}};
 
+static uint16_t listen_ports[] = {1, 65535}, serve_ports[] = {5432};
 static struct slice layers[] = {{"/l/1/up", 7}, {"/l/2/up", 7}};
 
 static struct jail_plan sample(void)
 {
     struct jail_plan p = {.uid = 1000, .gid = 4294967294, .argv = argv, .nargv = 3, .env = env, .nenv = 2,
-                          .cwd = SLICE("/work"), .limits = {1, 2, 3, 4, 5, 6, 7, 8, 9}, .terminal = true};
+                          .cwd = SLICE("/work"), .limits = {1, 2, 3, 4, 5, 6, 7, 8, 9}, .terminal = true, .listen = listen_ports, .nlisten = 2};
     jail_plan_add(&p, (struct jail_mount){JAIL_WRITE, SLICE("/home/x"), SLICE("/work"), 0, false});
     jail_plan_add(&p, (struct jail_mount){JAIL_SCRATCH, SLICE_NONE, SLICE("/tmp"), 4096, false});
     jail_plan_add(&p, (struct jail_mount){JAIL_EMPTY, SLICE_NONE, SLICE("/work/.crannog"), 0, true});
@@ -44,6 +45,31 @@ static enum err decode_plan(const struct jail_plan *p)
     return decode(buf_slice(&b), &got, &a);
 }
 
+/* A service is a plan of a program without a terminal, and only one serves; ports are none twice and none 0. */
+static void test_service(void **state)
+{
+    (void)state;
+    uint16_t twice[] = {80, 80}, nothing[] = {0};
+    struct jail_plan p = sample();
+    p.terminal = false;
+    p.serves = serve_ports;
+    p.nserves = 1;
+    assert_int_equal(decode_plan(&p), ERR_CORRUPT);
+    p.service = true;
+    assert_int_equal(decode_plan(&p), OK);
+    p.terminal = true;
+    assert_int_equal(decode_plan(&p), ERR_CORRUPT);
+    p.terminal = false;
+    p.serves = twice;
+    p.nserves = 2;
+    assert_int_equal(decode_plan(&p), ERR_CORRUPT);
+    p.serves = serve_ports;
+    p.nserves = 1;
+    p.listen = nothing;
+    p.nlisten = 1;
+    assert_int_equal(decode_plan(&p), ERR_CORRUPT);
+}
+
 static void test_round_trip(void **state)
 {
     (void)state;
@@ -57,6 +83,7 @@ static void test_round_trip(void **state)
     assert_true(got.uid == 1000 && got.gid == 4294967294 && got.terminal && got.limits.output == 9 && got.limits.disk == 6 && got.limits.memory_all == 3);
     assert_true(got.nmounts == 4 && got.mounts[1].bytes == 4096 && got.mounts[2].optional);
     assert_true(got.nargv == 3 && got.argv[2].n == 0 && slice_is(got.env[1], "PATH=/bin"));
+    assert_true(got.nlisten == 2 && got.listen[1] == 65535 && !got.service);
     assert_true(slice_is(got.cwd, "/work") && slice_is(got.mounts[0].source, "/home/x"));
     assert_true(got.mounts[3].kind == JAIL_LAYERS && got.mounts[3].nlayers == 2 && got.mounts[0].nlayers == 0);
     assert_true(slice_is(got.mounts[3].layers[0], "/l/1/up") && slice_is(got.mounts[3].layers[1], "/l/2/up"));
@@ -275,7 +302,7 @@ static void test_keep(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_service),
         cmocka_unit_test(test_applet_round_trip),
         cmocka_unit_test(test_every_cut_is_refused),
         cmocka_unit_test(test_unknown_field_is_refused),
