@@ -25,7 +25,7 @@ const struct command cmd_exec = {
         "ends, its changes are put into the folder, never over what somebody else changed meanwhile; `crannog diff` shows them,\n"
         "`crannog undo` takes them back. Changes that would run by themselves outside (git hooks, editor settings) always wait\n"
         "for a word. Its exit status is the command's; 4 if that is 0 and something waits.\n\n"
-        "It may use an hour of CPU, 4 GiB of address space a process, 512 processes, 8 GiB of changes and 256 MiB in /tmp.\n\n"
+        "It may use an hour of CPU, 8 GiB of memory (but not over three quarters of the machine's), 512 processes, 8 GiB of changes and 256 MiB in /tmp.\n\n"
         "examples:\n"
         "  crannog exec -- sh -c 'id; ls; cat /etc/shadow'\n"
         "  crannog exec --in ~/project --ask -- make\n"

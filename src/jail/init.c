@@ -197,7 +197,7 @@ static void set_limits(const struct jail_limits *l)
     if (l->cpu_ms)
         limit(RLIMIT_CPU, seconds, seconds + 1);
     if (l->memory)
-        limit(RLIMIT_AS, l->memory, l->memory);
+        limit(RLIMIT_DATA, l->memory, l->memory);
     if (l->file_size)
         limit(RLIMIT_FSIZE, l->file_size, l->file_size);
     if (l->files)

@@ -61,7 +61,8 @@ struct jail_limits { /* 0: none, but for output */
     uint64_t memory_all; /* bytes, all processes together; JAIL_MEMORY. By a control group where one can be had (then it
                            counts scratch folders too, and the kernel ends one process at a time), else what is seen every
                            20 ms of memory that is not shared, and everything is ended */
-    uint64_t memory;    /* bytes of address space a process */
+    uint64_t memory;    /* bytes of writable private memory a process asks for, used or not (RLIMIT_DATA); address space that
+                           is only set aside is not counted: Node, Java and Go take much of that */
     uint64_t file_size; /* bytes */
     uint64_t disk;      /* bytes in the uppers of all LAYERS together, to what is written in about 100 ms; JAIL_DISK */
     uint64_t files;     /* open descriptors */

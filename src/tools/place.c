@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/sys.h"
 
@@ -27,6 +28,15 @@ enum err place_look(const char *work, const char *state, struct place *ret, stru
                           .holds_state = state && lies_below(state, work)};
     int n = snprintf(ret->cover, sizeof ret->cover, "%s/.crannog", work);
     return n >= 0 && (size_t)n < sizeof ret->cover ? OK : error_set(e, ERR_LIMIT, "the path of the folder %.200s… is too long", work);
+}
+
+/* What a command may use of memory, all its processes together: never so much that the machine has none left. */
+static uint64_t memory_max(void)
+{
+    const uint64_t most = (uint64_t)PLACE_MEMORY_GIB * 1024 * MIB;
+    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    uint64_t machine = pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size / 4 * 3 : most;
+    return machine < most ? machine : most;
 }
 
 static struct slice environment[] = {SLICE_INIT("PATH=/usr/local/bin:/usr/bin:/bin"), SLICE_INIT("HOME=/tmp"),
@@ -67,7 +77,8 @@ void place_command(const struct place *p, struct slice *argv, size_t n, uint64_t
     ret->limits.wall_ms = wall_ms;
     if (p->upper.n || p->copy.n)
         ret->limits.disk = ret->limits.file_size = (uint64_t)PLACE_DISK_GIB * 1024 * MIB;
-    ret->limits.memory = 4096 * MIB;
+    ret->limits.memory = 0; /* sanitizers and the like ask for far more than they use */
+    ret->limits.memory_all = memory_max();
     ret->limits.files = 1024;
     ret->limits.processes = 512;
 }

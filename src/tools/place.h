@@ -27,8 +27,8 @@ enum err MUST_USE place_look(const char *work, const char *state, struct place *
    writable; limits as for a short file tool. It borrows *p. */
 void place_plan(const struct place *p, bool writable, struct jail_plan *ret);
 /* The same for a command: its words (borrowed), `cpu_ms` of CPU and `wall_ms` of time; in layers or a copy it may write
-   up to PLACE_DISK_GIB. */
-enum { PLACE_DISK_GIB = 8 };
+   up to PLACE_DISK_GIB; of memory PLACE_MEMORY_GIB, or three quarters of the machine. */
+enum { PLACE_DISK_GIB = 8, PLACE_MEMORY_GIB = 8 };
 void place_command(const struct place *p, struct slice *argv, size_t n, uint64_t cpu_ms, uint64_t wall_ms, struct jail_plan *ret);
 
 #endif

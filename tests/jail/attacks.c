@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -541,6 +542,18 @@ static int share(void)
     return p[12345] != 1;
 }
 
+/* Address space that is only set aside is nobody's loss. */
+static enum err reserve(struct slice args, struct buf *reply, struct error *e)
+{
+    (void)args, (void)reply;
+    size_t much = (size_t)64 << 30;
+    void *p = mmap(NULL, much, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    MUST(p != MAP_FAILED, "address space may be set aside");
+    MUST(mprotect(p, 1 << 20, PROT_READ | PROT_WRITE) == 0, "and some of it used");
+    MUST(mprotect(p, much, PROT_READ | PROT_WRITE) < 0 && errno == ENOMEM, "all of it is too much");
+    return OK;
+}
+
 /* ---- answers ---- */
 
 static enum err big_answer(struct slice args, struct buf *reply, struct error *e)
@@ -598,7 +611,7 @@ static const struct jail_applet attacks[] = {
     {"outside_files", outside_files}, {"visible", visible}, {"mounts", mounts}, {"read_only", read_only}, {"write_file", write_file},
     {"read_file", read_file}, {"special_files", special_files}, {"mounting", mounting}, {"namespaces", namespaces},
     {"processes", processes}, {"kernel", kernel}, {"foreign_call", foreign_call}, {"network", network},
-    {"rights", rights}, {"id_map", id_map}, {"fork_many", fork_many}, {"daemonise", daemonise}, {"allocate", allocate},
+    {"rights", rights}, {"id_map", id_map}, {"fork_many", fork_many}, {"daemonise", daemonise}, {"allocate", allocate}, {"reserve", reserve},
     {"big_answer", big_answer}, {"fail", fail_applet}, {"no_answer", no_answer}, {"bad_answer", bad_answer}, {"two_tongues", two_tongues},
     {"crash", crash}, {"host_socket", host_socket}, {"pieces", pieces}, {"overlay_attributes", overlay_attributes},
 };

@@ -503,6 +503,11 @@ static void test_memory_and_file_limits(void **state)
     assert_in_range(r.rss, 100 << 20, 210 << 20);
     jail_result_release(&r);
     p = new_plan();
+    p.limits.memory = 200 << 20;
+    r = play_applet(&p, "reserve", "");
+    expect(&r, JAIL_EXITED, 0);
+    jail_result_release(&r);
+    p = new_plan();
     p.limits.file_size = 1000;
     p.limits.files = 20;
     assert_string_equal(output(&p, "ulimit -n; (head -c 5000 /dev/zero > big) 2>/dev/null; wc -c < big; rm big"),
