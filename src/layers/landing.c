@@ -42,7 +42,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -473,8 +472,7 @@ static enum err check_target(struct slice path, struct error *e)
     enum err err = stamp_check_path(path, e);
     for (struct slice rest = path; !err && rest.n;) {
         struct slice part = slice_sub(rest, 0, slice_index(rest, '/'));
-        if ((part.n == 4 && strncasecmp(part.p, ".git", 4) == 0) ||
-            (part.n >= 8 && strncasecmp(part.p, ".crannog", 8) == 0))
+        if (landing_name_is(part, ".git") || landing_name_begins(part, ".crannog"))
             err = error_set(e, ERR_DENIED, "%.*s cannot be written: nothing lands in .git, and names that begin with "
                             ".crannog are crannog's own; choose another path", SLICE_ARG(slice_sub(path, 0, 200)));
         rest = slice_sub(rest, part.n + 1, rest.n);

@@ -88,10 +88,15 @@ enum err MUST_USE landing_apply(const struct landing_set *s, struct arena *a, st
 
 /* Why a path may take effect with the person's rights by itself when it is changed (git's configuration and hooks, a
    replaced .git, settings of editors, shells and agents, of which the list is data in landing_guard.c), in words; NULL
-   for all others. `after`: what it becomes. Any case of letters. */
+   for all others. `after`: what it becomes. */
 const char *landing_guarded(struct slice path, const struct stamp *after);
 /* The same of one name, when its folder is a repository without being a .git (a bare one): that the root says. */
 const char *landing_guarded_in_repository(struct slice part);
+
+/* Whether a name is `name` to some file system: in any case of letters, with what nobody sees in it, with dots or blanks
+   behind it. Of the other only a beginning. */
+bool landing_name_is(struct slice part, const char *name);
+bool landing_name_begins(struct slice part, const char *name);
 
 /* Takes the lock that all crannogs respect: flock on the root folder itself; it goes with the descriptor. Waits at most
    wait_ms (ERR_BUSY then). */

@@ -5,11 +5,10 @@
  * somebody runs them (Makefile, package.json, build.rs) are not here: who runs a build runs what was written, and looks.
  * Nor are notes for agents (CLAUDE.md, AGENTS.md): they persuade, they do not execute.
  *
- * Any case of letters, for file systems that do not tell it apart; part by part, at any depth, for a folder in a
- * repository is opened by itself as well.
+ * Part by part, at any depth, for a folder in a repository is opened by itself as well; and each name as the file systems
+ * that tell least apart read it, wherever it lies now, for folders are copied.
  */
 #include <string.h>
-#include <strings.h>
 
 #include "layers/landing.h"
 
@@ -125,9 +124,84 @@ static const struct guard files[] = {
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
+/* ---- names that are the same to some file system ---- */
+
+enum { PLAIN_MAX = 2 * STAMP_NAME_MAX }; /* folding makes three letters of three bytes at most */
+
+/* What UTF-8 says at the beginning of s: the code point, and how many bytes; a byte by itself where it is none. */
+static uint32_t code_point(struct slice s, size_t *ret_n)
+{
+    unsigned char first = (unsigned char)s.p[0];
+    size_t n = first >= 0xf0 && first < 0xf8 ? 4 : first >= 0xe0 ? 3 : first >= 0xc0 ? 2 : 1;
+    uint32_t c = n == 4 ? first & 7u : n == 3 ? first & 15u : first & 31u;
+    bool whole = n > 1 && first < 0xf8 && n <= s.n;
+    for (size_t i = 1; whole && i < n; i++) {
+        whole = ((unsigned char)s.p[i] & 0xc0) == 0x80;
+        c = c << 6 | ((unsigned char)s.p[i] & 0x3f);
+    }
+    *ret_n = whole ? n : 1;
+    return whole ? c : first;
+}
+
+struct fold { /* code points [from, to] become `text` */
+    uint32_t from, to;
+    const char *text;
+};
+
+/* Unicode: default ignorable code points (HFS+ and casefolded ext4 do not see them), and what full case folding makes
+   letters of ASCII of (CaseFolding.txt, C and F). */
+static const struct fold folds[] = {
+    {0xad, 0xad, ""}, {0xdf, 0xdf, "ss"}, {0x17f, 0x17f, "s"}, {0x34f, 0x34f, ""}, {0x61c, 0x61c, ""}, {0x115f, 0x1160, ""},
+    {0x17b4, 0x17b5, ""}, {0x180b, 0x180f, ""}, {0x1e9e, 0x1e9e, "ss"}, {0x200b, 0x200f, ""}, {0x202a, 0x202e, ""},
+    {0x2060, 0x206f, ""}, {0x212a, 0x212a, "k"}, {0x3164, 0x3164, ""}, {0xfb00, 0xfb00, "ff"}, {0xfb01, 0xfb01, "fi"},
+    {0xfb02, 0xfb02, "fl"}, {0xfb03, 0xfb03, "ffi"}, {0xfb04, 0xfb04, "ffl"}, {0xfb05, 0xfb06, "st"}, {0xfe00, 0xfe0f, ""},
+    {0xfeff, 0xfeff, ""}, {0xffa0, 0xffa0, ""}, {0xfff0, 0xfff8, ""}, {0x1bca0, 0x1bca3, ""}, {0x1d173, 0x1d17a, ""},
+    {0xe0000, 0xe0fff, ""},
+};
+
+static const char *fold_of(uint32_t c)
+{
+    for (size_t i = 0; c >= 0x80 && i < COUNT(folds); i++)
+        if (c >= folds[i].from && c <= folds[i].to)
+            return folds[i].text;
+    return NULL;
+}
+
+/* A name without what some file system takes for nothing: the case of letters, what nobody sees, dots and blanks at the end,
+   a stream behind a colon; and the short name of a .git, which vfat and NTFS know beside the long one. */
+static struct slice plain(struct slice part, char ret[PLAIN_MAX])
+{
+    size_t n = 0, bytes;
+    for (part = slice_sub(part, 0, slice_index(part, ':')); part.n && n + 4 <= PLAIN_MAX; part = slice_sub(part, bytes, part.n)) {
+        uint32_t c = code_point(part, &bytes);
+        const char *as = bytes > 1 ? fold_of(c) : NULL;
+        for (size_t i = 0; as ? as[i] != '\0' : i < bytes; i++) {
+            char b = as ? as[i] : part.p[i];
+            ret[n++] = b >= 'A' && b <= 'Z' ? (char)(b - 'A' + 'a') : b;
+        }
+    }
+    while (!part.n && n && (ret[n - 1] == '.' || ret[n - 1] == ' '))
+        n--;
+    if (n == 5 && !memcmp(ret, "git~", 4) && ret[4] >= '1' && ret[4] <= '9')
+        return SLICE(".git");
+    return (struct slice){ret, n};
+}
+
 static bool same_name(struct slice part, const char *name)
 {
-    return part.n == strlen(name) && strncasecmp(part.p, name, part.n) == 0;
+    char a[PLAIN_MAX], b[PLAIN_MAX];
+    return slice_eq(plain(part, a), plain(slice_of(name), b));
+}
+
+bool landing_name_is(struct slice part, const char *name)
+{
+    return same_name(part, name);
+}
+
+bool landing_name_begins(struct slice part, const char *name)
+{
+    char a[PLAIN_MAX], b[PLAIN_MAX];
+    return slice_starts(plain(part, a), plain(slice_of(name), b));
 }
 
 static const char *find(const struct guard *v, size_t n, struct slice part)
@@ -187,7 +261,7 @@ static const char *guard_part(struct slice part, bool last, const struct stamp *
     if (why)
         return last && (becomes_folder || after->type == STAMP_ABSENT) ? NULL : why;
     why = find(files, COUNT(files), part);
-    if (!why && part.n >= 7 && strncasecmp(part.p, ".yarnrc", 7) == 0)
+    if (!why && landing_name_begins(part, ".yarnrc"))
         why = "is guarded: a package manager runs what it names";
     return why;
 }

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include "base/sys.h"
@@ -33,7 +32,7 @@ static enum err open_as(struct item *it, enum todo todo)
 
 static bool is_ours(struct slice part)
 {
-    return part.n >= 9 && strncasecmp(part.p, ".crannog-", 9) == 0;
+    return landing_name_begins(part, ".crannog-");
 }
 
 /* Whether the first n bytes of a path are a folder with a HEAD in the root: to git a repository, whatever its name. */
@@ -78,7 +77,7 @@ static enum err check_broken(const struct change *c, struct error *e)
 {
     struct slice first = slice_sub(c->path, 0, slice_index(c->path, '/'));
     enum err err = stamp_check_path(c->path, e);
-    if (!err && first.n == 8 && strncasecmp(first.p, ".crannog", 8) == 0)
+    if (!err && landing_name_is(first, ".crannog"))
         return error_set(e, ERR_DENIED, "this layer wants to change %.*s, where crannog keeps its own state; nothing was "
                          "changed; drop the layer", SLICE_ARG(slice_sub(c->path, 0, 200)));
     if (!err && (c->after.type == STAMP_OTHER || (c->before.type == STAMP_ABSENT && c->after.type == STAMP_ABSENT)))
@@ -297,7 +296,7 @@ static struct slice behind_git(struct slice path)
     for (struct slice rest = path; rest.n;) {
         struct slice part = slice_sub(rest, 0, slice_index(rest, '/'));
         rest = slice_sub(rest, part.n + 1, rest.n);
-        if (part.n == 4 && strncasecmp(part.p, ".git", 4) == 0)
+        if (landing_name_is(part, ".git"))
             return rest;
     }
     return SLICE_NONE;

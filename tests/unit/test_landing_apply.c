@@ -374,10 +374,18 @@ static void test_guarded(void **state)
         ".git/modules/m/config", ".git/modules/a/b/hooks/x", ".git/worktrees/w/config.worktree", ".githooks/x", ".husky/_/h",
         ".vscode/tasks.json", "a/.idea/x.xml", ".envrc", "a/b/.BashRC", ".zshenv", ".vimrc", ".dir-locals.el", ".npmrc", ".yarnrc",
         ".yarnrc.yml", ".ssh/authorized_keys", ".mcp.json", ".claude/settings.json", ".cursor/mcp.json", ".git", ".codex", ".envrc/x",
-        "HEAD", "docs/HEAD", ".devcontainer.json", ".hg/hgrc", ".hg/sharedpath"};
+        "HEAD", "docs/HEAD", ".devcontainer.json", ".hg/hgrc", ".hg/sharedpath",
+        /* to a file system that folds case, skips what nobody sees, or cuts off what is behind */
+        ".git /config", ".git./hooks/x", ".git. . /hooks", ".g\u200cit/hooks/x", ".git\u200d/config", "\ufeff.git/config", ".GIT\u2066/HOOKS",
+        ".git/con\ufb01g", ".git/hook\u017f/x", ".hus\u212ay/x", ".envrc ", ".b\u00adashrc", "GIT~1/config", "git~2/hooks/x", ".git::$INDEX_ALLOCATION/config",
+        ".git/config:x", ".vscode\xf3\xa0\x81\x81/tasks.json", ".git\u200c"};
     static const char *const no[] = {"CLAUDE.md", "AGENTS.md", "a/AGENTS.md", ".gitmodules", ".gitignore", ".git/objects/ab/cd",
         ".git/refs/heads/config", ".git/HEAD", ".git/info/exclude", ".git/info/attributes", ".git/modules/m/refs/heads/hooks", "config",
-        "hooks/pre-commit", "vscode/x", ".env", "Makefile", ".github/workflows/x.yml", "npmrc", "a.npmrc", "head", "HEAD/x", "docs/config", "HEADER"};
+        "hooks/pre-commit", "vscode/x", ".env", "Makefile", ".github/workflows/x.yml", "npmrc", "a.npmrc", "head", "HEAD/x", "docs/config", "HEADER",
+        "git~1x/config", "git ~1/config", "xgit~1/config", ".git\xff/config", ".git\xe2\x80/config", ".gi\u0442/config", ".git x/config", "...", " ", ":x"};
+    char padded[200];
+    snprintf(padded, sizeof padded, ".git%120s/config", "");
+    assert_true(landing_name_is(SLICE(".Crannog\u200b"), ".crannog") && landing_name_begins(SLICE(".cr\u00adannog-x"), ".crannog-"));
     struct stamp file = {.type = STAMP_FILE}, folder = {.type = STAMP_FOLDER}, absent = {.type = STAMP_ABSENT}, link = {.type = STAMP_LINK};
     for (size_t i = 0; i < sizeof yes / sizeof *yes; i++) {
         const char *words = landing_guarded(slice_of(yes[i]), &file);
@@ -385,6 +393,7 @@ static void test_guarded(void **state)
             fail_msg("%s is not guarded", yes[i]);
         assert_non_null(landing_guarded(slice_of(yes[i]), &link));
     }
+    assert_non_null(landing_guarded(slice_of(padded), &file));
     for (size_t i = 0; i < sizeof no / sizeof *no; i++)
         if (landing_guarded(slice_of(no[i]), &file))
             fail_msg("%s is guarded", no[i]);
