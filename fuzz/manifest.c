@@ -14,6 +14,8 @@ static void check_order(const struct manifest *m)
         ASSERT(manifest_find(m, m->v[i].path) == &m->v[i]);
         ASSERT(m->v[i].before.type <= STAMP_FOLDER && m->v[i].after.type <= STAMP_FOLDER);
     }
+    for (size_t i = 0; i < m->nseen; i++)
+        ASSERT(!stamp_check_path(m->seen[i].path, NULL) && !manifest_find(m, m->seen[i].path));
 }
 
 static void check_manifest(struct slice bytes, struct arena *a)
@@ -26,7 +28,7 @@ static void check_manifest(struct slice bytes, struct arena *a)
     check_order(&m);
     BUF_CLEANUP struct buf out = BUF_INIT(MANIFEST_BYTES_MAX);
     manifest_encode(&m, &out);
-    ASSERT(slice_eq(buf_slice(&out), bytes));
+    ASSERT(bytes.p[4] == 1 || slice_eq(buf_slice(&out), bytes)); /* the first version is written as the second */
     struct manifest twice[] = {m, m};
     if (manifest_flatten(twice, 2, a, &flat, NULL))
         return;

@@ -144,6 +144,7 @@ enum err commit_rest(struct engine *g, const struct run_state *r, struct complet
             m.v[kept++].layer = (uint16_t)r->nlayers; /* the one that this step leaves behind, above the others */
         }
     m.n = kept;
+    m.nseen = 0; /* our own branch stands on nothing of the person's */
     manifest_encode(&m, &bytes);
     err = buf_check(&bytes, "a manifest", e);
     if (!err)

@@ -124,7 +124,7 @@ static enum err choose(struct engine *g, const struct line *l, const struct mani
 {
     BUF_CLEANUP struct buf only = BUF_INIT(ONLY_BYTES_MAX);
     *ret = *flat;
-    *ret_rest = (struct manifest){0};
+    *ret_rest = (struct manifest){.seen = flat->seen, .nseen = flat->nseen};
     if (hash_is_zero(&l->only))
         return OK;
     enum err err = blob_get(g->store, &l->only, &only, e);
@@ -363,7 +363,7 @@ static enum err one_file(struct slice path, const struct stamp *before, const st
                          struct error *e)
 {
     struct change v[STAMP_DEPTH_MAX + 1];
-    struct manifest m = {v, 0};
+    struct manifest m = {.v = v};
     for (size_t i = 0; i < path.n && m.n < STAMP_DEPTH_MAX; i++)
         if (path.p[i] == '/')
             v[m.n++] = (struct change){.path = slice_sub(path, 0, i),

@@ -171,7 +171,7 @@ static enum err documents_layer(struct engine *g, const struct run_state *r, str
     struct change *v = arena_array(k->a, k->n + parts, sizeof *v);
     char name[RUN_LAYER_NAME_MAX + 1], *work = arena_str(k->a, r->work);
     struct place place;
-    struct manifest m = {v, 0};
+    struct manifest m = {.v = v};
     int folder = -1;
     FD_CLEANUP int dir = -1;
     if (!v || !work)

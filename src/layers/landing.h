@@ -56,7 +56,9 @@ enum err MUST_USE landing_file(int root, struct slice path, const struct stamp *
  *     a change of that kind that is of the mtime only, of a folder in which the same manifest changes something, is set
  *     with `rewind` and ignored without. (The root itself has no path: its mtime is in no manifest.)
  * T7  Nothing lands at .crannog (ERR_DENIED for the whole set: only a broken manifest names it), and what has a part that
- *     begins with ".crannog-", as our temporaries do, is `left`. In .git, objects land first and refs last.
+ *     begins with ".crannog-", as our temporaries do, is `left`.
+ * T8  A .git lands as a unit, objects first, refs last, under git's own locks: if one of its pointers moved, nothing of it
+ *     lands (U1 to U3 in landing_git.c).
  */
 struct landing_set {
     int root;                 /* as for landing_file: locked */
@@ -97,6 +99,10 @@ const char *landing_guarded_in_repository(struct slice part);
    behind it. Of the other only a beginning. */
 bool landing_name_is(struct slice part, const char *name);
 bool landing_name_begins(struct slice part, const char *name);
+
+/* A path up to its first .git, that included, or none; and whether it is HEAD, the index, packed-refs or a ref in it. */
+struct slice landing_repository(struct slice path);
+bool landing_is_pointer(struct slice path);
 
 /* Takes the lock that all crannogs respect: flock on the root folder itself; it goes with the descriptor. Waits at most
    wait_ms (ERR_BUSY then). */

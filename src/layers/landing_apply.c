@@ -5,6 +5,7 @@
  *   undo     what will go, complete and durable in the undo folder (landing_undo.c)
  *   make     folders where nothing is, still empty: the mildest change, so that the next step has its places
  *   parts    what is new, complete beside the targets; one sync for all. On an error so far all of it is taken away again
+ *   lock     git's own locks of the repositories whose pointers move (landing_git.c)
  *   swap     removals, then types that change, then files: each exchanged, what came out looked at (landing.c's table). A
  *            removed file goes at once, its pre-image is safe; a replaced one waits in the slot
  *   drop     after one sync, what came out
@@ -22,6 +23,7 @@
 #include "base/sys.h"
 #include "layers/landing_set.h"
 
+enum { RANK_LAST = 7 }; /* folders that go */
 enum { SYNC_EACH = 20 }; /* up to so many changes are synced one by one, more by syncfs (measured: LAYERS, landing) */
 
 void landing_of(struct apply *ap, struct item *it, struct place *p, struct landing *ret)
@@ -186,25 +188,29 @@ static enum err lock_folder(struct apply *ap, const struct old_folder *f)
     return set_meta(ap, &p, f->was.mode, NULL);
 }
 
+/* Takes away the part of an item, or the folder that was made for it, best effort. */
+static void tidy_one(struct apply *ap, struct item *it)
+{
+    PLACE_CLEANUP struct place p = PLACE_INIT;
+    struct landing l;
+    if (at_place(ap, it, &p) || p.way != STAMP_FILE)
+        return;
+    landing_of(ap, it, &p, &l);
+    if (it->made)
+        (void)sys->unlinkat(p.folder, p.name, AT_REMOVEDIR);
+    else
+        landing_tidy(&l);
+}
+
 /* After an error: takes away what is not in use, best effort. */
 static void tidy(struct apply *ap, bool folders)
 {
     struct error *e = ap->e;
     ap->e = NULL;
-    for (size_t i = ap->n; i;) {
-        struct item *it = &ap->v[--i];
-        PLACE_CLEANUP struct place p = PLACE_INIT;
-        if (!(it->parted && it->fate == FATE_OPEN) && !(folders && it->made))
-            continue;
-        if (at_place(ap, it, &p) || p.way != STAMP_FILE)
-            continue;
-        struct landing l;
-        landing_of(ap, it, &p, &l);
-        if (it->made)
-            (void)sys->unlinkat(p.folder, p.name, AT_REMOVEDIR);
-        else
-            landing_tidy(&l);
-    }
+    for (size_t i = ap->n; i; i--)
+        if ((ap->v[i - 1].parted && ap->v[i - 1].fate == FATE_OPEN) || (folders && ap->v[i - 1].made))
+            tidy_one(ap, &ap->v[i - 1]);
+    (void)!git_unlock(ap);
     for (size_t i = ap->nfolders; i; i--)
         (void)!lock_folder(ap, &ap->folders[i - 1]);
     ap->e = e;
@@ -291,8 +297,10 @@ static int by_rank(const void *a, const void *b)
     return x->rank == 0 || x->rank >= 6 ? -order : order;
 }
 
+/* Under the locks of git, which go before the folders that they lie in. */
 static enum err swap(struct apply *ap)
 {
+    bool locked = true;
     struct item **order = arena_array(ap->a, ap->n + 1, sizeof *order);
     if (!order)
         return out_of_memory(ap->e);
@@ -302,10 +310,16 @@ static enum err swap(struct apply *ap)
             order[n++] = &ap->v[i];
     qsort(order, n, sizeof *order, by_rank);
     enum err err = OK;
-    for (size_t i = 0; !err && i < n; i++)
-        err = order[i]->todo == TODO_LEAF     ? swap_leaf(ap, order[i])
-              : order[i]->todo == TODO_REMOVE ? remove_folder(ap, order[i]) : make_folder(ap, order[i]);
-    return err;
+    for (size_t i = 0; !err && i < n; i++) {
+        if (locked && order[i]->rank == RANK_LAST) {
+            err = git_unlock(ap);
+            locked = false;
+        }
+        if (!err)
+            err = order[i]->todo == TODO_LEAF     ? swap_leaf(ap, order[i])
+                  : order[i]->todo == TODO_REMOVE ? remove_folder(ap, order[i]) : make_folder(ap, order[i]);
+    }
+    return err || !locked ? err : git_unlock(ap);
 }
 
 /* ---- drop ---- */
@@ -406,10 +420,12 @@ static enum err say(struct apply *ap, bool stopped, struct landed *ret)
     if (!r.left)
         return out_of_memory(ap->e);
     for (size_t i = 0; i < ap->n; i++)
-        if (ap->v[i].fate == FATE_CONFLICT && !conflicts++)
+        if (ap->v[i].fate == FATE_CONFLICT && !ap->v[i].told && !conflicts++)
             first = &ap->v[i];
     for (size_t i = 0; i < ap->n; i++) {
         const struct item *it = &ap->v[i];
+        if (it->told && stopped)
+            continue;
         if (it->fate == FATE_CONFLICT || (it->fate == FATE_LEFT && !stopped))
             r.left[r.nleft++] = (struct landing_left){.change = it->c, .now = it->now, .why = slice_of(it->why)};
     }
@@ -443,6 +459,11 @@ static enum err do_it(struct apply *ap)
         err = make_folders(ap);
     if (!err)
         err = write_parts(ap);
+    if (!err)
+        err = git_lock(ap);
+    for (size_t i = 0; !err && i < ap->n; i++)
+        if (ap->v[i].parted && ap->v[i].fate == FATE_CONFLICT)
+            tidy_one(ap, &ap->v[i]);
     bool early = err != OK;
     if (!err)
         err = swap(ap);
@@ -466,8 +487,10 @@ enum err landing_apply(const struct landing_set *s, struct arena *a, struct land
     if (!err)
         err = landing_look_set(&ap);
     bool stopped = !err && has_conflicts(&ap);
+    if (!err)
+        err = git_unlock(&ap); /* of an attempt that died */
     if (stopped)
-        err = ap.whole ? undo_make(&ap) : OK; /* some may have landed: undo says which */
+        err = err ? err : ap.whole ? undo_make(&ap) : OK; /* some may have landed: undo says which */
     else if (!err)
         err = do_it(&ap);
     return err ? err : say(&ap, stopped, ret);

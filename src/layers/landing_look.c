@@ -290,47 +290,16 @@ static enum err check_emptied(struct apply *ap, size_t i)
 
 /* ---- the order of doing ---- */
 
-/* What lies behind the first .git of a path; empty outside of one. */
-static struct slice behind_git(struct slice path)
-{
-    for (struct slice rest = path; rest.n;) {
-        struct slice part = slice_sub(rest, 0, slice_index(rest, '/'));
-        rest = slice_sub(rest, part.n + 1, rest.n);
-        if (landing_name_is(part, ".git"))
-            return rest;
-    }
-    return SLICE_NONE;
-}
-
-static bool has_part(struct slice rest, const char *name)
-{
-    while (rest.n) {
-        struct slice part = slice_sub(rest, 0, slice_index(rest, '/'));
-        if (slice_is(part, name))
-            return true;
-        rest = slice_sub(rest, part.n + 1, rest.n);
-    }
-    return false;
-}
-
-/* Objects first, then what names none, then what does; removals the other way round, by the order of their paths. */
-static int rank_git(struct slice rest)
-{
-    struct slice last = slice_sub(rest, slice_last_part(rest), rest.n);
-    bool names = has_part(rest, "refs") || slice_is(last, "HEAD") || slice_is(last, "index") || slice_is(last, "packed-refs");
-    return names ? 5 : has_part(rest, "objects") ? 3 : 4;
-}
-
 static int rank_of(const struct item *it)
 {
-    struct slice git = behind_git(it->c->path);
+    int git = git_rank(it->c->path);
     if (it->todo == TODO_REMOVE)
         return it->early ? 0 : 7;
     if (it->c->after.type == STAMP_ABSENT)
-        return it->early || !git.n ? 0 : 6;
+        return it->early || !git ? 0 : 6;
     if (it->c->after.type == STAMP_FOLDER)
         return 1;
-    return git.n ? rank_git(git) : 2;
+    return git ? git : 2;
 }
 
 /* ---- all of them ---- */
@@ -384,5 +353,5 @@ enum err landing_look_set(struct apply *ap)
             err = check_emptied(ap, i);
     for (size_t i = 0; !err && i < ap->n; i++)
         ap->v[i].rank = rank_of(&ap->v[i]);
-    return err;
+    return err ? err : git_check(ap);
 }

@@ -37,6 +37,7 @@ struct item {
     bool made;     /* a folder that this call has made */
     uint64_t ours_ino;
     int64_t ours_mtime_ns;
+    bool told;       /* CONFLICT: another item of its repository tells */
     const char *why; /* LEFT, CONFLICT */
 };
 
@@ -64,6 +65,18 @@ enum err MUST_USE out_of_memory(struct error *e);
 
 /* landing_look.c: fills ap->v (T1, T5). */
 enum err MUST_USE landing_look_set(struct apply *ap);
+
+/* ---- landing_git.c ---- */
+
+/* When a path below a .git is done; 0 for others. */
+int git_rank(struct slice path);
+/* U1. */
+enum err MUST_USE git_check(struct apply *ap);
+/* Right before the first exchange: takes the locks, and makes conflicts of what moved since the look (U2). ERR_BUSY: another git
+   holds one. */
+enum err MUST_USE git_lock(struct apply *ap);
+/* Takes away all locks of this landing (U3). */
+enum err MUST_USE git_unlock(struct apply *ap);
 
 /* ---- landing_undo.c ---- */
 

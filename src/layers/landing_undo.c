@@ -317,12 +317,29 @@ static enum err folder_now(struct apply *ap, struct slice path, struct stamp *re
     return err || p.way != STAMP_FILE ? err : node_stat(p.folder, p.name, ret, ap->e);
 }
 
+/* What was landed stands on what lies there now. */
+static enum err see_again(struct apply *ap, struct manifest *m)
+{
+    const struct manifest *from = ap->s->manifest;
+    m->seen = arena_array(ap->a, from->nseen + 1, sizeof *m->seen);
+    if (!m->seen)
+        return out_of_memory(ap->e);
+    for (; m->nseen < from->nseen; m->nseen++) {
+        struct seen *s = &m->seen[m->nseen];
+        *s = from->seen[m->nseen];
+        enum err err = stamp_look(ap->s->root, s->path, NULL, &s->was, ap->e);
+        if (err)
+            return err;
+    }
+    return OK;
+}
+
 enum err undo_manifest(struct apply *ap, struct manifest *ret)
 {
     struct manifest m = {.v = arena_array(ap->a, ap->n + ap->nfolders + 1, sizeof *m.v)};
     if (!m.v)
         return out_of_memory(ap->e);
-    enum err err = OK;
+    enum err err = see_again(ap, &m);
     for (size_t i = 0; !err && i < ap->n; i++) {
         struct stamp was;
         bool known;

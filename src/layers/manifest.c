@@ -3,7 +3,7 @@
 #include <string.h>
 
 enum {
-    VERSION = 1, HEADER = 4 + 2 + 4, FLAG_MOVED = 1,
+    VERSION = 2, VERSION_WITHOUT_SEEN = 1, HEADER = 4 + 2 + 4, FLAG_MOVED = 1,
     CHANGE_MIN = 2 + 1 + 1 + 2 + 1 + 1, /* bytes: a path of one letter, nothing before, nothing after */
 };
 
@@ -83,6 +83,13 @@ void manifest_encode(const struct manifest *m, struct buf *ret)
         put_node(&c->before, ret);
         put_node(&c->after, ret);
     }
+    ASSERT(m->nseen <= MANIFEST_SEEN_MAX);
+    buf_add_u16(ret, (uint16_t)m->nseen);
+    for (size_t i = 0; i < m->nseen; i++) {
+        buf_add_u16(ret, (uint16_t)m->seen[i].path.n);
+        buf_add(ret, m->seen[i].path);
+        put_node(&m->seen[i].was, ret);
+    }
 }
 
 /* What is left to read. `short_` once more was asked for than there is; from then on everything reads as zero. */
@@ -158,6 +165,30 @@ static const char *take_change(struct reader *r, const struct change *last, stru
     return NULL;
 }
 
+/* What was seen, behind the changes. */
+static const char *take_seen(struct reader *r, struct arena *a, struct manifest *ret)
+{
+    size_t n = (size_t)take_number(r, 2);
+    if (n > MANIFEST_SEEN_MAX)
+        return "has seen more than it may";
+    struct seen *v = arena_array(a, n + 1, sizeof *v);
+    if (!v)
+        return "does not fit into memory";
+    for (size_t i = 0; i < n; i++) {
+        v[i].path = take(r, (size_t)take_number(r, 2));
+        const char *fault = take_node(r, &v[i].was);
+        if (r->short_)
+            return "is cut off";
+        if (fault)
+            return fault;
+        if (stamp_check_path(v[i].path, NULL) || (i && manifest_path_cmp(v[i - 1].path, v[i].path) >= 0) || manifest_find(ret, v[i].path))
+            return "has seen a path that is none";
+    }
+    ret->seen = v;
+    ret->nseen = n;
+    return NULL;
+}
+
 static enum err corrupt(const char *fault, struct error *e)
 {
     return error_set(e, ERR_CORRUPT, "a layer's list of changes %s", fault);
@@ -171,7 +202,7 @@ enum err manifest_decode(struct slice bytes, struct arena *a, struct manifest *r
         return corrupt("does not begin like one", e);
     struct reader r = {.rest = slice_sub(bytes, sizeof magic, bytes.n)};
     uint64_t version = take_number(&r, 2);
-    if (version != VERSION)
+    if (version != VERSION && version != VERSION_WITHOUT_SEEN)
         return error_set(e, ERR_VERSION, "a layer's list of changes has version %llu, this crannog knows %d; use a newer one",
                          (unsigned long long)version, VERSION);
     size_t n = (size_t)take_number(&r, 4);
@@ -187,9 +218,13 @@ enum err manifest_decode(struct slice bytes, struct arena *a, struct manifest *r
         if (fault)
             return corrupt(fault, e);
     }
-    if (r.rest.n)
-        return corrupt("has bytes behind its end", e);
-    *ret = (struct manifest){.v = v, .n = n};
+    struct manifest m = {.v = v, .n = n};
+    const char *fault = version == VERSION_WITHOUT_SEEN ? NULL : take_seen(&r, a, &m);
+    if (fault)
+        return corrupt(fault, e);
+    if (r.rest.n || r.short_)
+        return corrupt(r.short_ ? "is cut off" : "has bytes behind its end", e);
+    *ret = m;
     return OK;
 }
 
@@ -244,6 +279,29 @@ static size_t drop_unchanged(struct change *v, size_t n)
     return kept;
 }
 
+/* What any of the layers stood on, as the oldest of them saw it; not what the layers themselves change. */
+static enum err gather_seen(const struct manifest *m, size_t n, struct arena *a, struct manifest *ret, struct error *e)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < n; i++)
+        total += m[i].nseen;
+    struct seen *v = arena_array(a, total + 1, sizeof *v);
+    if (!v)
+        return error_set(e, ERR_MEMORY, "no memory for the changes of %zu layers", n);
+    ret->seen = v;
+    for (size_t i = 0; i < n && ret->n; i++)
+        for (size_t k = 0; k < m[i].nseen && ret->nseen < MANIFEST_SEEN_MAX; k++) {
+            size_t at = 0;
+            while (at < ret->nseen && manifest_path_cmp(v[at].path, m[i].seen[k].path) < 0)
+                at++;
+            if ((at < ret->nseen && slice_eq(v[at].path, m[i].seen[k].path)) || manifest_find(ret, m[i].seen[k].path))
+                continue;
+            memmove(v + at + 1, v + at, (ret->nseen++ - at) * sizeof *v);
+            v[at] = m[i].seen[k];
+        }
+    return OK;
+}
+
 enum err manifest_flatten(const struct manifest *m, size_t n, struct arena *a, struct manifest *ret, struct error *e)
 {
     size_t total = 0;
@@ -266,7 +324,7 @@ enum err manifest_flatten(const struct manifest *m, size_t n, struct arena *a, s
         return error_set(e, ERR_LIMIT, "%zu layers have %zu changes together, more than %d; land or drop them first", n, sum,
                          MANIFEST_CHANGES_MAX);
     *ret = (struct manifest){.v = from, .n = sum};
-    return OK;
+    return gather_seen(m, n, a, ret, e);
 }
 
 struct manifest_count manifest_count(const struct manifest *m)

@@ -80,7 +80,8 @@ static struct stamp as_base(struct stamp s)
 enum err part_split(const struct manifest *m, const struct part *v, uint16_t layer, struct arena *a, struct manifest *ret_lands,
                     struct manifest *ret_rest, struct error *e)
 {
-    struct manifest lands = {arena_array(a, m->n + 1, sizeof *lands.v), 0}, rest = {arena_array(a, m->n + 1, sizeof *rest.v), 0};
+    struct manifest lands = {.v = arena_array(a, m->n + 1, sizeof *lands.v), .seen = m->seen, .nseen = m->nseen}, rest = lands;
+    rest.v = arena_array(a, m->n + 1, sizeof *rest.v);
     if (!lands.v || !rest.v)
         return error_set(e, ERR_MEMORY, "the changes do not fit into memory");
     for (size_t i = 0; i < m->n; i++) {
@@ -113,7 +114,8 @@ static struct change join_part(const struct change *over, const struct change *p
 enum err part_join(const struct manifest *rest, const struct manifest *lands, bool (*left)(const void *ctx, struct slice path),
                    const void *ctx, const struct manifest *now, struct arena *a, struct manifest *ret, struct error *e)
 {
-    struct manifest all = {arena_array(a, rest->n + lands->n + 1, sizeof *all.v), 0};
+    const struct manifest *from = rest->n ? rest : lands;
+    struct manifest all = {.v = arena_array(a, rest->n + lands->n + 1, sizeof *all.v), .seen = from->seen, .nseen = from->nseen};
     if (!all.v)
         return error_set(e, ERR_MEMORY, "the changes do not fit into memory");
     for (size_t i = 0, k = 0; i < rest->n || k < lands->n;) { /* two ascending lists into one */

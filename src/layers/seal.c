@@ -22,6 +22,7 @@
 #include "base/sys.h"
 #include "layers/copy_index.h"
 #include "layers/internal.h"
+#include "layers/landing.h"
 #include "layers/walk.h"
 
 enum { NAMES_BYTES = 256 * 1024 * 1024, WHITEOUT_TRIES = 100 };
@@ -35,6 +36,8 @@ struct sealing {
     struct arena names;
     void *changes; /* struct change, in `a` */
     size_t n, cap;
+    void *seen;    /* struct seen, likewise */
+    size_t nseen, seen_cap;
     uint64_t left_out;
     struct slice left_example;
     struct walk_path path;
@@ -388,6 +391,54 @@ static enum err seal_folder(struct sealing *w, const struct level *lv)
     return err;
 }
 
+/* ---- what the changes stand on ---- */
+
+/* As the step saw it: where somebody has changed it since, what that was is not known, and is like nothing else. */
+static enum err add_seen(struct sealing *w, const char *path)
+{
+    struct stamp now;
+    struct manifest so_far = {.v = w->changes, .n = w->n};
+    if (manifest_find(&so_far, slice_of(path)) || (!w->copy && w->lower && manifest_find(w->lower, slice_of(path))))
+        return OK;
+    if (w->nseen == MANIFEST_SEEN_MAX || stamp_look(w->s->root, slice_of(path), NULL, &now, NULL))
+        return OK; /* more repositories than anybody has, or what landing will not get at either */
+    struct slice kept = arena_copy(w->a, slice_of(path));
+    if (!kept.p || !arena_grow(w->a, &w->seen, &w->seen_cap, w->nseen + 1, sizeof(struct seen)))
+        return out_of_memory(w);
+    if (is_late(w, &now))
+        now.hash = (struct hash){{0}};
+    ((struct seen *)w->seen)[w->nseen++] = (struct seen){.path = kept, .was = now};
+    return OK;
+}
+
+static int seen_by_path(const void *a, const void *b)
+{
+    return manifest_path_cmp(((const struct seen *)a)->path, ((const struct seen *)b)->path);
+}
+
+/* HEAD and packed-refs of each repository whose pointers changed (manifest.h, N5). */
+static enum err see(struct sealing *w)
+{
+    const struct change *v = w->changes;
+    struct slice last = SLICE_NONE;
+    enum err err = OK;
+    for (size_t i = 0; !err && i < w->n; i++) {
+        char path[STAMP_PATH_MAX + 1];
+        struct slice git = landing_repository(v[i].path);
+        if (!git.n || slice_eq(git, last) || !landing_is_pointer(v[i].path) || git.n + 16 > STAMP_PATH_MAX)
+            continue;
+        last = git;
+        snprintf(path, sizeof path, "%.*s/HEAD", SLICE_ARG(git));
+        err = add_seen(w, path);
+        snprintf(path, sizeof path, "%.*s/packed-refs", SLICE_ARG(git));
+        if (!err)
+            err = add_seen(w, path);
+    }
+    if (w->nseen)
+        qsort(w->seen, w->nseen, sizeof(struct seen), seen_by_path);
+    return err;
+}
+
 /* ---- the whole ---- */
 
 static enum err seal(struct sealing *w, struct sealed *ret)
@@ -398,9 +449,11 @@ static enum err seal(struct sealing *w, struct sealed *ret)
         walk_sync_add(&w->sync, w->s->layer);
     if (err)
         return w->e && w->path.n ? error_wrap(w->e, "%.150s", w->path.text) : err;
-    err = walk_sync_do(&w->sync, w->s->layer, w->e);
+    err = see(w);
     if (!err)
-        *ret = (struct sealed){.manifest = {.v = w->changes, .n = w->n}, .left_out = w->left_out,
+        err = walk_sync_do(&w->sync, w->s->layer, w->e);
+    if (!err)
+        *ret = (struct sealed){.manifest = {.v = w->changes, .n = w->n, .seen = w->seen, .nseen = w->nseen}, .left_out = w->left_out,
                                .left_example = w->left_example};
     return err;
 }

@@ -190,6 +190,17 @@ for how in overlay copy; do
     check "$how: a commit in layers" crannog exec --in $p -- sh -c 'git -c user.email=a@b.c -c user.name=n add -A src && git -c user.email=a@b.c -c user.name=n commit -qm one'
     check "$how: is in the folder" test "$(git -C $p log --oneline 2>/dev/null | wc -l)" = 1
     check "$how: and git is well" git -C $p fsck --strict
+    git="git -c user.email=a@b.c -c user.name=n"
+    crannog exec --in $p --ask -- sh -c "echo 2 >two && $git add two && $git commit -qm two" >/dev/null 2>&1
+    run=$(latest)
+    (cd $p && echo 3 >three && $git add three && $git commit -qm three) >/dev/null 2>&1
+    refuses "$how: a commit meanwhile is one conflict for the whole .git" 4 'refs/heads/[a-z]* was changed by somebody else; a repository lands as a whole' crannog apply $run
+    check "$how: nothing of it is there, and git is well" sh -c "! test -e $p/two && git -C $p fsck --strict && test \"\$(git -C $p log --format=%s -1)\" = three"
+    crannog exec --in $p --ask -- sh -c "$git branch side" >/dev/null 2>&1
+    run=$(latest)
+    git -C $p checkout -q -b elsewhere
+    refuses "$how: so is another HEAD" 4 'made where HEAD was another one' crannog apply $run
+    check "$how: which is landed over on a person's word" sh -c "crannog apply $run --replace && git -C $p rev-parse side && git -C $p fsck --strict"
   fi
   refuses "$how: nothing to apply is said" 1 'no changes that wait' crannog apply
 done

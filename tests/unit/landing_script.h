@@ -20,8 +20,8 @@
 
 #include "base/sys.h"
 
-/* HOLD: open for writing. LINK is known to sets only. */
-enum kind { KILL = 1, FAIL, SAVE, REPLACE, DELETE, LINK, HOLD, WRITE_HELD };
+/* HOLD: open for writing. LINK and GIT (a commit) are known to sets only. */
+enum kind { KILL = 1, FAIL, SAVE, REPLACE, DELETE, LINK, HOLD, WRITE_HELD, GIT };
 
 struct event {
     unsigned at; /* the number of the system call before which it happens */

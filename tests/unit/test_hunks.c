@@ -216,7 +216,7 @@ static struct manifest make(struct change v[SHAPES])
     for (unsigned i = 0; i < SHAPES; i++)
         v[i] = (struct change){.path = slice_of(shapes[i].path), .before = of((enum stamp_type)shapes[i].before, i),
                                .after = of((enum stamp_type)shapes[i].after, 50 + i)};
-    return (struct manifest){v, SHAPES};
+    return (struct manifest){.v = v, .n = SHAPES};
 }
 
 static void test_what_is_asked(void **state)
@@ -277,7 +277,7 @@ static void test_any_choice(void **state)
     (void)state;
     for (int round = 0; round < 2000; round++) {
         struct change v[SHAPES], w[SHAPES];
-        struct manifest m = make(v), lands, rest, left, joined, none = {w, 0};
+        struct manifest m = make(v), lands, rest, left, joined, none = {.v = w};
         struct part *parts;
         arena_release(&arena);
         assert_int_equal(part_begin(&m, &arena, &parts, NULL), OK);
@@ -301,10 +301,10 @@ static void test_any_choice(void **state)
         if (some) {
             w[0] = (struct change){.path = SLICE("a"), .before = of(STAMP_FILE, 99), .after = v[0].before};
             w[0].before.ino = 4711;
-            assert_int_equal(part_join(&rest, &lands, left_none, NULL, &(struct manifest){w, 1}, &arena, &left, NULL), OK);
+            assert_int_equal(part_join(&rest, &lands, left_none, NULL, &(struct manifest){.v = w, .n = 1}, &arena, &left, NULL), OK);
             assert_true(left.n == rest.n && left.v[0].before.ino == 4711 && lands.v[0].layer == 7 && rest.v[0].layer == 0);
             w[0].before.hash.b[0] = 1; /* a person was quicker: theirs is no base */
-            assert_int_equal(part_join(&rest, &lands, left_none, NULL, &(struct manifest){w, 1}, &arena, &left, NULL), OK);
+            assert_int_equal(part_join(&rest, &lands, left_none, NULL, &(struct manifest){.v = w, .n = 1}, &arena, &left, NULL), OK);
             assert_true(left.v[0].before.ino == 0 && left.v[0].before.hash.b[0] == 99);
         }
     }

@@ -441,6 +441,97 @@ static void test_guarded(void **state)
     assert_true(text_is(root, ".git/config", "new") && text_is(root, "sub/.git", "gitdir: /elsewhere"));
 }
 
+static const char *kept_head = "ref: refs/heads/main\n";
+
+/* A repository in which the step has committed. */
+static void committed(struct seen seen[2])
+{
+    fresh();
+    folder_at(root, "sub", 0755);
+    folder_at(root, "sub/.git", 0755);
+    folder_at(root, "sub/.git/refs", 0755);
+    folder_at(root, "sub/.git/objects", 0755);
+    put_at(root, "sub/.git/HEAD", kept_head, 0644);
+    put_at(root, "sub/.git/index", "one", 0644);
+    put_at(root, "sub/.git/log", "one", 0644);
+    put_at(root, "sub/.git/refs/main", "1", 0644);
+    put_at(root, "file", "one", 0644);
+    copy_tree(root, wanted);
+    put_at(wanted, "sub/.git/objects/2", "two", 0444);
+    put_at(wanted, "sub/.git/index", "two", 0644);
+    put_at(wanted, "sub/.git/log", "two", 0644);
+    put_at(wanted, "sub/.git/refs/main", "2", 0644);
+    put_at(wanted, "sub/.git/refs/new", "2", 0644);
+    put_at(wanted, "file", "two", 0644);
+    age_folders(root);
+    age_folders(wanted);
+    compare();
+    seen[0] = (struct seen){SLICE("sub/.git/HEAD"), look_in(root, SLICE("sub/.git/HEAD"))};
+    seen[1] = (struct seen){SLICE("sub/.git/packed-refs"), {.type = STAMP_ABSENT}};
+    manifest.seen = seen;
+    manifest.nseen = 2;
+}
+
+/* A repository is one conflict, told by what a person knows best, whatever of it moved; of its locks nothing stays, and a git
+   that is at work is waited for. */
+static void test_git_is_a_unit(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path, *told, *why;
+    } cases[] = {
+        {"sub/.git/refs/main", "sub/.git/refs/main", "was changed by somebody else; a repository lands as a whole"},
+        {"sub/.git/refs/new", "sub/.git/refs/new", "exists already; a repository lands as a whole"},
+        {"sub/.git/index", "sub/.git/index", "a repository lands as a whole"},
+        {"sub/.git/HEAD", "sub/.git/refs/main", "was made where HEAD was another one; a repository"},
+        {"sub/.git/packed-refs", "sub/.git/refs/main", "was made where packed-refs was another one; a repository"},
+    };
+    struct seen seen[2];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        committed(seen);
+        struct landing_set s = set_of(&manifest, &wanted, undo);
+        put_at(root, cases[i].path, "by somebody else", 0644);
+        if (i == 0) /* as a commit of theirs would */
+            put_at(root, "sub/.git/index", "by somebody else", 0644);
+        age_folders(root);
+        char *mine = tree_text(root, WITH_TIMES);
+        struct landed l = land(s);
+        assert_int_equal(l.result, LANDING_CONFLICT);
+        assert_int_equal(l.nleft, 1);
+        assert_true(slice_is(l.left[0].change->path, cases[i].told));
+        if (!strstr(l.left[0].why.p, cases[i].why))
+            fail_msg("%s: %s", cases[i].path, l.left[0].why.p);
+        assert_tree(root, mine, WITH_TIMES, "nothing landed");
+        s.replace = true;
+        l = land(s);
+        assert_int_equal(l.result, LANDING_DONE);
+        assert_true(text_is(root, "sub/.git/refs/main", "2") && text_is(root, "sub/.git/index", "two"));
+        undo_all(&l);
+        assert_tree(root, mine, WITH_TIMES, "replaced and undone");
+        free(mine);
+    }
+    committed(seen);
+    struct landing_set s = set_of(&manifest, &wanted, undo);
+    put_at(root, "sub/.git/HEAD", "other", 0644); /* and back, as a checkout may */
+    put_at(root, "sub/.git/HEAD", kept_head, 0644);
+    struct landed l = land(s);
+    assert_int_equal(l.result, LANDING_DONE);
+    undo_all(&l);
+    committed(seen);
+    s = set_of(&manifest, &wanted, undo);
+    put_at(root, "sub/.git/index.lock", "", 0644);
+    why = (struct error){0};
+    assert_int_equal(landing_apply(&s, &arena, &l, &why), ERR_BUSY);
+    assert_non_null(strstr(why.text, "index.lock"));
+    assert_true(text_is(root, "sub/.git/index", "one") && text_is(root, "file", "one"));
+    unlinkat(root, "sub/.git/index.lock", 0);
+    l = land(s);
+    assert_int_equal(l.result, LANDING_DONE);
+    assert_true(text_is(root, "sub/.git/index", "two") && text_is(root, "file", "two"));
+    undo_all(&l);
+    assert_true(text_is(root, "sub/.git/index", "one") && text_is(root, "sub/.git/refs/main", "1") && text_is(root, "file", "one"));
+}
+
 static void test_what_a_broken_manifest_wants(void **state)
 {
     (void)state;
@@ -773,6 +864,7 @@ int main(void)
         cmocka_unit_test(test_one_conflict_and_nothing_lands),
         cmocka_unit_test(test_replace),
         cmocka_unit_test(test_guarded),
+        cmocka_unit_test(test_git_is_a_unit),
         cmocka_unit_test(test_what_a_broken_manifest_wants),
         cmocka_unit_test(test_folders_that_go),
         cmocka_unit_test(test_rewind),

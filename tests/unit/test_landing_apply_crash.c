@@ -36,13 +36,14 @@
 /* ---- the person ---- */
 
 static const char *const SPOTS[] = {"mod", "chm", "gone", "new", "link", "f2l", "l2f", "f2d", "f2d/x", "d2f", "d2f/x", "dgone/x",
-                                    "dgone/mine", "dgone/sub/mine", "d2f/mine", "dnew/x", "dnew/mine", "dmode/x", "dnew", "dgone"};
+                                    "dgone/mine", "dgone/sub/mine", "d2f/mine", "dnew/x", "dnew/mine", "dmode/x", "dnew", "dgone", ".git/index", ".git/refs/main"};
 enum { NSPOTS = sizeof SPOTS / sizeof *SPOTS, NONE = -1 };
 
 struct person { /* shared with the children that are killed */
     int spot;   /* where they saved last; NONE: nowhere, or they deleted it */
     int acted;  /* the spot that they last did anything to */
     unsigned n;
+    bool git;   /* a git of theirs was not told to wait */
 };
 static struct person *person;
 
@@ -60,6 +61,18 @@ static void person_does(enum kind kind, int spot)
             person->acted = spot;
             person->spot = kind == DELETE && person->spot == spot ? NONE : person->spot;
         }
+        return;
+    }
+    if (kind == GIT) { /* as git does: under its lock, or not at all */
+        int lock = openat(root, ".git/index.lock", O_WRONLY | O_CREAT | O_EXCL, 0644);
+        person->git = lock >= 0;
+        if (lock < 0)
+            return;
+        close(lock);
+        put_at(root, ".git/new~", "main of theirs\n", 0644);
+        assert_int_equal(renameat(root, ".git/new~", root, ".git/refs/main"), 0);
+        put_at(root, ".git/index.lock", "index of theirs\n", 0644);
+        assert_int_equal(renameat(root, ".git/index.lock", root, ".git/index"), 0);
         return;
     }
     if (kind == HOLD && held < 0)
@@ -157,6 +170,13 @@ static void fill_start(int at)
     put_at(at, "dgone/sub/y", "dgone/sub/y\n", 0644);
     folder_at(at, "dmode", 0755);
     put_at(at, "dmode/x", "dmode/x\n", 0644);
+    folder_at(at, ".git", 0755);
+    folder_at(at, ".git/refs", 0755);
+    folder_at(at, ".git/refs/f", 0755);
+    put_at(at, ".git/HEAD", "ref: refs/main\n", 0644);
+    put_at(at, ".git/index", "index 1\n", 0644);
+    put_at(at, ".git/refs/main", "main 1\n", 0644);
+    put_at(at, ".git/refs/f/gone", "gone 1\n", 0644);
 }
 
 static void change_wanted(int at)
@@ -187,6 +207,11 @@ static void change_wanted(int at)
     put_at(at, "dnew/x", "dnew/x\n", 0644);
     folder_at(at, "dnew/empty", 0755);
     put_at(at, "dmode/x", "dmode/x new\n", 0644);
+    put_at(at, ".git/object", "object 2\n", 0444);
+    put_at(at, ".git/index", "index 2\n", 0644);
+    put_at(at, ".git/refs/main", "main 2\n", 0644);
+    unlinkat(at, ".git/refs/f/gone", 0);
+    unlinkat(at, ".git/refs/f", AT_REMOVEDIR);
     assert_int_equal(fchmodat(at, "dmode", 0700, 0), 0);
 }
 
@@ -217,6 +242,10 @@ static void begin(void)
         manifest.n = n;
     *person = (struct person){.spot = NONE, .acted = NONE};
     nscript = 0;
+    static struct seen seen[] = {{.path = SLICE_INIT(".git/HEAD")}};
+    assert_int_equal(stamp_look(root, seen->path, NULL, &seen->was, NULL), OK);
+    manifest.seen = seen;
+    manifest.nseen = 1;
 }
 
 /* What shall be there in the end, with the changes of this world. */
@@ -534,6 +563,46 @@ static void test_sweep_kill_replace(void **state)
     replace = false;
 }
 
+static bool lies_at(const char *path, const char *text)
+{
+    struct stamp s = look_path(slice_of(path));
+    struct hash h = hash_of(slice_of(text));
+    return s.type == STAMP_FILE && hash_eq(&s.hash, &h);
+}
+
+/* A person commits between any two calls, as git does it. Then theirs stands, or ours was there before it, as a whole; and after
+   a kill at some later call it is told to wait, or sees one or the other. */
+static void test_sweep_git(void **state)
+{
+    (void)state;
+    only = ".git";
+    unsigned n = length(), waited = 0;
+    for (unsigned at = 1; at <= n; at++)
+        for (int killed = 0; killed < 2; killed++) {
+            enum err err;
+            begin();
+            add(at, killed ? KILL : GIT, 0);
+            (void)attempt(land_once, &err);
+            if (killed)
+                person_does(GIT, 0);
+            waited += !person->git;
+            bool theirs = lies_at(".git/refs/main", "main of theirs\n") && lies_at(".git/index", "index of theirs\n");
+            bool ours = lies_at(".git/refs/main", "main 2\n") && lies_at(".git/index", "index 2\n");
+            if (killed ? person->git && !theirs : person->git ? !theirs : !ours)
+                fail_msg("at %u a repository was torn%s", at, killed ? " by a kill" : "");
+            again(land_once);
+            check_tidy();
+            struct stat st;
+            assert_int_equal(fstatat(root, ".git/index.lock", &st, AT_SYMLINK_NOFOLLOW), -1);
+            theirs = lies_at(".git/refs/main", "main of theirs\n") && lies_at(".git/index", "index of theirs\n");
+            ours = lies_at(".git/refs/main", "main 2\n") && lies_at(".git/index", "index 2\n");
+            if (person->git ? !theirs : !ours)
+                fail_msg("at %u, again: a repository was torn", at);
+        }
+    assert_true(waited > 0 && waited < n);
+    only = NULL;
+}
+
 /* The undo killed at every call, and again. */
 static void test_sweep_undo(void **state)
 {
@@ -733,6 +802,7 @@ int main(void)
         cmocka_unit_test(test_order_of_syncs),
         cmocka_unit_test(test_sweep_kill),
         cmocka_unit_test(test_sweep_kill_replace),
+        cmocka_unit_test(test_sweep_git),
         cmocka_unit_test(test_sweep_undo),
         cmocka_unit_test(test_every_fault),
         cmocka_unit_test(test_sweep_person),

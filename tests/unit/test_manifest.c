@@ -60,14 +60,17 @@ static struct change sample[] = {
     {.path = SLICE_INIT("b")},
 };
 
+static struct seen sample_seen[] = {{.path = SLICE_INIT("a/b/HEAD")}, {.path = SLICE_INIT("a/b/packed-refs")}};
+
 static struct manifest sample_make(void)
 {
+    sample_seen[0].was = node(STAMP_FILE, 9);
     sample[0].before = node(STAMP_FOLDER, 1), sample[0].after = node(STAMP_FOLDER, 2);
     sample[1].before = node(STAMP_FILE, 3), sample[1].after = node(STAMP_LINK, 4);
     sample[2].before = node(STAMP_LINK, 5), sample[2].after = node(STAMP_FILE, 6);
     sample[3].before = node(STAMP_OTHER, 7);
     sample[4].after = node(STAMP_FILE, 8);
-    return (struct manifest){.v = sample, .n = sizeof sample / sizeof *sample};
+    return (struct manifest){.v = sample, .n = sizeof sample / sizeof *sample, .seen = sample_seen, .nseen = 2};
 }
 
 static void test_round_trip(void **state)
@@ -83,6 +86,9 @@ static void test_round_trip(void **state)
         assert_true(change_eq(&m.v[i], &got.v[i]));
         assert_ptr_equal(manifest_find(&got, m.v[i].path), &got.v[i]);
     }
+    assert_int_equal(got.nseen, m.nseen);
+    for (size_t i = 0; i < m.nseen; i++)
+        assert_true(slice_eq(m.seen[i].path, got.seen[i].path) && node_eq(&m.seen[i].was, &got.seen[i].was));
     assert_null(manifest_find(&got, SLICE("a/b/c")));
     assert_null(manifest_find(&got, SLICE("")));
     assert_null(manifest_find(&got, SLICE("z")));
@@ -137,10 +143,35 @@ static void test_damage(void **state)
     }
     buf_add_char(&bytes, '\0');
     refused(buf_slice(&bytes), ERR_CORRUPT);
-    bytes.p[4] = 2;
+    bytes.p[4] = 3;
     refused(buf_slice(&bytes), ERR_VERSION);
-    bytes.p[4] = 1, bytes.p[8] = 100;
+    m.nseen = 0;
+    buf_reset(&bytes);
+    manifest_encode(&m, &bytes);
+    bytes.p[4] = 1; /* the first version ends before what was seen */
+    refused(buf_slice(&bytes), ERR_CORRUPT);
+    assert_int_equal(manifest_decode(slice_sub(buf_slice(&bytes), 0, bytes.n - 2), &a, &got, NULL), OK);
+    assert_true(got.n == m.n && got.nseen == 0);
+    bytes.p[4] = 2, bytes.p[8] = 100;
     refused(buf_slice(&bytes), ERR_LIMIT);
+}
+
+/* What layers stood on: as the oldest saw it, and not what one of them changes. */
+static void test_seen(void **state)
+{
+    (void)state;
+    ARENA_CLEANUP struct arena a = ARENA_INIT(ARENA);
+    struct manifest flat;
+    struct change one = {.path = SLICE_INIT("g/refs/x"), .after = node(STAMP_FILE, 1)}, head = {.path = SLICE_INIT("h/HEAD"), .after = node(STAMP_FILE, 2)};
+    struct seen old[] = {{SLICE_INIT("g/HEAD"), node(STAMP_FILE, 3)}, {SLICE_INIT("h/HEAD"), node(STAMP_FILE, 4)}};
+    struct seen new[] = {{SLICE_INIT("a/HEAD"), node(STAMP_FILE, 5)}, {SLICE_INIT("g/HEAD"), node(STAMP_FILE, 6)}};
+    struct manifest both[] = {{.v = &one, .n = 1, .seen = old, .nseen = 2}, {.v = &head, .n = 1, .seen = new, .nseen = 2}};
+    assert_int_equal(manifest_flatten(both, 2, &a, &flat, NULL), OK);
+    assert_int_equal(flat.nseen, 2);
+    assert_true(slice_is(flat.seen[0].path, "a/HEAD") && slice_is(flat.seen[1].path, "g/HEAD") && flat.seen[1].was.size == 3);
+    one.before = one.after, head.before = head.after;
+    assert_int_equal(manifest_flatten(both, 2, &a, &flat, NULL), OK);
+    assert_true(flat.n == 0 && flat.nseen == 0);
 }
 
 static void wrong(struct change *v, size_t n, size_t at, const char *patch, size_t npatch)
@@ -299,6 +330,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip), cmocka_unit_test(test_order), cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_seen),
         cmocka_unit_test(test_rules), cmocka_unit_test(test_flatten_against_a_map), cmocka_unit_test(test_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -110,6 +110,33 @@ static void expect_error(enum err want)
         fail_msg("%d, not %d: %s", err, want, e.text);
 }
 
+/* ---- what is seen (N5) ---- */
+
+/* HEAD and packed-refs of a repository whose refs changed, as the step saw them; and nothing where no ref did. */
+static void test_seen(void **state)
+{
+    (void)state;
+    struct seal s = sealing();
+    s.began_ns = INT64_MAX;
+    dir(root, ".git", 0755), dir(root, ".git/refs", 0755), put(root, ".git/HEAD", "head"), put(root, ".git/refs/x", "1"), put(root, ".git/log", "1");
+    dir(up, ".git", 0755), put(up, ".git/log", "2");
+    expect(&s, ".git/log F>F\n");
+    assert_int_equal(sealed.manifest.nseen, 0);
+    dir(up, ".git/refs", 0755), put(up, ".git/refs/x", "2");
+    expect(&s, ".git/log F>F\n.git/refs/x F>F\n");
+    assert_int_equal(sealed.manifest.nseen, 2);
+    assert_true(slice_is(sealed.manifest.seen[0].path, ".git/HEAD") && sealed.manifest.seen[0].was.size == 4);
+    assert_true(!hash_is_zero(&sealed.manifest.seen[0].was.hash));
+    assert_true(slice_is(sealed.manifest.seen[1].path, ".git/packed-refs") && sealed.manifest.seen[1].was.type == STAMP_ABSENT);
+    s.began_ns = 0; /* somebody worked at it meanwhile: what the step saw is not known */
+    expect(&s, ".git/log F>F!\n.git/refs/x F>F!\n");
+    assert_true(hash_is_zero(&sealed.manifest.seen[0].was.hash));
+    put(up, ".git/HEAD", "other");
+    s.began_ns = INT64_MAX;
+    expect(&s, ".git/HEAD F>F\n.git/log F>F\n.git/refs/x F>F\n");
+    assert_int_equal(sealed.manifest.nseen, 1);
+}
+
 /* ---- what is named ---- */
 
 static void test_kinds(void **state)
@@ -531,7 +558,7 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_kinds), TEST(test_opaque), TEST(test_hostile_attributes), TEST(test_below), TEST(test_left_out), TEST(test_deep),
+        TEST(test_kinds), TEST(test_seen), TEST(test_opaque), TEST(test_hostile_attributes), TEST(test_below), TEST(test_left_out), TEST(test_deep),
         TEST(test_shut), TEST(test_unreadable_root), TEST(test_moved), TEST(test_durable), TEST(test_seal_faults),
         TEST(test_squash_faults), TEST(test_copy_faults),
     };
