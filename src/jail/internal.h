@@ -172,6 +172,13 @@ enum err MUST_USE overlay_open(const struct jail_mount *m, int userns, int *ret_
 enum err MUST_USE overlay_mount(int root, const struct jail_mount *m, int source, const int pieces[JAIL_PIECES],
                                 bool detached, int *ret, bool *ret_no_layers, struct error *e);
 
+/* CACHE: opens its source; *ret stays -1 where it is missing, or its file system takes no idmapped mount: then there is
+   nothing to find, and it is an empty folder. */
+enum err MUST_USE overlay_open_cache(const struct jail_mount *m, int userns, int *ret, struct error *e);
+/* Inside: the merged tree, detached, or -1. What is written goes below folder `n` of the tmpfs `upper`, which is attached in
+   this mount namespace; the source too is attached here where it came `detached`. */
+int overlay_mount_cache(int root, const struct jail_plan *p, int source, int upper, unsigned n, bool detached);
+
 /* uppers.c: the attempts' folders of a plan, seen from outside. */
 enum { UPPERS_EVERY_MS = 100, UPPERS_LOOK_MS = 10, UPPERS_DEPTH_MAX = 64 };
 struct uppers {

@@ -82,8 +82,10 @@ enum err mounts_open_failed(const struct jail_mount *m, const char *path, int er
 
 static enum err open_mount(const struct jail_mount *m, int userns, int *ret, bool *ret_link, struct error *e)
 {
-    if (m->kind == JAIL_EMPTY || m->kind == JAIL_SCRATCH)
+    if (m->kind == JAIL_EMPTY || m->kind == JAIL_SCRATCH || m->kind == JAIL_FILE)
         return OK;
+    if (m->kind == JAIL_CACHE)
+        return overlay_open_cache(m, userns, ret, e);
     char path[PATH_MAX];
     if (m->source.n >= sizeof path)
         return error_set(e, ERR_LIMIT, "a path of %zu bytes cannot be shown inside the jail", m->source.n);
@@ -135,6 +137,9 @@ struct root {
     int fd;
     dev_t ours[1 + JAIL_MOUNTS_MAX]; /* the root tmpfs, then those of SCRATCH: only there mount points are made */
     size_t nours;
+    const struct jail_plan *plan;
+    int caches; /* the tmpfs that CACHE mounts write into, or -1 */
+    unsigned ncaches;
 };
 
 /* A detached tmpfs with options "key=value", NULL-terminated; or -1. */
@@ -206,15 +211,22 @@ static bool is_ours(const struct root *r, int dir)
     return false;
 }
 
+static bool is_root(const struct root *r, int dir)
+{
+    struct stat st;
+    return fstat(dir, &st) == 0 && st.st_dev == r->ours[0];
+}
+
 static int make_in_root(const struct root *r, int dir, const char *name, enum make make)
 {
     if (!is_ours(r, dir)) { /* a bound folder: nothing of ours is left in it */
         errno = ENOENT;
         return -1;
     }
-    if (make == MAKE_FOLDER)
-        return mkdirat(dir, name, 0755);
-    return mknodat(dir, name, S_IFREG | 0644, 0);
+    if ((make == MAKE_FOLDER ? mkdirat(dir, name, 0755) : mknodat(dir, name, S_IFREG | 0644, 0)) < 0)
+        return -1;
+    /* in a scratch folder they are the jail's own; those of the root are nobody's to write */
+    return is_root(r, dir) ? 0 : fchownat(dir, name, r->plan->uid, r->plan->gid, AT_SYMLINK_NOFOLLOW);
 }
 
 /* The parent folder of `target` inside, its folders made where they may be; the last name in `name`. */
@@ -269,7 +281,8 @@ static int attach_tree(const struct root *r, struct slice target, int tree)
     return at < 0 ? -1 : attach(tree, at);
 }
 
-static int attach_scratch(struct root *r, const struct jail_plan *p, const struct jail_mount *m)
+/* A detached tmpfs that the jail may write into, or -1. */
+static int scratch_new(const struct jail_plan *p, const struct jail_mount *m)
 {
     char size[24], inodes[24], uid[16], gid[16];
     uint64_t bytes = m->bytes ? m->bytes : SCRATCH_DEFAULT;
@@ -279,8 +292,43 @@ static int attach_scratch(struct root *r, const struct jail_plan *p, const struc
     snprintf(gid, sizeof gid, "%u", p->gid);
     const char *const options[][2] = {{"mode", "1777"}, {"size", size}, {"nr_inodes", inodes}, {"uid", uid},
                                       {"gid", gid}, {NULL, NULL}};
-    FD_CLEANUP int tree = tmpfs_new(options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+    return tmpfs_new(options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+}
+
+static int attach_scratch(struct root *r, const struct jail_mount *m)
+{
+    FD_CLEANUP int tree = scratch_new(r->plan, m);
     return tree < 0 || attach_tree(r, m->target, tree) < 0 ? -1 : add_ours(r, tree);
+}
+
+/* What the caches write goes into one tmpfs; it lies on the old root's /dev as the pieces of overlays do, and goes with it. */
+static int cache_upper(struct root *r, const struct jail_mount *m)
+{
+    if (r->caches < 0 && (r->caches = scratch_new(r->plan, m)) >= 0 &&
+        move_mount(r->caches, "", AT_FDCWD, "/dev", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+        sys_close_fd(&r->caches);
+    return r->caches;
+}
+
+static int attach_cache(struct root *r, const struct jail_mount *m, int source, bool detached)
+{
+    int upper = source < 0 ? -1 : cache_upper(r, m);
+    FD_CLEANUP int tree = upper < 0 ? -1 : overlay_mount_cache(r->fd, r->plan, source, upper, r->ncaches++, detached);
+    return tree < 0 ? attach_scratch(r, m) : attach_tree(r, m->target, tree);
+}
+
+static int attach_file(const struct root *r, const struct jail_mount *m)
+{
+    char name[NAME_MAX + 1];
+    FD_CLEANUP int dir = open_parent(r, m->target, name);
+    if (dir < 0 || !is_ours(r, dir)) {
+        errno = dir < 0 ? errno : EROFS;
+        return -1;
+    }
+    FD_CLEANUP int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+    if (fd < 0 || fchown(fd, r->plan->uid, r->plan->gid) < 0)
+        return -1;
+    return sys_write_all(fd, m->text, "a file", NULL) ? -1 : 0;
 }
 
 /* An empty read-only folder, or file, over what is there: clones of two that are unlinked at the end. */
@@ -319,9 +367,9 @@ static int attach_link(const struct root *r, const struct jail_mount *m)
     return symlinkat(text, dir, name);
 }
 
-static enum err attach_mount(struct root *r, const struct jail_plan *p, size_t i, struct sources *s, struct error *e)
+static enum err attach_mount(struct root *r, size_t i, struct sources *s, struct error *e)
 {
-    const struct jail_mount *m = &p->mounts[i];
+    const struct jail_mount *m = &r->plan->mounts[i];
     int tree = s->fds[JAIL_DEVICES + i], done = 0;
     FD_CLEANUP int merged = -1;
     if (overlay_is(m) && tree >= 0) {
@@ -331,7 +379,11 @@ static enum err attach_mount(struct root *r, const struct jail_plan *p, size_t i
         tree = merged;
     }
     if (m->kind == JAIL_SCRATCH)
-        done = attach_scratch(r, p, m);
+        done = attach_scratch(r, m);
+    else if (m->kind == JAIL_CACHE)
+        done = attach_cache(r, m, tree, s->detached);
+    else if (m->kind == JAIL_FILE)
+        done = attach_file(r, m);
     else if (m->kind == JAIL_EMPTY)
         done = attach_empty(r, m);
     else if (s->link[i])
@@ -398,7 +450,7 @@ static enum err enter(const struct root *r, struct error *e)
 
 enum err mounts_build(const struct jail_plan *p, struct sources *s, struct error *e)
 {
-    struct root r = {.fd = -1};
+    struct root r = {.fd = -1, .plan = p, .caches = -1};
     enum err err = root_make(&r, e);
     if (!err)
         err = make_empties(&r, e);
@@ -407,10 +459,11 @@ enum err mounts_build(const struct jail_plan *p, struct sources *s, struct error
     if (!err)
         err = make_proc(&r, e);
     for (size_t i = 0; !err && i < p->nmounts; i++)
-        err = attach_mount(&r, p, i, s, e);
+        err = attach_mount(&r, i, s, e);
     if (!err)
         err = enter(&r, e);
     mounts_close(s);
+    sys_close_fd(&r.caches);
     sys_close_fd(&r.fd);
     return err;
 }

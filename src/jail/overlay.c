@@ -197,3 +197,41 @@ enum err overlay_mount(int root, const struct jail_mount *m, int source, const i
     tree = -1;
     return OK;
 }
+
+/* ---- caches ---- */
+
+enum err overlay_open_cache(const struct jail_mount *m, int userns, int *ret, struct error *e)
+{
+    bool idmap = false;
+    struct error mine = {0};
+    enum err err = open_piece(m, m->source, false, userns, ret, &idmap, &mine);
+    if (err && e)
+        *e = mine;
+    return idmap ? OK : err;
+}
+
+/* `name` and what an overlay wants in it, its `up` as the jail's own. */
+static int make_upper(int dir, const char *name, const struct jail_plan *p)
+{
+    FD_CLEANUP int upper = mkdirat(dir, name, 0700) < 0 ? -1 : openat(dir, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (upper < 0 || mkdirat(upper, "up", 0755) < 0 || mkdirat(upper, "work", 0755) < 0 ||
+        fchownat(upper, "up", p->uid, p->gid, AT_SYMLINK_NOFOLLOW) < 0)
+        return -1;
+    int ret = upper;
+    upper = -1;
+    return ret;
+}
+
+int overlay_mount_cache(int root, const struct jail_plan *p, int source, int upper, unsigned n, bool detached)
+{
+    char name[16], lower[16];
+    FD_CLEANUP int names = openat(root, "proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    snprintf(name, sizeof name, "%u", n);
+    snprintf(lower, sizeof lower, "%d", source);
+    FD_CLEANUP int up = make_upper(upper, name, p);
+    if (up < 0 || names < 0 || fchdir(names) < 0 ||
+        (detached && move_mount(source, "", AT_FDCWD, "/dev", MOVE_MOUNT_F_EMPTY_PATH) < 0))
+        return -1;
+    const struct jail_mount m = {.upper = SLICE("-")}; /* it has one */
+    return make(&m, lower, up);
+}

@@ -14,8 +14,8 @@ enum plan_tag {
     PLAN_END, /* the last field, empty: a plan that was cut between two fields is seen */
 };
 enum mount_tag {
-    MOUNT_KIND = 1, MOUNT_SOURCE, MOUNT_TARGET, MOUNT_BYTES, MOUNT_OPTIONAL, MOUNT_UPPER,
-    MOUNT_SINGLE = MOUNT_UPPER, /* as above */
+    MOUNT_KIND = 1, MOUNT_SOURCE, MOUNT_TARGET, MOUNT_BYTES, MOUNT_OPTIONAL, MOUNT_UPPER, MOUNT_TEXT,
+    MOUNT_SINGLE = MOUNT_TEXT,  /* as above */
     MOUNT_LAYER,                /* oldest first */
 };
 
@@ -45,13 +45,14 @@ void jail_plan_add_system(struct jail_plan *p)
 
 static void put_mount(struct buf *ret, const struct jail_mount *m)
 {
-    BUF_CLEANUP struct buf b = BUF_INIT((JAIL_LAYERS_MAX + 4) * JAIL_PATH_MAX);
+    BUF_CLEANUP struct buf b = BUF_INIT((JAIL_LAYERS_MAX + 4) * JAIL_PATH_MAX + JAIL_TEXT_MAX);
     message_put_u64(&b, MOUNT_KIND, m->kind);
     message_put(&b, MOUNT_SOURCE, m->source);
     message_put(&b, MOUNT_TARGET, m->target);
     message_put_u64(&b, MOUNT_BYTES, m->bytes);
     message_put_u64(&b, MOUNT_OPTIONAL, m->optional);
     message_put(&b, MOUNT_UPPER, m->upper);
+    message_put(&b, MOUNT_TEXT, m->text);
     for (size_t i = 0; i < m->nlayers; i++)
         message_put(&b, MOUNT_LAYER, m->layers[i]);
     message_put(ret, PLAN_MOUNT, buf_slice(&b));
@@ -127,9 +128,11 @@ static bool field_number(struct field f, uint64_t max, uint64_t *ret)
 
 static enum err check_mount(const struct jail_mount *m, struct error *e)
 {
-    bool layers = m->kind == JAIL_LAYERS, sourced = m->kind != JAIL_EMPTY && m->kind != JAIL_SCRATCH;
+    bool layers = m->kind == JAIL_LAYERS, sourced = m->kind != JAIL_EMPTY && m->kind != JAIL_SCRATCH && m->kind != JAIL_FILE;
     if (sourced ? !is_path(m->source, true) : m->source.n != 0)
         return corrupt(e, "a mount's source");
+    if (m->text.n > (m->kind == JAIL_FILE ? JAIL_TEXT_MAX : 0))
+        return corrupt(e, "a mount's text");
     if (m->upper.n && (!layers || !is_path(m->upper, false)))
         return corrupt(e, "a mount's upper folder");
     for (size_t i = 0; i < m->nlayers; i++)
@@ -143,7 +146,7 @@ static bool take_mount_field(struct field f, struct jail_mount *m)
     uint64_t v = 0;
     switch (f.tag) {
     case MOUNT_KIND:
-        if (!field_number(f, JAIL_SYSTEM, &v) || v < JAIL_READ)
+        if (!field_number(f, JAIL_FILE, &v) || v < JAIL_READ)
             return false;
         m->kind = (enum jail_mount_kind)v;
         return true;
@@ -160,6 +163,9 @@ static bool take_mount_field(struct field f, struct jail_mount *m)
         return v <= 1;
     case MOUNT_UPPER:
         m->upper = f.bytes;
+        return true;
+    case MOUNT_TEXT:
+        m->text = f.bytes;
         return true;
     default:
         return false;

@@ -20,11 +20,12 @@
 #include "base/buf.h"
 
 enum {
-    JAIL_MOUNTS_MAX = 64,
+    JAIL_MOUNTS_MAX = 96,
     JAIL_LAYERS_MAX = 32, /* of one mount */
     JAIL_WORDS_MAX = 1024, /* of argv, and of env */
     JAIL_PORTS_MAX = 64, /* of listen, and of serves */
     JAIL_PATH_MAX = 4095,
+    JAIL_TEXT_MAX = 64 * 1024,
     JAIL_PLAN_MAX = 16 * 1024 * 1024,
     JAIL_OUTPUT_MAX = 16 * 1024 * 1024,
 };
@@ -41,18 +42,24 @@ enum jail_mount_kind {
                       through it as root; as a user the kernel refuses such a source. Without layers and upper: READ */
     JAIL_SYSTEM,   /* as READ, of a part of the system that everybody may read: never idmapped, so what only root may
                       read stays shut; a source that is a symlink becomes the same symlink inside */
+    JAIL_CACHE,    /* an overlay: `source` below, read-only; over it a tmpfs that goes with the jail (of `bytes` for all
+                      CACHE mounts of a plan together, what the first says; 0: 64 MiB). What is there is found, what is
+                      written is seen by this jail alone. It is no wall: where it cannot be had, an empty SCRATCH is there
+                      instead */
+    JAIL_FILE,     /* a file of our own, `text`, that the jail may change; its folder is the jail's root or a SCRATCH */
 };
 
 struct jail_mount {
     enum jail_mount_kind kind;
-    struct slice source; /* absolute path outside; empty for EMPTY and SCRATCH */
+    struct slice source; /* absolute path outside; empty for EMPTY, SCRATCH and FILE */
     struct slice target; /* absolute path inside */
-    uint64_t bytes;      /* SCRATCH: size */
+    uint64_t bytes;      /* SCRATCH, CACHE: size */
     bool optional;       /* a missing source (EMPTY: target) is skipped */
     struct slice *layers; /* LAYERS: absolute paths of sealed folders (NAME/up), at most JAIL_LAYERS_MAX */
     size_t nlayers;
     struct slice upper;  /* LAYERS: absolute path of the attempt's folder, which holds empty `up` and `work` and serves one
                             jail, also one that was refused; or empty */
+    struct slice text;   /* FILE: what stands in it, at most JAIL_TEXT_MAX */
 };
 
 struct jail_limits { /* 0: none, but for output */

@@ -663,6 +663,42 @@ static void test_answers(void **state)
 
 /* ---- J5 ---- */
 
+/* What a cache has is found, what is written to it is seen by this jail alone; what is not there is an empty folder. */
+static void test_caches(void **state)
+{
+    (void)state;
+    char *cache = below(top, "cache");
+    make_folder(cache, 0755, owner);
+    write_text(below(cache, "old"), "old", 0644, owner);
+    struct jail_plan p = new_plan();
+    jail_plan_add(&p, (struct jail_mount){.kind = JAIL_SCRATCH, .target = SLICE("/home"), .bytes = 1 << 20});
+    jail_plan_add(&p, (struct jail_mount){.kind = JAIL_CACHE, .source = slice_of(below(top, "cache")), .target = SLICE("/home/x/cache"), .bytes = 1 << 20});
+    jail_plan_add(&p, (struct jail_mount){.kind = JAIL_CACHE, .source = SLICE("/no/such/cache"), .target = SLICE("/home/x/none"), .optional = true});
+    output(&p, "cd /home/x/cache && test \"$(cat old)\" = old && echo new >old && echo y >new && rm old && ! test -e old && mkdir old && echo z >old/f");
+    output(&p, "cd /home/x/cache && test \"$(cat old)\" = old && test $(ls | wc -l) = 1");
+    output(&p, "! head -c 3000000 /dev/zero >/home/x/cache/large"); /* it is bounded */
+    output(&p, "touch /home/x/beside"); /* folders on the way are the jail's own, as all of a scratch folder is */
+    output(&p, "! test -e /home/x/none || touch /home/x/none/f");
+    assert_true(exists(below(cache, "old")) && !exists(below(cache, "new")));
+}
+
+/* A file of ours can be read and changed, and is there anew in the next jail; where nobody may write there is none. */
+static void test_files(void **state)
+{
+    (void)state;
+    struct jail_plan p = new_plan();
+    jail_plan_add(&p, (struct jail_mount){.kind = JAIL_SCRATCH, .target = SLICE("/home/me"), .bytes = 1 << 20});
+    jail_plan_add(&p, (struct jail_mount){.kind = JAIL_FILE, .target = SLICE("/home/me/a/file"), .text = SLICE("hello\n")});
+    jail_plan_add(&p, (struct jail_mount){.kind = JAIL_FILE, .target = SLICE("/etc/made"), .text = SLICE("x\n")});
+    output(&p, "test \"$(cat /home/me/a/file)\" = hello && echo more >>/home/me/a/file && mv /home/me/a/file /home/me/b && test $(cat /etc/made) = x");
+    output(&p, "test \"$(cat /home/me/a/file)\" = hello && ! test -e /home/me/b && ! touch /etc/other");
+    jail_plan_add(&p, (struct jail_mount){.kind = JAIL_FILE, .target = SLICE("/work/made"), .text = SLICE("x\n")});
+    struct jail_result r = play_shell(&p, "true");
+    expect(&r, JAIL_REFUSED, 0);
+    assert_false(exists(below(work, "made")));
+    jail_result_release(&r);
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -709,7 +745,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_memory_and_file_limits), cmocka_unit_test(test_memory_of_all),
         cmocka_unit_test(test_shared_memory_counts_once), cmocka_unit_test(test_groups_go), cmocka_unit_test(test_output_is_bounded),
         cmocka_unit_test(test_no_core_file), cmocka_unit_test(test_ends), cmocka_unit_test(test_answers),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_caches), cmocka_unit_test(test_files), cmocka_unit_test(test_refusals),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     tear_down();

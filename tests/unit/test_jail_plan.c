@@ -23,6 +23,8 @@ static struct jail_plan sample(void)
     jail_plan_add(&p, (struct jail_mount){JAIL_SCRATCH, SLICE_NONE, SLICE("/tmp"), 4096, false});
     jail_plan_add(&p, (struct jail_mount){JAIL_EMPTY, SLICE_NONE, SLICE("/work/.crannog"), 0, true});
     jail_plan_add(&p, (struct jail_mount){JAIL_LAYERS, SLICE("/home/y"), SLICE("/y"), 0, false, layers, 2, SLICE("/l/3")});
+    jail_plan_add(&p, (struct jail_mount){.kind = JAIL_FILE, .target = SLICE("/tmp/f"), .text = SLICE("a\n")});
+    jail_plan_add(&p, (struct jail_mount){.kind = JAIL_CACHE, .source = SLICE("/c"), .target = SLICE("/d"), .bytes = 9});
     return p;
 }
 
@@ -81,13 +83,35 @@ static void test_round_trip(void **state)
     jail_plan_encode(&got, &again);
     assert_true(slice_eq(buf_slice(&b), buf_slice(&again)));
     assert_true(got.uid == 1000 && got.gid == 4294967294 && got.terminal && got.limits.output == 9 && got.limits.disk == 6 && got.limits.memory_all == 3);
-    assert_true(got.nmounts == 4 && got.mounts[1].bytes == 4096 && got.mounts[2].optional);
+    assert_true(slice_is(got.mounts[4].text, "a\n") && got.mounts[5].kind == JAIL_CACHE && got.mounts[5].bytes == 9);
+    assert_true(got.nmounts == 6 && got.mounts[1].bytes == 4096 && got.mounts[2].optional);
     assert_true(got.nargv == 3 && got.argv[2].n == 0 && slice_is(got.env[1], "PATH=/bin"));
     assert_true(got.nlisten == 2 && got.listen[1] == 65535 && !got.service);
     assert_true(slice_is(got.cwd, "/work") && slice_is(got.mounts[0].source, "/home/x"));
     assert_true(got.mounts[3].kind == JAIL_LAYERS && got.mounts[3].nlayers == 2 && got.mounts[0].nlayers == 0);
     assert_true(slice_is(got.mounts[3].layers[0], "/l/1/up") && slice_is(got.mounts[3].layers[1], "/l/2/up"));
     assert_true(slice_is(got.mounts[3].upper, "/l/3") && got.mounts[0].upper.n == 0);
+}
+
+/* Text belongs to FILE alone, is bounded, and FILE has no source. */
+static void test_texts(void **state)
+{
+    (void)state;
+    static char long_text[JAIL_TEXT_MAX + 1];
+    struct jail_plan p = sample();
+    p.mounts[4].text = (struct slice){long_text, JAIL_TEXT_MAX};
+    assert_int_equal(decode_plan(&p), OK);
+    p.mounts[4].text.n++;
+    assert_int_equal(decode_plan(&p), ERR_CORRUPT);
+    p = sample();
+    p.mounts[0].text = SLICE("x");
+    assert_int_equal(decode_plan(&p), ERR_CORRUPT);
+    p = sample();
+    p.mounts[4].source = SLICE("/x");
+    assert_int_equal(decode_plan(&p), ERR_CORRUPT);
+    p = sample();
+    p.mounts[5].source = SLICE_NONE;
+    assert_int_equal(decode_plan(&p), ERR_CORRUPT);
 }
 
 /* Layers and an upper are paths, belong to LAYERS alone, are bounded, and an upper is there once. */
@@ -215,7 +239,7 @@ static void test_values(void **state)
     p.mounts[1].source = SLICE("/x"); /* a scratch folder has none */
     assert_int_equal(decode_plan(&p), ERR_CORRUPT);
     p = sample();
-    p.mounts[0].kind = (enum jail_mount_kind)(JAIL_SYSTEM + 1);
+    p.mounts[0].kind = (enum jail_mount_kind)(JAIL_FILE + 1);
     assert_int_equal(decode_plan(&p), ERR_CORRUPT);
     p = sample();
     p.uid = UINT32_MAX;
@@ -308,7 +332,7 @@ int main(void)
         cmocka_unit_test(test_unknown_field_is_refused),
         cmocka_unit_test(test_paths),
         cmocka_unit_test(test_values),
-        cmocka_unit_test(test_layers),
+        cmocka_unit_test(test_layers), cmocka_unit_test(test_texts),
         cmocka_unit_test(test_counts),
         cmocka_unit_test(test_keep),
     };
