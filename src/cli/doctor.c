@@ -73,7 +73,9 @@ static enum err run_jail(struct slice *words, size_t n, struct jail_result *ret,
         return err;
     err = place_look(work, NULL, &place, e);
     if (!err) {
-        place_command(&place, words, n, 5000, 10000, &plan);
+        err = place_command(&place, words, n, 5000, 10000, NULL, &plan, e);
+    }
+    if (!err) {
         err = jail_start(buf_str(&path), &plan, NULL, false, &p, e);
     }
     if (!err)

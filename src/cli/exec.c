@@ -20,7 +20,9 @@ const struct command cmd_exec = {
     .help =
         "  --in DIR  the folder it works in; the current one unless said\n"
         "  --ask     what it changed waits for `crannog apply` instead of going into the folder when it ends\n\n"
-        "It sees the system read-only and the folder, has a scratch /tmp of its own, no network, no keys, none of your home.\n"
+        "It sees the system read-only and the folder, has a scratch /tmp of its own, no network, no keys. Your home folder is an empty\n"
+        "one, in which the toolchains that you keep there (nvm, rustup, pyenv, go, sdkman and such) are at their places, read-only,\n"
+        "and the caches of builds, where what it writes is gone when it ends; git knows your name and address.\n"
         "While it runs, what it changes lies beside the folder: a command that dies, or is killed, has changed nothing. When it\n"
         "ends, its changes are put into the folder, never over what somebody else changed meanwhile; `crannog diff` shows them,\n"
         "`crannog undo` takes them back. Changes that would run by themselves outside (git hooks, editor settings) always wait\n"

@@ -153,7 +153,7 @@ static enum err settle_dead(struct session *s, struct error *e)
 enum err session_open(struct session *s, struct cli *c, const char *model_file, struct error *e)
 {
     struct act_table acts;
-    *s = (struct session){.cli = c};
+    *s = (struct session){.cli = c, .setting_arena = ARENA_INIT(SETTING_ARENA)};
     BUF_CLEANUP struct buf state = BUF_INIT(4096);
     buf_addf(&state, "%s/.crannog", buf_str(&c->crannog));
     enum err err = cli_open(c, true, false, &s->store, e);
@@ -164,14 +164,19 @@ enum err session_open(struct session *s, struct cli *c, const char *model_file, 
     if (!err)
         err = machine_open(&s->machine, model_file, s->state, &acts, e);
     if (!err)
+        err = session_look_around(&s->setting_arena, &s->setting, e);
+    s->machine.setting = &s->setting;
+    if (!err)
         err = engine_open(&s->engine, s->store, &acts, e);
     s->open = !err;
     if (!err)
         err = settle_dead(s, e);
     if (err && s->open)
         session_close(s);
-    else if (err)
+    else if (err) {
         store_close(s->store);
+        arena_release(&s->setting_arena);
+    }
     return err;
 }
 
@@ -231,6 +236,7 @@ void session_close(struct session *s)
     engine_close(&s->engine);
     machine_close(&s->machine);
     store_close(s->store);
+    arena_release(&s->setting_arena);
 }
 
 struct json *session_started(uint64_t run, const char *work, const struct stat *st)

@@ -15,6 +15,8 @@ struct session {
     struct cli *cli;
     struct store *store;
     struct machine machine;
+    struct setting setting; /* what commands find around them */
+    struct arena setting_arena;
     char state[PATH_MAX]; /* real path of the crannog's .crannog */
     struct engine engine;
     struct run *run;
@@ -26,6 +28,8 @@ struct session {
     uint64_t settled; /* a run that was at its end but for its landing when its crannog died, and has ended now; 0: none */
 };
 
+/* Looks at the machine for what commands in jails find around them; eye.c. */
+enum err MUST_USE session_look_around(struct arena *a, struct setting *ret, struct error *e);
 /* `model_file` may be NULL (exec). Makes the crannog at a first use. */
 enum err MUST_USE session_open(struct session *s, struct cli *c, const char *model_file, struct error *e);
 /* Two terminals that call the same new plan or goal at once must not both begin it: who looks for its run holds this lock until

@@ -197,14 +197,18 @@ enum err call_at_once(struct engine *g, struct run *r, const struct open_step *o
 
 /* ---- in a jail ---- */
 
-static void bash_plan(const struct place *place, const struct tool_call *c, struct arena *a, struct slice *words, struct jail_plan *ret)
+static enum err bash_plan(const struct place *place, const struct tool_call *c, struct arena *a, struct slice *words, struct jail_plan *ret,
+                          struct error *e)
 {
     uint64_t seconds = c->timeout_s ? c->timeout_s : BASH_SECONDS, cpu_ms = ret->limits.cpu_ms;
     words[0] = SLICE("/bin/bash");
     words[1] = SLICE("-c");
     words[2] = slice_of(arena_printf(a, "exec 2>&1\n%.*s", SLICE_ARG(c->command)));
-    place_command(place, words, 3, cpu_ms, seconds * 1000, ret);
+    if (!words[2].p)
+        return error_set(e, ERR_MEMORY, "no memory for a call");
+    enum err err = place_command(place, words, 3, cpu_ms, seconds * 1000, a, ret, e);
     ret->limits.output = OUTPUT_BYTES;
+    return err;
 }
 
 enum err call_plan(struct engine *g, struct run *r, const struct open_step *o, const struct place *place, struct arena *a, struct slice *words,
@@ -234,8 +238,7 @@ enum err call_plan(struct engine *g, struct run *r, const struct open_step *o, c
         work_edit_args(message, root, c.call.path, edits, c.call.nedits);
         break;
     default:
-        bash_plan(place, &c.call, a, words, ret);
-        return words[2].p ? OK : error_set(e, ERR_MEMORY, "no memory for a call");
+        return bash_plan(place, &c.call, a, words, ret, e);
     }
     if (place->upper.n || place->copy.n)
         ret->limits.disk = (uint64_t)1 << 30;

@@ -190,14 +190,13 @@ static enum err stage_plan(struct engine *g, struct run *r, const struct open_st
         words[0] = SLICE("/bin/sh");
         words[1] = SLICE("-c");
         words[2] = json_text(json_get(args, "command"));
-        place_command(place, words, 3, ret->limits.cpu_ms, r->state.is_agent ? 1800000 : 120000, ret);
-        return OK;
+        return place_command(place, words, 3, ret->limits.cpu_ms, r->state.is_agent ? 1800000 : 120000, a, ret, e);
     case STAGE_INSTRUCT: return instruct_plan(g->acts.ctx, place, a, message, ret, e);
     case STAGE_CALL: return call_plan(g, r, o, place, a, words, message, ret, e);
     case STAGE_COMMIT:
         err = commit_words(g, &r->state, a, words, &n, e);
         if (!err)
-            place_command(place, words, n, ret->limits.cpu_ms, 600000, ret);
+            err = place_command(place, words, n, ret->limits.cpu_ms, 600000, a, ret, e);
         if (!err && !commit_mount(place, a, ret))
             err = error_set(e, ERR_MEMORY, "no memory for a commit");
         if (!err)
@@ -208,9 +207,9 @@ static enum err stage_plan(struct engine *g, struct run *r, const struct open_st
         n = json_count(argv) < JAIL_WORDS_MAX ? json_count(argv) : JAIL_WORDS_MAX;
         for (size_t i = 0; i < n; i++)
             words[i] = json_text(json_at(argv, i));
-        place_command(place, words, n, ret->limits.cpu_ms, 0, ret);
+        err = place_command(place, words, n, ret->limits.cpu_ms, 0, a, ret, e);
         ret->terminal = ((struct machine *)g->acts.ctx)->terminal != NULL;
-        return OK;
+        return err;
     }
     }
     ret->args = buf_slice(message);
@@ -260,6 +259,7 @@ static enum err phase_start(struct engine *g, struct run *r, const struct open_s
     if (!err && (place.dev != r->state.work_dev || place.ino != r->state.work_ino))
         err = error_set(e, ERR_CONFLICT, "%.160s is not the folder that this run began in (it was moved, or another one put in "
                         "its place): put it back, or start anew with --again", work);
+    place.setting = o->stage == STAGE_COMMIT ? NULL : m->setting; /* git alone, with the person's own settings */
     job->plain |= !err && place.holds_state && !job->seals; /* layers never lie below a root */
     if (!err)
         err = phase_plan(g, r, o, args, job, &a, &place, words, &message, &plan, e);

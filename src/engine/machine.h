@@ -58,6 +58,7 @@ struct machine {
     struct buf meter_path;  /* of this engine's meter (infer/meter.h), its name at the end; empty until it is there */
     const char *state;      /* real path of the crannog's .crannog: hidden from jails, meters/ is in it; NULL: there is none */
     const char *home;       /* the person's, for what they tell all agents (AGENTS.md and the like); NULL: nothing of it is shown */
+    const struct setting *setting; /* what commands find around them; NULL: the bare system. Borrowed */
     const int *terminal;    /* 0, 1, 2 for exec at a terminal; NULL: output is kept */
     int layers;             /* the folder state/layers, once it was needed; -1 */
     bool litter;            /* layers were dropped: their bytes go while nothing else is to be done */

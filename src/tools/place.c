@@ -42,15 +42,25 @@ static uint64_t memory_max(void)
 static struct slice environment[] = {SLICE_INIT("PATH=/usr/local/bin:/usr/bin:/bin"), SLICE_INIT("HOME=/tmp"),
                                      SLICE_INIT("TMPDIR=/tmp"), SLICE_INIT("LANG=C.UTF-8")};
 
-void place_plan(const struct place *p, bool writable, struct jail_plan *ret)
+static void add_scratch(struct jail_plan *plan, struct slice target, uint64_t bytes)
 {
-    struct slice work = slice_of(p->work);
-    *ret = (struct jail_plan){.uid = p->uid, .gid = p->gid, .cwd = work, .env = environment,
+    jail_plan_add(plan, (struct jail_mount){.kind = JAIL_SCRATCH, .target = target, .bytes = bytes});
+}
+
+/* What is seen without the work folder, which comes last so that it is never covered. */
+static void begin(const struct place *p, uint64_t tmp, struct jail_plan *ret)
+{
+    *ret = (struct jail_plan){.uid = p->uid, .gid = p->gid, .cwd = slice_of(p->work), .env = environment,
                               .nenv = sizeof environment / sizeof *environment};
     ret->limits = (struct jail_limits){.wall_ms = 30000, .cpu_ms = 5000, .memory = 2048 * MIB, .file_size = 256 * MIB,
                                        .files = 256, .processes = 64, .output = 64 * 1024};
     jail_plan_add_system(ret);
-    jail_plan_add(ret, (struct jail_mount){.kind = JAIL_SCRATCH, .target = SLICE("/tmp"), .bytes = 256 * MIB});
+    add_scratch(ret, SLICE("/tmp"), tmp);
+}
+
+static void add_work(const struct place *p, bool writable, struct jail_plan *ret)
+{
+    struct slice work = slice_of(p->work);
     struct jail_mount m = {.kind = writable ? JAIL_WRITE : JAIL_READ, .source = work, .target = work};
     if (p->copy.n) {
         m.kind = JAIL_WRITE;
@@ -68,9 +78,92 @@ void place_plan(const struct place *p, bool writable, struct jail_plan *ret)
         jail_plan_add(ret, (struct jail_mount){.kind = JAIL_EMPTY, .target = slice_of(p->state)});
 }
 
-void place_command(const struct place *p, struct slice *argv, size_t n, uint64_t cpu_ms, uint64_t wall_ms, struct jail_plan *ret)
+void place_plan(const struct place *p, bool writable, struct jail_plan *ret)
 {
-    place_plan(p, false, ret);
+    begin(p, 256 * MIB, ret);
+    add_work(p, writable, ret);
+}
+
+/* ---- a command's setting ---- */
+
+/* Whether the work folder has it: then it is seen as the work folder is. */
+static bool is_work(const struct place *p, struct slice path)
+{
+    return slice_is(path, p->work) || slice_below(path, slice_of(p->work));
+}
+
+/* What git is told inside: who commits, and that the work folder's repository is to be trusted as outside. */
+static char *git_words(const struct place *p, struct arena *a)
+{
+    BUF_CLEANUP struct buf text = BUF_INIT(JAIL_TEXT_MAX);
+    buf_add(&text, p->setting->git);
+    buf_add_text(&text, "[safe]\n\tdirectory = \"");
+    for (const char *c = p->work; *c; c++) {
+        if (*c == '"' || *c == '\\' || *c == '\n')
+            buf_add_char(&text, '\\');
+        buf_add_char(&text, *c == '\n' ? 'n' : *c);
+    }
+    buf_add_text(&text, "\"\n");
+    return buf_ok(&text) ? arena_str(a, buf_slice(&text)) : NULL;
+}
+
+static enum err add_setting(const struct place *p, struct arena *a, struct jail_plan *ret, struct error *e)
+{
+    const struct setting *s = p->setting;
+    if (s->home.n && !is_work(p, s->home)) {
+        add_scratch(ret, s->home, SETTING_SCRATCH);
+        char *path = arena_printf(a, "%.*s/.gitconfig", SLICE_ARG(s->home));
+        char *text = git_words(p, a);
+        if (!path || !text)
+            return error_set(e, ERR_MEMORY, "no memory for a jail's plan");
+        jail_plan_add(ret, (struct jail_mount){.kind = JAIL_FILE, .target = slice_of(path), .text = slice_of(text)});
+    }
+    for (size_t i = 0; i < s->nshown; i++)
+        if (!is_work(p, s->shown[i].target))
+            jail_plan_add(ret, s->shown[i]);
+    return OK;
+}
+
+static enum err add_environment(const struct place *p, struct arena *a, struct jail_plan *ret, struct error *e)
+{
+    const struct setting *s = p->setting;
+    BUF_CLEANUP struct buf path = BUF_INIT(SETTING_PATH_MAX * (JAIL_PATH_MAX + 1) + 8);
+    struct slice *env = arena_array(a, SETTING_ENV_MAX + 8, sizeof *env);
+    size_t n = 0;
+    for (size_t i = 0; i < s->npath; i++)
+        if (!s->hidden[i] || is_work(p, s->path[i]))
+            buf_addf(&path, "%s%.*s", path.n ? ":" : "PATH=", SLICE_ARG(s->path[i]));
+    if (!env || !buf_ok(&path))
+        return error_set(e, ERR_MEMORY, "no memory for a jail's environment");
+    env[n++] = arena_copy(a, buf_slice(&path));
+    env[n++] = s->home.n ? slice_of(arena_printf(a, "HOME=%.*s", SLICE_ARG(s->home))) : SLICE("HOME=/tmp");
+    env[n++] = SLICE("TMPDIR=/tmp");
+    env[n++] = SLICE("SHELL=/bin/sh");
+    env[n++] = s->term.n ? slice_of(arena_printf(a, "TERM=%.*s", SLICE_ARG(s->term))) : SLICE("TERM=dumb");
+    if (s->user.n && s->uid == p->uid) {
+        env[n++] = slice_of(arena_printf(a, "USER=%.*s", SLICE_ARG(s->user)));
+        env[n++] = slice_of(arena_printf(a, "LOGNAME=%.*s", SLICE_ARG(s->user)));
+    }
+    for (size_t i = 0; i < s->nenv; i++)
+        env[n++] = s->env[i];
+    for (size_t i = 0; i < n; i++)
+        if (!env[i].p)
+            return error_set(e, ERR_MEMORY, "no memory for a jail's environment");
+    ret->env = env;
+    ret->nenv = n;
+    return OK;
+}
+
+enum err place_command(const struct place *p, struct slice *argv, size_t n, uint64_t cpu_ms, uint64_t wall_ms, struct arena *a,
+                       struct jail_plan *ret, struct error *e)
+{
+    enum err err = OK;
+    begin(p, p->setting ? SETTING_SCRATCH : 256 * MIB, ret);
+    if (p->setting)
+        err = add_setting(p, a, ret, e);
+    if (!err && p->setting)
+        err = add_environment(p, a, ret, e);
+    add_work(p, false, ret);
     ret->argv = argv;
     ret->nargv = n;
     ret->limits.cpu_ms = cpu_ms;
@@ -81,4 +174,5 @@ void place_command(const struct place *p, struct slice *argv, size_t n, uint64_t
     ret->limits.memory_all = memory_max();
     ret->limits.files = 1024;
     ret->limits.processes = 512;
+    return err;
 }
