@@ -373,9 +373,12 @@ def no_text(c):
 
 @case('no network in the jail, and nothing outside the folder')
 def walls(c):
+    os.makedirs(c.path('home', '.ssh'))
+    with open(c.path('home', '.ssh', 'id'), 'w', encoding='utf-8') as f:
+        f.write('canary of home\n')
     c.run([calls(call('bash', command='cat < /dev/tcp/127.0.0.1/1; ls /root /home; cat ~/.ssh/id; echo x > /usr/x; echo over')), DONE])
     c.ended(0)
-    holds('over' in c.told() and c.path('home') not in c.told())
+    holds('over' in c.told() and 'canary of home' not in c.told() and '.ssh/id: No such file' in c.told())
 
 
 # ---- landing ----
