@@ -131,7 +131,7 @@ static void put_turns(const struct talk *of, struct json *talk)
 static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
 {
     struct agent_job *j = ctx;
-    JSON_CLEANUP struct json *p = session_started(run, j->work, &j->st);
+    JSON_CLEANUP struct json *p = session_started(run, j->work, &j->st, j->terms);
     struct json *talk = json_object();
     json_put_bool(talk, "attended", j->attended);
     json_put_bool(talk, "commits", j->commits);
@@ -154,7 +154,9 @@ static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
 
 enum err agent_start(struct session *s, struct agent_job *j, struct error *e)
 {
-    return engine_start_run(&s->engine, started_payload, j, &s->run, e);
+    enum err err = session_take_terms(s, e);
+    j->terms = &s->terms;
+    return err ? err : engine_start_run(&s->engine, started_payload, j, &s->run, e);
 }
 
 enum err agent_change_model(struct session *s, const struct agent_model *m, struct error *e)

@@ -26,6 +26,7 @@ struct agent_job {
     unsigned checks;
     enum land_mode land;
     struct amounts budget;
+    const struct terms *terms;  /* of the session; set by agent_start() */
     struct agent_model model;
     const struct run_state *of; /* a fork of this one; NULL: none */
 };

@@ -9,12 +9,14 @@
 #include <sys/stat.h>
 
 #include "store/store.h"
+#include "tools/terms.h"
 
 enum exit_code { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_REFUSED = 3, EXIT_WAITING = 4, EXIT_UNCONFIRMED = 5 };
 
 struct cli {
     struct buf crannog;     /* absolute path of the crannog's folder */
     bool json;
+    struct terms terms;     /* what flags say of a run's jails (cli_terms) */
 };
 
 struct command {
@@ -37,6 +39,13 @@ int cli_usage(const struct command *cmd, const char *fmt, ...) PRINTF_LIKE(2, 3)
 /* Standard options of every command (--help, --json); returns false if `option` is none of them. */
 bool cli_common(struct cli *c, const struct command *cmd, int option, int *ret_exit);
 #define CLI_COMMON_OPTIONS {"help", no_argument, NULL, 'h'}, {"json", no_argument, NULL, 'j'}
+
+/* --limit NAME=VALUE and --show PATH, of the commands that begin runs. */
+#define CLI_TERMS_OPTIONS {"limit", required_argument, NULL, 'L'}, {"show", required_argument, NULL, 'S'}
+/* Takes one of them; false: `option` is another. ERR_USAGE in *ret_err. */
+bool cli_terms(struct cli *c, int option, const char *value, enum err *ret_err, struct error *e);
+/* A path that a person wants to be shown, absolute or "~/...", without its links; ERR_USAGE in words. Lies in the arena. */
+enum err MUST_USE cli_shown_path(struct slice path, struct arena *a, struct slice *ret, struct error *e);
 
 /* Opens the store of the crannog; ERR_MISSING with what to do where there is none. */
 enum err MUST_USE cli_open(struct cli *c, bool create, bool read_only, struct store **ret, struct error *e);
@@ -63,6 +72,7 @@ struct config {
     struct amounts budget; /* for runs that name none; AMOUNT_UNLIMITED where unset */
     struct config_server servers[CONFIG_SERVERS_MAX]; /* or where one of the known ones is, "ollama" */
     size_t n_servers;
+    struct terms terms; /* of jails */
 };
 /* Whether a server can be called so, and an address be one: ERR_USAGE in words. */
 enum err MUST_USE config_server_check(const struct config_server *s, struct error *e);

@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "cli/cli.h"
 #include "infer/protocol.h"
 #include "text/yaml.h"
+#include "tools/setting.h"
 #include "wire/peer.h"
 
 static const char first_config[] =
@@ -20,7 +22,11 @@ static const char first_config[] =
     "#window: 2048                        # tokens of a document that a model is shown at once\n"
     "#budget: 2000000tok 3600cpu-s        # for runs that name none: dollars (5), tokens, CPU seconds, calls\n"
     "#servers:                            # of models, beside those found by themselves; `crannog login --base` adds some too\n"
-    "#  box: http://10.0.0.7:8000/v1\n";
+    "#  box: http://10.0.0.7:8000/v1\n"
+    "#limits:                             # of each command; also --limit memory=8G\n"
+    "#  memory: 8G                        # and cpu: 2h, time: 1h, processes, open-files, file-size, disk, tmp, output\n"
+    "#show:                               # folders that commands may read, beside the system and your toolchains; also --show\n"
+    "#  - /opt/tool\n";
 
 static const char first_agent[] = "# main\n\nThe agent that walks plans which name no other. What stands here is for agents with tools;\n"
                                   "items of a plan that only write an answer are not shown it.\n";
@@ -155,6 +161,64 @@ static enum err config_servers(struct config *cfg, struct arena *a, const struct
     return OK;
 }
 
+static enum err config_limits(struct config *cfg, const struct json *v, struct error *e)
+{
+    enum err err = json_type(v) == JSON_OBJECT ? OK : error_set(e, ERR_USAGE, "limits: wants lines like `memory: 8G`");
+    for (size_t i = 0; !err && i < json_count(v); i++) {
+        BUF_CLEANUP struct buf number = BUF_INIT(64);
+        struct slice name;
+        const struct json *value = json_member(v, i, &name);
+        if (json_type(value) == JSON_INT)
+            buf_addf(&number, "%lld", (long long)json_int(value, 0));
+        err = terms_set_limit(&cfg->terms, name, number.n ? buf_slice(&number) : json_text(value), e);
+    }
+    return err;
+}
+
+enum err cli_shown_path(struct slice path, struct arena *a, struct slice *ret, struct error *e)
+{
+    const char *home = getenv("HOME");
+    char real[PATH_MAX], home_real[PATH_MAX];
+    bool below = slice_starts(path, SLICE("~/"));
+    char *text = below ? arena_printf(a, "%s/%.*s", home ? home : "", SLICE_ARG(slice_sub(path, 2, path.n))) : arena_str(a, path);
+    if (!text)
+        return error_set(e, ERR_MEMORY, "no memory for a path");
+    if (*text != '/')
+        return error_set(e, ERR_USAGE, "what is shown is a whole path like /opt/tool or ~/sdk, not '%.200s'", text);
+    if (!realpath(text, real))
+        return error_set(e, ERR_USAGE, "cannot show %.300s: %s", text, strerror(errno));
+    enum err err = setting_may_show(slice_of(real), home && realpath(home, home_real) ? slice_of(home_real) : SLICE_NONE, e);
+    if (err && e)
+        err = e->code = ERR_USAGE;
+    *ret = arena_copy(a, slice_of(real));
+    return err || ret->p ? err : error_set(e, ERR_MEMORY, "no memory for a path");
+}
+
+static enum err config_show(struct config *cfg, struct arena *a, const struct json *v, struct error *e)
+{
+    enum err err = json_type(v) == JSON_ARRAY ? OK : error_set(e, ERR_USAGE, "show: wants a list of paths, a line `- /opt/tool` each");
+    for (size_t i = 0; !err && i < json_count(v); i++) {
+        struct slice path;
+        err = cli_shown_path(json_text(json_at(v, i)), a, &path, e);
+        err = err ? err : terms_add_show(&cfg->terms, path, e);
+    }
+    return err;
+}
+
+bool cli_terms(struct cli *c, int option, const char *value, enum err *ret_err, struct error *e)
+{
+    struct slice s = slice_of(value);
+    size_t equals = slice_index(s, '=');
+    if (option == 'L')
+        *ret_err = equals == s.n ? error_set(e, ERR_USAGE, "--limit wants NAME=VALUE, like memory=8G")
+                                 : terms_set_limit(&c->terms, slice_sub(s, 0, equals), slice_sub(s, equals + 1, s.n), e);
+    else if (option == 'S')
+        *ret_err = terms_add_show(&c->terms, s, e);
+    else
+        return false;
+    return true;
+}
+
 static enum err config_value(struct config *cfg, struct arena *a, struct slice key, const struct json *v, struct error *e)
 {
     BUF_CLEANUP struct buf number = BUF_INIT(64);
@@ -174,7 +238,11 @@ static enum err config_value(struct config *cfg, struct arena *a, struct slice k
     }
     if (slice_is(key, "servers"))
         return config_servers(cfg, a, v, e);
-    return error_set(e, ERR_USAGE, "there is no setting '%.*s' (model, window, budget, servers are known)",
+    if (slice_is(key, "limits"))
+        return config_limits(cfg, v, e);
+    if (slice_is(key, "show"))
+        return config_show(cfg, a, v, e);
+    return error_set(e, ERR_USAGE, "there is no setting '%.*s' (model, window, budget, servers, limits, show are known)",
                      SLICE_ARG(slice_sub(key, 0, 40)));
 }
 

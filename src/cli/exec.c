@@ -15,11 +15,14 @@ static int exec_run(struct cli *c, int argc, char **argv);
 
 const struct command cmd_exec = {
     .name = "exec",
-    .usage = "[--in DIR] [--ask] -- CMD [ARGUMENT...]",
+    .usage = "[--in DIR] [--ask] [--limit NAME=VALUE] [--show PATH] -- CMD [ARGUMENT...]",
     .summary = "run a program inside the walls; what it changed can be taken back",
     .help =
         "  --in DIR  the folder it works in; the current one unless said\n"
-        "  --ask     what it changed waits for `crannog apply` instead of going into the folder when it ends\n\n"
+        "  --ask     what it changed waits for `crannog apply` instead of going into the folder when it ends\n"
+        "  --limit   memory=16G, cpu=2h, time=30m, processes=2000, open-files, file-size, disk=20G, tmp=4G: instead of what holds\n"
+        "            else or stands below limits: in crannog.yaml; several times\n"
+        "  --show    a folder or file that it may read, at its own place; several times, or a list show: in crannog.yaml\n\n"
         "It sees the system read-only and the folder, has a scratch /tmp of its own, no network, no keys. Your home folder is an empty\n"
         "one, in which the toolchains that you keep there (nvm, rustup, pyenv, go, sdkman and such) are at their places, read-only,\n"
         "and the caches of builds, where what it writes is gone when it ends; git knows your name and address.\n"
@@ -27,7 +30,8 @@ const struct command cmd_exec = {
         "ends, its changes are put into the folder, never over what somebody else changed meanwhile; `crannog diff` shows them,\n"
         "`crannog undo` takes them back. Changes that would run by themselves outside (git hooks, editor settings) always wait\n"
         "for a word. Its exit status is the command's; 4 if that is 0 and something waits.\n\n"
-        "It may use an hour of CPU, 8 GiB of memory (but not over three quarters of the machine's), 512 processes, 8 GiB of changes and 256 MiB in /tmp.\n\n"
+        "It may use an hour of CPU, 8 GiB of memory (but not over three quarters of the machine's), 512 processes, 8 GiB of changes and 1 GiB in /tmp\n"
+        "and in the home folder; --limit says otherwise.\n\n"
         "examples:\n"
         "  crannog exec -- sh -c 'id; ls; cat /etc/shadow'\n"
         "  crannog exec --in ~/project --ask -- make\n"
@@ -46,7 +50,7 @@ static struct slice command_line(const struct exec_job *j, struct buf *out)
 static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
 {
     struct exec_job *j = ctx;
-    JSON_CLEANUP struct json *p = session_started(run, j->work, &j->st);
+    JSON_CLEANUP struct json *p = session_started(run, j->work, &j->st, j->terms);
     struct json *words = json_array();
     BUF_CLEANUP struct buf line = BUF_INIT(1024);
     for (int i = 0; i < j->argc; i++)
@@ -132,7 +136,10 @@ int exec_work(struct cli *c, struct exec_job *j)
     s.quiet = true;
     s.machine.terminal = terminal;
     s.look = watch_survey;
-    err = engine_start_run(&s.engine, started_payload, j, &s.run, &e);
+    err = session_take_terms(&s, &e);
+    j->terms = &s.terms;
+    if (!err)
+        err = engine_start_run(&s.engine, started_payload, j, &s.run, &e);
     if (!err)
         err = session_work(&s, &e);
     bool waits = !err && only_waits(&s.run->state);
@@ -159,18 +166,22 @@ int exec_work(struct cli *c, struct exec_job *j)
 
 static int exec_run(struct cli *c, int argc, char **argv)
 {
-    static const struct option options[] = {CLI_COMMON_OPTIONS, {"in", required_argument, NULL, 'i'},
+    static const struct option options[] = {CLI_COMMON_OPTIONS, CLI_TERMS_OPTIONS, {"in", required_argument, NULL, 'i'},
                                             {"ask", no_argument, NULL, 'a'}, {0}};
     struct exec_job j = {0};
     struct error e;
     const char *in = ".";
+    enum err said = OK;
     int status;
     for (int o; (o = getopt_long(argc, argv, "+h", options, NULL)) != -1;) {
         if (o == 'i')
             in = optarg;
         else if (o == 'a')
             j.asks = true;
-        else if (!cli_common(c, &cmd_exec, o, &status) || status >= 0)
+        else if (cli_terms(c, o, optarg, &said, &e)) {
+            if (said)
+                return cli_fail(&e);
+        } else if (!cli_common(c, &cmd_exec, o, &status) || status >= 0)
             return status;
     }
     if (optind == argc)

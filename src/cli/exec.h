@@ -9,6 +9,7 @@ struct exec_job {
     struct stat st;
     char **argv;
     int argc;
+    const struct terms *terms;  /* of the session; set by exec_work() */
     bool asks;                  /* its changes wait for a word */
     const struct json *layers;  /* that it begins with, as run.started has them; NULL: none. Borrowed */
     bool copies;                /* those layers were made by copies */

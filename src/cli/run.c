@@ -28,6 +28,9 @@ const struct command cmd_run = {
         "  --land M     into the folder: step (after each step), end, ask (when you say so); also in a git repository\n"
         "  --no-branch  no branch: its changes wait for your word\n"
         "  --model M    PLACE/MODEL (`crannog login` lists them); embedded: the crannog's own\n\n"
+        "Both:\n\n"
+        "  --limit N=V  of each command: memory=16G, cpu=2h and others (`crannog exec --help`)\n"
+        "  --show PATH  a folder that commands may read beside the work folder\n\n"
         "A plan:\n\n"
         "  --in DIR     the work folder; the plan's own folder unless said\n"
         "  --budget B   what this run may use: 5 (dollars), 200000tok, 90cpu-s, 30calls, several with commas; said again for\n"
@@ -66,6 +69,7 @@ struct job {
     struct plan plan;
     struct buf text;
     char work[PATH_MAX], file[PATH_MAX];
+    const struct terms *terms; /* of the session */
     const char *in_work; /* the plan's path in the work folder, or its whole path where it lies elsewhere */
     struct stat st;
     struct amounts budget;
@@ -143,7 +147,7 @@ static enum err change_budget(struct session *s, struct job *j, struct error *e)
 static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
 {
     struct job *j = ctx;
-    JSON_CLEANUP struct json *p = session_started(run, j->work, &j->st);
+    JSON_CLEANUP struct json *p = session_started(run, j->work, &j->st, j->terms);
     json_put_text(p, "plan", buf_slice(&j->text));
     json_put_text(p, "plan_path", slice_of(j->in_work));
     json_put_text(p, "goal", j->plan.goal);
@@ -211,8 +215,11 @@ static enum err find_run(struct session *s, struct job *j, bool *ret_over, struc
     if (holder && j->o.again)
         return error_set(e, ERR_BUSY, "run r%llu of this plan is being worked on by process %lld; end it with `crannog stop r%llu` first",
                          (unsigned long long)f.id, (long long)holder, (unsigned long long)f.id);
-    if (!f.id || j->o.again)
-        return engine_start_run(&s->engine, started_payload, j, &s->run, e);
+    if (!f.id || j->o.again) {
+        err = session_take_terms(s, e);
+        j->terms = &s->terms;
+        return err ? err : engine_start_run(&s->engine, started_payload, j, &s->run, e);
+    }
     err = engine_resume_run(&s->engine, f.id, &s->run, e);
     if ((err == ERR_CORRUPT || err == ERR_VERSION) && e)
         return error_wrap(e, "this plan's run cannot go on; bring the journal back from a backup, or start anew with --again");
@@ -323,13 +330,15 @@ static int run_job(struct cli *c, struct job *j)
 
 static int run_run(struct cli *c, int argc, char **argv)
 {
-    static const struct option options[] = {CLI_COMMON_OPTIONS,
+    static const struct option options[] = {CLI_COMMON_OPTIONS, CLI_TERMS_OPTIONS,
         {"in", required_argument, NULL, 'i'}, {"budget", required_argument, NULL, 'b'}, {"model", required_argument, NULL, 'm'},
         {"again", no_argument, NULL, 'a'},
         {"verify", required_argument, NULL, 'v'}, {"tries", required_argument, NULL, 't'}, {"yes", no_argument, NULL, 'y'},
         {"no-branch", no_argument, NULL, 'n'}, {"land", required_argument, NULL, 'l'}, {0}};
     struct goal_options goal = {0};
     struct job j = {.arena = ARENA_INIT(16 << 20), .text = BUF_INIT(PLAN_BYTES_MAX + 1)};
+    enum err said = OK;
+    struct error e;
     int status;
     for (int o; (o = getopt_long(argc, argv, "hj", options, NULL)) != -1;)
         switch (o) {
@@ -343,6 +352,11 @@ static int run_run(struct cli *c, int argc, char **argv)
         case 'n': goal.no_branch = true; break;
         case 'l': goal.land = optarg; break;
         default:
+            if (cli_terms(c, o, optarg, &said, &e)) {
+                if (said)
+                    return cli_fail(&e);
+                break;
+            }
             if (!cli_common(c, &cmd_run, o, &status) || status >= 0)
                 return status;
         }

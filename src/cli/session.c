@@ -239,7 +239,20 @@ void session_close(struct session *s)
     arena_release(&s->setting_arena);
 }
 
-struct json *session_started(uint64_t run, const char *work, const struct stat *st)
+enum err session_take_terms(struct session *s, struct error *e)
+{
+    struct config cfg;
+    struct arena *a = &s->setting_arena;
+    s->terms = (struct terms){.nshow = 0};
+    enum err err = config_read(s->cli, a, &cfg, e);
+    err = err ? err : terms_merge(&s->terms, &cfg.terms, e);
+    struct terms flags = s->cli->terms;
+    for (size_t i = 0; !err && i < flags.nshow; i++)
+        err = cli_shown_path(flags.show[i], a, &flags.show[i], e);
+    return err ? err : terms_merge(&s->terms, &flags, e);
+}
+
+struct json *session_started(uint64_t run, const char *work, const struct stat *st, const struct terms *terms)
 {
     char account[64];
     struct json *p = json_object();
@@ -255,6 +268,9 @@ struct json *session_started(uint64_t run, const char *work, const struct stat *
         json_put_int(opaque, "v", 0);
         json_put(p, i ? "labels" : "grant", opaque);
     }
+    struct json *said = terms ? terms_print(terms) : NULL;
+    if (said)
+        json_put(p, "terms", said);
     return p;
 }
 
@@ -270,7 +286,7 @@ struct json *session_takes(uint64_t run, const char *work, const struct stat *st
                            const char *land, struct json *layers)
 {
     char goal[64];
-    struct json *p = session_started(run, work, st);
+    struct json *p = session_started(run, work, st, NULL);
     snprintf(goal, sizeof goal, "%s of r%llu", what, (unsigned long long)of->id);
     json_put(p, "origin", session_origin(what, of->id));
     json_put(p, "layers", layers);

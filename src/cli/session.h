@@ -17,6 +17,7 @@ struct session {
     struct machine machine;
     struct setting setting; /* what commands find around them */
     struct arena setting_arena;
+    struct terms terms;     /* of runs that are begun here (session_take_terms) */
     char state[PATH_MAX]; /* real path of the crannog's .crannog */
     struct engine engine;
     struct run *run;
@@ -37,8 +38,10 @@ enum err MUST_USE session_open(struct session *s, struct cli *c, const char *mod
 enum err MUST_USE session_lock_starts(struct session *s, int *ret_fd, struct error *e);
 /* Turns until the run rests, with the bar and Ctrl-C: the first stops gracefully, the second ends the process. */
 enum err MUST_USE session_work(struct session *s, struct error *e);
-/* What run.started says of every run; the command adds what is to be done. */
-struct json *session_started(uint64_t run, const char *work, const struct stat *st);
+/* What crannog.yaml and flags say of the jails of a run that is to begin. */
+enum err MUST_USE session_take_terms(struct session *s, struct error *e);
+/* What run.started says of every run; the command adds what is to be done. `terms`: of one that runs commands; else NULL. */
+struct json *session_started(uint64_t run, const char *work, const struct stat *st, const struct terms *terms);
 /* {"what": "undo", "run": 7}: what a run comes from. */
 struct json *session_origin(const char *what, uint64_t run);
 /* The run.started of a run that only takes layers (owned from here on) of another: an undo, a fork. */

@@ -291,6 +291,19 @@ static enum err read_exec(struct run_state *r, const struct json *words, struct 
     return err ? err : make_items(r, e);
 }
 
+/* What a person said of the run's jails; what it means is not for here. */
+static enum err read_terms(struct run_state *r, const struct json *terms, struct error *e)
+{
+    BUF_CLEANUP struct buf text = BUF_INIT(64 * 1024);
+    if (!terms)
+        return OK;
+    if (json_type(terms) != JSON_OBJECT)
+        return error_set(e, ERR_CORRUPT, "terms are not an object");
+    json_print(terms, &text);
+    enum err err = buf_check(&text, "the run's terms", e);
+    return err ? err : fold_keep(r, buf_slice(&text), &r->terms, e);
+}
+
 static enum err read_agent(struct run_state *r, const struct json *p, struct error *e)
 {
     r->is_agent = true;
@@ -323,6 +336,8 @@ static enum err apply_started(struct run_state *r, const struct json *p, struct 
     r->slots = (unsigned)slots;
     r->window = (uint64_t)window;
     enum err err = read_layers(r, p, e);
+    if (!err)
+        err = read_terms(r, json_get(p, "terms"), e);
     if (!err)
         err = json_has(p, "exec")                    ? read_exec(r, json_get(p, "exec"), e)
               : json_has(p, "talk")                   ? read_agent(r, p, e)

@@ -175,6 +175,7 @@ struct run_state {
     struct slice origin; /* "undo", "fork", or empty */
     uint64_t origin_run;
     enum land_mode land;
+    struct slice terms;  /* what a person said of its jails, JSON (tools/terms.h); empty: nothing */
     bool copies;         /* no overlay here: steps work in copies */
     struct layer_ref *layers; /* not in the folder yet, oldest first */
     size_t nlayers;

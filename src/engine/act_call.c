@@ -206,8 +206,9 @@ static enum err bash_plan(const struct place *place, const struct tool_call *c, 
     words[2] = slice_of(arena_printf(a, "exec 2>&1\n%.*s", SLICE_ARG(c->command)));
     if (!words[2].p)
         return error_set(e, ERR_MEMORY, "no memory for a call");
-    enum err err = place_command(place, words, 3, cpu_ms, seconds * 1000, a, ret, e);
-    ret->limits.output = OUTPUT_BYTES;
+    uint64_t wall_ms = terms_limit(place->terms, LIMIT_TIME, seconds * 1000);
+    enum err err = place_command(place, words, 3, cpu_ms, wall_ms < seconds * 1000 ? wall_ms : seconds * 1000, a, ret, e);
+    ret->limits.output = terms_limit(place->terms, LIMIT_OUTPUT, OUTPUT_BYTES);
     return err;
 }
 

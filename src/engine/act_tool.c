@@ -50,13 +50,32 @@ static enum err exec_args(struct engine *g, const struct run_state *r, struct js
     return r->nlayers ? put_flat(g, r, args, e) : OK;
 }
 
+/* What a person said of the run's jails. */
+static enum err run_terms(const struct run_state *r, struct arena *a, struct terms *ret, struct error *e)
+{
+    JSON_CLEANUP struct json *v = NULL;
+    *ret = (struct terms){.nshow = 0};
+    enum err err = r->terms.n ? json_parse(r->terms, &v, e) : OK;
+    return err ? err : terms_read(v, a, ret, e);
+}
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 static enum err tool_prepare(struct engine *g, struct run *r, const struct want *w, struct intent *ret, struct error *e)
 {
     const struct line *l = run_line(&r->state, w->item, w->piece);
     const struct item_state *it = &r->state.items[w->item];
     BUF_CLEANUP struct buf text = BUF_INIT(64 * 1024);
+    ARENA_CLEANUP struct arena a = ARENA_INIT(64 * 1024);
+    struct terms terms;
     int64_t seconds = 5;
-    enum err err = OK;
+    enum err err = run_terms(&r->state, &a, &terms, e);
+    const int64_t cpu_s = (int64_t)terms_limit(&terms, LIMIT_CPU, 0) / 1000;
+    if (err)
+        return err;
     ret->args = json_object();
     json_put_text(ret->args, "root", SLICE("work")); /* every path is (root, path); version 0 knows one root */
     if (w->stage != STAGE_LOOK) /* what lies in the folder itself is the question there */
@@ -84,12 +103,13 @@ static enum err tool_prepare(struct engine *g, struct run *r, const struct want 
         else
             buf_add(&text, r->state.plan.verify);
         json_put_text(ret->args, "command", buf_slice(&text));
-        seconds = l->talk ? 1800 : 60;
+        seconds = cpu_s ? cpu_s : l->talk ? 1800 : 60;
         break;
     case STAGE_INSTRUCT:
         break;
     case STAGE_CALL:
         err = call_prepare(g, r, w, ret->args, &seconds, e);
+        seconds = cpu_s ? smaller(seconds, cpu_s) : seconds;
         if (!err && r->state.nlayers)
             err = put_flat(g, &r->state, ret->args, e);
         break;
@@ -108,7 +128,7 @@ static enum err tool_prepare(struct engine *g, struct run *r, const struct want 
         break;
     default: /* STAGE_EXEC */
         err = exec_args(g, &r->state, ret->args, e);
-        seconds = 3600;
+        seconds = cpu_s ? cpu_s : 3600;
     }
     ret->worst.n[UNIT_CPU_NS] = seconds * SECOND_NS;
     ret->floor.n[UNIT_CPU_NS] = SECOND_NS / 10;
@@ -190,7 +210,7 @@ static enum err stage_plan(struct engine *g, struct run *r, const struct open_st
         words[0] = SLICE("/bin/sh");
         words[1] = SLICE("-c");
         words[2] = json_text(json_get(args, "command"));
-        return place_command(place, words, 3, ret->limits.cpu_ms, r->state.is_agent ? 1800000 : 120000, a, ret, e);
+        return place_command(place, words, 3, ret->limits.cpu_ms, terms_limit(place->terms, LIMIT_TIME, r->state.is_agent ? 1800000 : 120000), a, ret, e);
     case STAGE_INSTRUCT: return instruct_plan(g->acts.ctx, place, a, message, ret, e);
     case STAGE_CALL: return call_plan(g, r, o, place, a, words, message, ret, e);
     case STAGE_COMMIT:
@@ -207,7 +227,7 @@ static enum err stage_plan(struct engine *g, struct run *r, const struct open_st
         n = json_count(argv) < JAIL_WORDS_MAX ? json_count(argv) : JAIL_WORDS_MAX;
         for (size_t i = 0; i < n; i++)
             words[i] = json_text(json_at(argv, i));
-        err = place_command(place, words, n, ret->limits.cpu_ms, 0, a, ret, e);
+        err = place_command(place, words, n, ret->limits.cpu_ms, terms_limit(place->terms, LIMIT_TIME, 0), a, ret, e);
         ret->terminal = ((struct machine *)g->acts.ctx)->terminal != NULL;
         return err;
     }
@@ -247,6 +267,7 @@ static enum err phase_start(struct engine *g, struct run *r, const struct open_s
     ARENA_CLEANUP struct arena a = ARENA_INIT(64 << 20);
     BUF_CLEANUP struct buf message = BUF_INIT(JAIL_PLAN_MAX);
     struct place place;
+    struct terms terms;
     struct jail_plan plan;
     char *work = arena_str(&a, r->state.work);
     struct slice *words = arena_array(&a, JAIL_WORDS_MAX, sizeof *words);
@@ -259,6 +280,9 @@ static enum err phase_start(struct engine *g, struct run *r, const struct open_s
     if (!err && (place.dev != r->state.work_dev || place.ino != r->state.work_ino))
         err = error_set(e, ERR_CONFLICT, "%.160s is not the folder that this run began in (it was moved, or another one put in "
                         "its place): put it back, or start anew with --again", work);
+    if (!err)
+        err = run_terms(&r->state, &a, &terms, e);
+    place.terms = o->stage == STAGE_COMMIT ? NULL : &terms;
     place.setting = o->stage == STAGE_COMMIT ? NULL : m->setting; /* git alone, with the person's own settings */
     job->plain |= !err && place.holds_state && !job->seals; /* layers never lie below a root */
     if (!err)

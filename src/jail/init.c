@@ -190,6 +190,8 @@ static void limit(int what, uint64_t soft, uint64_t hard)
         _exit(126);
 }
 
+enum { SOFT_FILES = 4096 }; /* who wants more raises it; there are programs that close all that they may have open */
+
 static void set_limits(const struct jail_limits *l)
 {
     uint64_t seconds = l->cpu_ms / 1000 + (l->cpu_ms % 1000 != 0);
@@ -201,7 +203,7 @@ static void set_limits(const struct jail_limits *l)
     if (l->file_size)
         limit(RLIMIT_FSIZE, l->file_size, l->file_size);
     if (l->files)
-        limit(RLIMIT_NOFILE, l->files, l->files);
+        limit(RLIMIT_NOFILE, l->files < SOFT_FILES ? l->files : SOFT_FILES, l->files);
     if (l->processes)
         limit(RLIMIT_NPROC, l->processes + 1, l->processes + 1); /* pid 1 counts too */
 }

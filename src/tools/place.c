@@ -111,7 +111,7 @@ static enum err add_setting(const struct place *p, struct arena *a, struct jail_
 {
     const struct setting *s = p->setting;
     if (s->home.n && !is_work(p, s->home)) {
-        add_scratch(ret, s->home, SETTING_SCRATCH);
+        add_scratch(ret, s->home, terms_limit(p->terms, LIMIT_TMP, SETTING_SCRATCH));
         char *path = arena_printf(a, "%.*s/.gitconfig", SLICE_ARG(s->home));
         char *text = git_words(p, a);
         if (!path || !text)
@@ -119,8 +119,11 @@ static enum err add_setting(const struct place *p, struct arena *a, struct jail_
         jail_plan_add(ret, (struct jail_mount){.kind = JAIL_FILE, .target = slice_of(path), .text = slice_of(text)});
     }
     for (size_t i = 0; i < s->nshown; i++)
-        if (!is_work(p, s->shown[i].target))
-            jail_plan_add(ret, s->shown[i]);
+        if (!is_work(p, s->shown[i].target)) {
+            struct jail_mount m = s->shown[i];
+            m.bytes = terms_limit(p->terms, LIMIT_TMP, m.bytes);
+            jail_plan_add(ret, m);
+        }
     return OK;
 }
 
@@ -158,21 +161,26 @@ enum err place_command(const struct place *p, struct slice *argv, size_t n, uint
                        struct jail_plan *ret, struct error *e)
 {
     enum err err = OK;
-    begin(p, p->setting ? SETTING_SCRATCH : 256 * MIB, ret);
+    begin(p, terms_limit(p->terms, LIMIT_TMP, p->setting ? SETTING_SCRATCH : 256 * MIB), ret);
     if (p->setting)
         err = add_setting(p, a, ret, e);
     if (!err && p->setting)
         err = add_environment(p, a, ret, e);
+    for (size_t i = 0; p->terms && i < p->terms->nshow; i++)
+        if (!is_work(p, p->terms->show[i]))
+            jail_plan_add(ret, (struct jail_mount){.kind = JAIL_SYSTEM, .source = p->terms->show[i], .target = p->terms->show[i], .optional = true});
     add_work(p, false, ret);
     ret->argv = argv;
     ret->nargv = n;
     ret->limits.cpu_ms = cpu_ms;
     ret->limits.wall_ms = wall_ms;
     if (p->upper.n || p->copy.n)
-        ret->limits.disk = ret->limits.file_size = (uint64_t)PLACE_DISK_GIB * 1024 * MIB;
+        ret->limits.disk = terms_limit(p->terms, LIMIT_DISK, (uint64_t)PLACE_DISK_GIB * 1024 * MIB);
+    ret->limits.file_size = terms_limit(p->terms, LIMIT_FILE_SIZE, ret->limits.disk ? ret->limits.disk : ret->limits.file_size);
     ret->limits.memory = 0; /* sanitizers and the like ask for far more than they use */
-    ret->limits.memory_all = memory_max();
-    ret->limits.files = 1024;
-    ret->limits.processes = 512;
+    ret->limits.memory_all = terms_limit(p->terms, LIMIT_MEMORY, memory_max());
+    ret->limits.files = terms_limit(p->terms, LIMIT_OPEN_FILES, 65536);
+    ret->limits.processes = terms_limit(p->terms, LIMIT_PROCESSES, 512);
+    ret->limits.output = terms_limit(p->terms, LIMIT_OUTPUT, ret->limits.output);
     return err;
 }

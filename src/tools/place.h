@@ -7,6 +7,7 @@
 
 #include "jail/plan.h"
 #include "tools/setting.h"
+#include "tools/terms.h"
 
 struct place {
     const char *work; /* absolute path of the work folder, the same inside */
@@ -20,6 +21,7 @@ struct place {
     size_t nlayers;
     struct slice upper;    /* and what it writes goes here; */
     struct slice copy;     /* or it works in this copy instead. Absolute paths, borrowed */
+    const struct terms *terms;     /* what was said of a run's commands; NULL: nothing. Borrowed */
     const struct setting *setting; /* what a command finds around it; NULL: the bare system. Borrowed */
 };
 
@@ -28,7 +30,8 @@ enum err MUST_USE place_look(const char *work, const char *state, struct place *
 /* A plan with the system's view, a scratch /tmp, and `work`: as the place says, or as it is and then read-only or
    writable; limits as for a short file tool. It borrows *p. */
 void place_plan(const struct place *p, bool writable, struct jail_plan *ret);
-/* The same for a command: its words (borrowed), `cpu_ms` of CPU and `wall_ms` of time, and its setting; in layers or a copy it may
+/* The same for a command: its words (borrowed), `cpu_ms` of CPU and `wall_ms` of time, its setting and terms (but those of CPU and time,
+   which the caller has looked at); in layers or a copy it may
    write up to PLACE_DISK_GIB; of memory PLACE_MEMORY_GIB, or three quarters of the machine. What the plan needs beyond *p lies in the arena. ERR_MEMORY. */
 enum { PLACE_DISK_GIB = 8, PLACE_MEMORY_GIB = 8 };
 enum err MUST_USE place_command(const struct place *p, struct slice *argv, size_t n, uint64_t cpu_ms, uint64_t wall_ms, struct arena *a,
