@@ -27,7 +27,7 @@
 #include "jail/run.h"
 
 enum {
-    JAIL_DEVICES = 5,
+    JAIL_DEVICES = 6,
     JAIL_PIECES = JAIL_LAYERS_MAX + 1, /* of an overlay: its layers, and the attempt's folder */
     JAIL_SOURCES_MAX = JAIL_DEVICES + JAIL_MOUNTS_MAX * (1 + JAIL_PIECES),
     JAIL_PASS_MAX = 250, /* descriptors in one message; the kernel takes 253 */

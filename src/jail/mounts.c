@@ -25,11 +25,24 @@
 #include "base/sys.h"
 #include "jail/internal.h"
 
+/* `tty` is the terminal that a program has made its own: of those of the jail, for it starts without one. */
 static const struct {
     const char *name;
-    unsigned minor;
-} devices[JAIL_DEVICES] = {{"null", 3}, {"zero", 5}, {"full", 7}, {"random", 8}, {"urandom", 9}};
+    unsigned major, minor;
+} devices[JAIL_DEVICES] = {{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}};
 
+/*
+ * What /proc would tell of the machine to everybody, beside what programs need (cpuinfo, meminfo, stat, uptime, loadavg,
+ * version, filesystems, sys ...). The rest of it belongs to root, whom nobody inside is (kcore, kmsg, sysrq-trigger,
+ * slabinfo ...). A mask costs some 10 us, so only what is readable has one.
+ */
+static const char *const proc_masks[] = {
+    "cmdline", "config.gz", "consoles", "diskstats", "interrupts", "iomem", "ioports", "kallsyms", "key-users", "keys",
+    "locks", "mdstat", "modules", "partitions", "sched_debug", "softirqs", "swaps", "timer_list", "acpi", "asound", "bus",
+    "driver", "dynamic_debug", "fs", "irq", "pressure", "scsi", "sys/debug", "sys/dev", "sys/kernel/keys",
+};
+
+enum { PTS_MAX = 64 };
 enum { LINK_MAX_BYTES = PATH_MAX, SCRATCH_DEFAULT = 64 * 1024 * 1024 };
 
 /* ---- opening ---- */
@@ -59,7 +72,7 @@ static enum err open_device(size_t i, int *ret, struct error *e)
     if (*ret < 0)
         return error_errno(e, errno, "cannot show %s inside the jail (%s)", path, idmap_mend(errno));
     struct stat st;
-    if (fstat(*ret, &st) < 0 || !S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, devices[i].minor))
+    if (fstat(*ret, &st) < 0 || !S_ISCHR(st.st_mode) || st.st_rdev != makedev(devices[i].major, devices[i].minor))
         return error_set(e, ERR_UNSUPPORTED, "%s of this machine is not the device of that name; mend: mknod", path);
     return OK;
 }
@@ -142,10 +155,10 @@ struct root {
     unsigned ncaches;
 };
 
-/* A detached tmpfs with options "key=value", NULL-terminated; or -1. */
-static int tmpfs_new(const char *const options[][2], unsigned attr)
+/* A new file system, detached, with options "key=value", NULL-terminated; or -1. */
+static int fs_new(const char *type, const char *const options[][2], unsigned attr)
 {
-    FD_CLEANUP int fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
+    FD_CLEANUP int fs = fsopen(type, FSOPEN_CLOEXEC);
     if (fs < 0)
         return -1;
     for (size_t i = 0; options[i][0]; i++)
@@ -169,7 +182,7 @@ static int add_ours(struct root *r, int tree)
 static enum err root_make(struct root *r, struct error *e)
 {
     static const char *const options[][2] = {{"mode", "0755"}, {"size", "4m"}, {"nr_inodes", "4096"}, {NULL, NULL}};
-    r->fd = tmpfs_new(options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+    r->fd = fs_new("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
     if (r->fd < 0 || add_ours(r, r->fd) < 0 ||
         move_mount(r->fd, "", AT_FDCWD, "/proc", MOVE_MOUNT_F_EMPTY_PATH) < 0)
         return error_errno(e, errno, "cannot make the jail's root (%s)", idmap_mend(errno));
@@ -292,7 +305,7 @@ static int scratch_new(const struct jail_plan *p, const struct jail_mount *m)
     snprintf(gid, sizeof gid, "%u", p->gid);
     const char *const options[][2] = {{"mode", "1777"}, {"size", size}, {"nr_inodes", inodes}, {"uid", uid},
                                       {"gid", gid}, {NULL, NULL}};
-    return tmpfs_new(options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+    return fs_new("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
 }
 
 static int attach_scratch(struct root *r, const struct jail_mount *m)
@@ -332,11 +345,8 @@ static int attach_file(const struct root *r, const struct jail_mount *m)
 }
 
 /* An empty read-only folder, or file, over what is there: clones of two that are unlinked at the end. */
-static int attach_empty(const struct root *r, const struct jail_mount *m)
+static int cover(const struct root *r, int at)
 {
-    FD_CLEANUP int at = open_target(r, m->target, MAKE_FOLDER);
-    if (at < 0)
-        return errno == ENOENT && m->optional ? 0 : -1;
     FD_CLEANUP int tree = open_tree(r->fd, is_folder(at) ? EMPTY_FOLDER : EMPTY_FILE,
                                     OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
     struct mount_attr set = {.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
@@ -344,6 +354,14 @@ static int attach_empty(const struct root *r, const struct jail_mount *m)
     if (tree < 0 || mount_setattr(tree, "", AT_EMPTY_PATH, &set, sizeof set) < 0)
         return -1;
     return attach(tree, at);
+}
+
+static int attach_empty(const struct root *r, const struct jail_mount *m)
+{
+    FD_CLEANUP int at = open_target(r, m->target, MAKE_FOLDER);
+    if (at < 0)
+        return errno == ENOENT && m->optional ? 0 : -1;
+    return cover(r, at);
 }
 
 static int attach_link(const struct root *r, const struct jail_mount *m)
@@ -398,11 +416,21 @@ static enum err attach_mount(struct root *r, size_t i, struct sources *s, struct
     return error_errno(e, errno, "cannot put %.*s into the jail", SLICE_ARG(m->target));
 }
 
+/* Terminals of the jail's own, below /dev/pts. */
+static int make_terminals(const struct root *r)
+{
+    char max[16];
+    snprintf(max, sizeof max, "%d", PTS_MAX);
+    const char *const options[][2] = {{"ptmxmode", "0666"}, {"mode", "0620"}, {"max", max}, {NULL, NULL}};
+    FD_CLEANUP int tree = fs_new("devpts", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+    return tree < 0 ? -1 : attach_tree(r, SLICE("/dev/pts"), tree);
+}
+
 static enum err make_devices(const struct root *r, struct sources *s, struct error *e)
 {
     static const char *const links[][2] = {
         {"/proc/self/fd", "fd"}, {"/proc/self/fd/0", "stdin"}, {"/proc/self/fd/1", "stdout"},
-        {"/proc/self/fd/2", "stderr"}, {"/tmp", "shm"},
+        {"/proc/self/fd/2", "stderr"}, {"/tmp", "shm"}, {"pts/ptmx", "ptmx"},
     };
     FD_CLEANUP int dev = mkdirat(r->fd, "dev", 0755) < 0 ? -1 : open_nolink(r->fd, "dev", O_DIRECTORY);
     for (size_t i = 0; i < JAIL_DEVICES; i++)
@@ -412,19 +440,24 @@ static enum err make_devices(const struct root *r, struct sources *s, struct err
     for (size_t i = 0; i < sizeof links / sizeof *links; i++)
         if (symlinkat(links[i][0], dev, links[i][1]) < 0)
             return error_errno(e, errno, "cannot make /dev/%s in the jail", links[i][1]);
+    if (make_terminals(r) < 0)
+        return error_errno(e, errno, "cannot make terminals for the jail (%s)", idmap_mend(errno));
     return OK;
 }
 
 /* /proc of the new pid namespace; read-only, so that nothing below /proc/sys can be set. */
 static enum err make_proc(const struct root *r, struct error *e)
 {
-    FD_CLEANUP int fs = fsopen("proc", FSOPEN_CLOEXEC);
-    FD_CLEANUP int tree = -1;
-    if (fs >= 0 && fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
-        tree = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
-                       MOUNT_ATTR_NOEXEC);
+    static const char *const none[][2] = {{NULL, NULL}};
+    FD_CLEANUP int tree = fs_new("proc", none, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+                                 MOUNT_ATTR_NOEXEC);
     if (tree < 0 || attach_tree(r, SLICE("/proc"), tree) < 0)
         return error_errno(e, errno, "cannot mount the jail's own /proc (%s)", idmap_mend(errno));
+    for (size_t i = 0; i < sizeof proc_masks / sizeof *proc_masks; i++) {
+        FD_CLEANUP int at = openat(tree, proc_masks[i], O_PATH | O_CLOEXEC | O_NOFOLLOW);
+        if (at < 0 ? errno != ENOENT : cover(r, at) < 0)
+            return error_errno(e, errno, "cannot hide /proc/%s from the jail", proc_masks[i]);
+    }
     return OK;
 }
 

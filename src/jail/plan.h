@@ -2,8 +2,8 @@
  * The jail's plan as data: what is mounted, allowed, limited and run. Made by pure code, played by crannog-jail,
  * which knows nothing else.
  *
- * J1  Nothing is visible inside but the mounts of the plan, a private /tmp, /dev with harmless devices, and /proc of
- *     the jail's own pid namespace.
+ * J1  Nothing is visible inside but the mounts of the plan, a private /tmp, /dev with harmless devices and terminals of
+ *     its own, and /proc of the jail's own pid namespace, of which what tells of the machine is hidden.
  * J2  The environment inside is exactly `env`; no descriptor is inherited but 0, 1, 2, and none of these is a folder.
  * J3  No network: a network namespace of its own with a loopback that is up, and nothing else. Known gap: a Unix socket
  *     or FIFO that lies in a READ or WRITE folder and has a process of the machine behind it can be reached through the

@@ -62,7 +62,7 @@ static enum err outside_files(struct slice args, struct buf *reply, struct error
                                  "/boot",
                                  "/proc/1/root", "/proc/1/environ", "/proc/1/mem", "/proc/1/fd", "/proc/1/cwd",
                                  "/proc/1/exe", "/proc/1/maps", "/dev/vda", "/dev/sda", "/dev/mem", "/dev/kmsg",
-                                 "/dev/tty", "/dev/pts", "/dev/ptmx", "/dev/fuse", "/dev/net/tun", "/dev/kvm"};
+                                 "/dev/tty", "/dev/pts/0", "/dev/pts/1", "/dev/tty0", "/dev/console", "/dev/fuse", "/dev/net/tun", "/dev/kvm"};
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
         MUST(open(paths[i], O_RDONLY | O_NONBLOCK) < 0, paths[i]);
     const char *const prefixes[] = {"", "/proc/self/root", "/proc/self/cwd/../../../../../../..", "/proc/1/root",
@@ -93,13 +93,59 @@ static enum err visible(struct slice args, struct buf *reply, struct error *e)
 {
     (void)args, (void)reply;
     enum err err = only_names("/", " . .. usr bin sbin lib lib32 lib64 libx32 nix etc dev proc tmp work ro sys_only ", e);
-    err = err ? err : only_names("/dev", " . .. null zero full random urandom fd stdin stdout stderr shm ", e);
+    err = err ? err : only_names("/dev", " . .. null zero full random urandom fd stdin stdout stderr shm tty pts ptmx ", e);
+    err = err ? err : only_names("/dev/pts", " . .. ptmx ", e);
     err = err ? err : only_names("/etc", " . .. passwd group nsswitch.conf hosts localtime ld.so.cache alternatives ssl "
                                          "pki os-release ", e);
     for (int pid = 3; !err && pid < 40000; pid++) /* 1 and we */
         if (kill(pid, 0) == 0 || errno != ESRCH)
             err = error_set(e, ERR_DENIED, "process %d of somebody else is visible", pid);
     return err;
+}
+
+/* What /proc tells of the machine: nothing, or it cannot be opened; and what programs need is there. */
+static enum err proc_tells(struct slice args, struct buf *reply, struct error *e)
+{
+    (void)args, (void)reply;
+    const char *const hidden[] = {"kcore", "kmsg", "kallsyms", "keys", "key-users", "cmdline", "config.gz", "sched_debug",
+                                  "timer_list", "interrupts", "iomem", "ioports", "partitions", "diskstats", "modules",
+                                  "swaps", "locks", "slabinfo", "vmallocinfo", "consoles", "softirqs", "mdstat",
+                                  "kpagecount", "kpageflags", "pagetypeinfo", "sys/kernel/usermodehelper/bset"};
+    const char *const folders[] = {"acpi", "asound", "bus", "driver", "dynamic_debug", "fs", "irq", "pressure", "scsi",
+                                   "sys/debug", "sys/dev", "sys/kernel/keys"};
+    const char *const needed[] = {"cpuinfo", "meminfo", "stat", "uptime", "loadavg", "version", "filesystems", "mounts",
+                                  "net/dev", "sys/vm/overcommit_memory", "sys/kernel/random/uuid", "sys/kernel/osrelease",
+                                  "sys/kernel/pid_max", "sys/fs/inotify/max_user_watches", "sys/net/core/somaxconn"};
+    char path[100], text[64];
+    for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++) {
+        snprintf(path, sizeof path, "/proc/%s", hidden[i]);
+        int fd = open(path, O_RDONLY | O_NONBLOCK);
+        MUST(fd < 0 || read(fd, text, sizeof text) <= 0, path);
+    }
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        snprintf(path, sizeof path, "/proc/%s", folders[i]);
+        if (access(path, F_OK) == 0 && only_names(path, " . .. ", e))
+            return ERR_DENIED;
+    }
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
+        snprintf(path, sizeof path, "/proc/%s", needed[i]);
+        int fd = open(path, O_RDONLY);
+        MUST(fd >= 0 && read(fd, text, sizeof text) > 0, path);
+    }
+    FAILS(open("/proc/sysrq-trigger", O_WRONLY));
+    return OK;
+}
+
+/* How many terminals can be opened. */
+static enum err terminals(struct slice args, struct buf *reply, struct error *e)
+{
+    (void)args;
+    uint64_t n = 0;
+    while (n < 200 && open("/dev/ptmx", O_RDWR | O_NOCTTY) >= 0)
+        n++;
+    MUST(open("/dev/tty", O_RDWR) < 0 && errno == ENXIO, "none of them is ours");
+    message_put_u64(reply, 1, n);
+    return OK;
 }
 
 /* Every mount by its line in mountinfo: at a place that the plan names, nosuid, and read-only but for three. */
@@ -608,7 +654,7 @@ static enum err crash(struct slice args, struct buf *reply, struct error *e)
 }
 
 static const struct jail_applet attacks[] = {
-    {"outside_files", outside_files}, {"visible", visible}, {"mounts", mounts}, {"read_only", read_only}, {"write_file", write_file},
+    {"outside_files", outside_files}, {"visible", visible}, {"mounts", mounts}, {"proc_tells", proc_tells}, {"terminals", terminals}, {"read_only", read_only}, {"write_file", write_file},
     {"read_file", read_file}, {"special_files", special_files}, {"mounting", mounting}, {"namespaces", namespaces},
     {"processes", processes}, {"kernel", kernel}, {"foreign_call", foreign_call}, {"network", network},
     {"rights", rights}, {"id_map", id_map}, {"fork_many", fork_many}, {"daemonise", daemonise}, {"allocate", allocate}, {"reserve", reserve},

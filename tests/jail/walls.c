@@ -40,6 +40,21 @@ static void test_outside_is_not_there(void **state)
     attack("outside_files", secret);
     attack("visible", "");
     attack("mounts", "");
+    attack("proc_tells", "");
+}
+
+/* Terminals of its own, as many as are good for a jail; they are no part of the machine's. */
+static void test_terminals_inside(void **state)
+{
+    (void)state;
+    struct jail_plan p = new_plan();
+    struct jail_result r = play_applet(&p, "terminals", "");
+    expect(&r, JAIL_EXITED, 0);
+    assert_int_equal(message_get_u64(buf_slice(&r.reply), 1, 0), 64);
+    jail_result_release(&r);
+    p = new_plan();
+    assert_string_equal(output(&p, "script -qec 'tty; test -t 0 && stty rows 24 && echo to-tty > /dev/tty; echo /dev/pts/*' /tmp/typescript "
+                                   "</dev/null | tr -d '\\r'"), "/dev/pts/0\nto-tty\n/dev/pts/0 /dev/pts/ptmx\n");
 }
 
 static void test_read_only_stays_so(void **state)
@@ -735,7 +750,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_outside_is_not_there), cmocka_unit_test(test_read_only_stays_so),
         cmocka_unit_test(test_submounts_are_read_only), cmocka_unit_test(test_special_files),
         cmocka_unit_test(test_empty_covers), cmocka_unit_test(test_links_are_not_followed),
-        cmocka_unit_test(test_scratch_is_sized),
+        cmocka_unit_test(test_scratch_is_sized), cmocka_unit_test(test_terminals_inside),
         cmocka_unit_test(test_kernel_is_closed), cmocka_unit_test(test_no_rights), cmocka_unit_test(test_ids),
         cmocka_unit_test(test_owners_on_disk), cmocka_unit_test(test_files_of_others),
         cmocka_unit_test(test_environment_and_input), cmocka_unit_test(test_inherited_descriptor),
