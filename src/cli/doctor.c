@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/sys.h"
@@ -111,6 +112,21 @@ static void check_jail(struct findings *f)
     jail_result_release(&res);
 }
 
+/* The second wall. A jail on a kernel that has it is refused rather than made without it, so the version is the proof. */
+static void check_landlock(struct findings *f)
+{
+    enum { NR_landlock_create_ruleset = 444, CREATE_VERSION = 1, LEAST = 2, WHOLE = 6 };
+    long version = syscall(NR_landlock_create_ruleset, NULL, 0, CREATE_VERSION);
+    char text[256];
+    if (version >= LEAST)
+        snprintf(text, sizeof text, "version %ld guards the same paths a second time%s", version,
+                 version >= WHOLE ? ", and sockets and signals" : "");
+    else
+        snprintf(text, sizeof text, "there is none here (%s), so the mounts of the jail stand alone; mend: a kernel from 5.19 on, "
+                 "with landlock in lsm= of its command line", version == 1 ? "version 1 refuses renames" : "landlock");
+    found(f, version >= LEAST, "landlock", text);
+}
+
 static void check_model(struct findings *f, struct cli *c)
 {
     ARENA_CLEANUP struct arena a = ARENA_INIT(1 << 20);
@@ -198,6 +214,7 @@ static int doctor_run(struct cli *c, int argc, char **argv)
         return cli_usage(&cmd_doctor, "doctor takes no arguments");
     struct findings f = {.list = json_array(), .json = c->json};
     check_jail(&f);
+    check_landlock(&f);
     check_model(&f, c);
     if (adopt)
         adopt_here(&f, c);

@@ -28,6 +28,11 @@ static enum err write_proc(pid_t child, const char *name, const char *text, stru
     return error_errno(e, errno, "cannot write %s of the jail's user namespace (%s)", name, idmap_mend(errno));
 }
 
+uint32_t idmap_outside(uint32_t id)
+{
+    return (uint32_t)JAIL_ID_BASE + (id < JAIL_ID_COUNT ? id : (uint32_t)JAIL_ID_COUNT);
+}
+
 /* One map: the whole range, and the plan's id if it is not in there; or a single id. */
 static enum err write_map(pid_t child, const char *name, uint32_t inside, uint32_t outside, bool root,
                           struct error *e)

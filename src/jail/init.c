@@ -163,7 +163,12 @@ static enum err build(struct jail *j, const struct applets *a, enum jail_how *re
     if (!err && j->plan.nlisten)
         err = listeners_make(&j->plan, j->socket, e);
     *ret_how = sources.no_layers ? JAIL_NO_LAYERS : JAIL_REFUSED;
-    return err ? err : idmap_drop(&j->plan, go.root, e);
+    FD_CLEANUP int rules = -1;
+    if (!err)
+        err = landlock_make(&j->plan, j->given + GIVEN_IN, GIVEN_ERR - GIVEN_IN + 1, &rules, e);
+    if (!err)
+        err = idmap_drop(&j->plan, go.root, e);
+    return err ? err : landlock_enforce(&rules, e);
 }
 
 /* Nobody looks into us, and we die with the outer process. After the change of ids, which would undo both. */

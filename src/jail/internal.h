@@ -110,7 +110,9 @@ static inline uint64_t time_ns(struct timeval t)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_usec * 1000u;
 }
 
-/* idmap.c: writes uid_map, setgroups and gid_map of a child in a new user namespace. */
+/* idmap.c: what an id of the plan's is outside, as root. */
+uint32_t idmap_outside(uint32_t id);
+/* Writes uid_map, setgroups and gid_map of a child in a new user namespace. */
 enum err MUST_USE idmap_write(pid_t child, const struct jail_plan *p, bool root, struct error *e);
 /* Inside: become id 0 of the range (as root) so that file systems of the new namespace may be made. */
 enum err MUST_USE idmap_enter(bool root, struct error *e);
@@ -212,6 +214,14 @@ bool uppers_held(struct uppers *u, uint64_t held, bool unseen);
 /* held.c, inside: bytes of files on the overlays (`devs`) that have no name any more, by the descriptors of all
    processes but ourselves; *ret_unseen where one does not let us look. */
 uint64_t held_bytes(DIR *proc, const dev_t *devs, size_t ndevs, bool *ret_unseen);
+
+/* landlock.c: the version that this kernel has; 0: none. */
+int landlock_version(void);
+/* The rules of a plan, by its paths as they are now, as a descriptor; -1 where this kernel has no version that is of use.
+   `streams`: open files that may be opened again by name, -1 among them. */
+enum err MUST_USE landlock_make(const struct jail_plan *p, const int *streams, size_t nstreams, int *ret, struct error *e);
+/* From here on for this process and all below it; closes the descriptor. */
+enum err MUST_USE landlock_enforce(int *ruleset, struct error *e);
 
 /* seccomp.c: from here on for this process and all below it. `applet`: it runs our own code and no program. */
 enum err MUST_USE seccomp_install(bool applet, struct error *e);

@@ -106,6 +106,11 @@ static enum err make_streams(struct outer *o, struct error *e)
         err = make_pipe(&o->out, &o->given[GIVEN_OUT], e);
         err = err ? err : make_pipe(&o->err, &o->given[GIVEN_ERR], e);
     }
+    /* so that the program may open its streams by name, as it may outside (/dev/stderr) */
+    if (!err && !o->plan.terminal && o->root)
+        for (int i = GIVEN_OUT; !err && i <= GIVEN_ERR; i++)
+            if (sys->fchown(o->given[i], idmap_outside(o->plan.uid), idmap_outside(o->plan.gid)) < 0)
+                err = error_errno(e, errno, "cannot give the jail its streams");
     return err || !o->applet ? err : make_pipe(&o->reply, &o->given[GIVEN_REPLY], e);
 }
 

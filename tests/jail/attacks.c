@@ -28,7 +28,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "jail/run.h"
+#include "jail/internal.h"
 #include "wire/message.h"
 
 enum { NR_io_uring_setup = 425, NR_open_tree = 428, NR_fsopen = 430, NR_clone3 = 435, NR_openat2 = 437,
@@ -268,7 +268,7 @@ static enum err host_socket(struct slice args, struct buf *reply, struct error *
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
     REFUSED(connect(fd, (struct sockaddr *)&a, sizeof a), ECONNREFUSED);
     snprintf(path + strlen(path), 8, ".fifo");
-    REFUSED(open(path, O_WRONLY | O_NONBLOCK), ENXIO);
+    MUST(open(path, O_WRONLY | O_NONBLOCK) < 0 && (errno == ENXIO || errno == EACCES), "nobody reads a FIFO of the host's");
     return OK;
 }
 
@@ -671,8 +671,64 @@ static int as_program(void)
     return !(syscall(NR_openat2, AT_FDCWD, "/work/s", &how, sizeof how) == -1 && errno == ENOSYS);
 }
 
+/*
+ * The second wall alone, with no mount in its way: landlock's rules for a plan, in a process as any other. `work` is
+ * writable, `ro` has a file and is not, `secret` is in no plan. 77 where the kernel has no version that is of use.
+ */
+static enum err second_wall(const char *work, const char *ro, const char *secret, struct error *e)
+{
+    static struct jail_plan p;
+    char path[4][600];
+    int rules = -1, null = open("/dev/null", O_RDWR);
+    jail_plan_add_system(&p);
+    jail_plan_add(&p, (struct jail_mount){JAIL_WRITE, slice_of(work), slice_of(work), 0, false});
+    jail_plan_add(&p, (struct jail_mount){JAIL_READ, slice_of(ro), slice_of(ro), 0, false});
+    snprintf(path[0], 600, "%s/a", work);
+    snprintf(path[1], 600, "%s/b", work);
+    snprintf(path[2], 600, "%s/file", ro);
+    snprintf(path[3], 600, "%s/new", ro);
+    MUST(mkdir(path[1], 0700) == 0 && close(open(path[0], O_WRONLY | O_CREAT, 0600)) == 0, "files to try it on");
+    enum err err = landlock_make(&p, &null, 1, &rules, e);
+    MUST(err || rules >= 0, "rules");
+    MUST(err || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "no new privileges");
+    err = err ? err : landlock_enforce(&rules, e);
+    if (err)
+        return err;
+    REFUSED(open(secret, O_RDONLY), EACCES);
+    REFUSED(open(path[2], O_WRONLY), EACCES);
+    REFUSED(truncate(path[2], 0), EACCES);
+    REFUSED(open(path[3], O_WRONLY | O_CREAT, 0600), EACCES);
+    REFUSED(mkdir(path[3], 0700), EACCES);
+    REFUSED(unlink(path[2]), EACCES);
+    REFUSED(symlink("x", path[3]), EACCES);
+    FAILS(rename(path[2], path[0]));
+    FAILS(link(path[2], path[3]));
+    REFUSED(open("/usr/bin/new", O_WRONLY | O_CREAT, 0600), EACCES);
+    REFUSED(open("/etc/shadow", O_RDONLY), EACCES);
+    REFUSED(open("/var/log/lastlog", O_RDONLY), EACCES);
+    FAILS(mount("x", "/tmp", "tmpfs", 0, ""));
+    MUST(open(path[2], O_RDONLY) >= 0 && open("/usr/bin/env", O_RDONLY) >= 0, "what is shown can be read");
+    MUST(open("/proc/self/stat", O_RDONLY) >= 0 && open("/dev/null", O_WRONLY | O_TRUNC) >= 0, "and what programs need");
+    int fd = open(path[0], O_WRONLY | O_TRUNC);
+    MUST(fd >= 0 && write(fd, "x", 1) == 1, "what is writable can be written");
+    snprintf(path[3], 600, "%s/c", path[1]);
+    MUST(rename(path[0], path[3]) == 0, "a file goes from folder to folder");
+    MUST(unlink(path[3]) == 0 && rmdir(path[1]) == 0, "and can be removed");
+    if (landlock_version() >= 6)
+        REFUSED(kill(getppid(), 0), EPERM);
+    return OK;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 5 && strcmp(argv[1], "second-wall") == 0) {
+        struct error e = {.code = OK};
+        if (landlock_version() < 2)
+            return 77;
+        if (second_wall(argv[2], argv[3], argv[4], &e))
+            fprintf(stderr, "%s\n", e.text);
+        return e.code != OK;
+    }
     if (argc > 1 && strcmp(argv[1], "share") == 0)
         return share();
     return argc > 1 ? as_program() : jail_main(attacks, sizeof attacks / sizeof *attacks);

@@ -145,6 +145,51 @@ static void test_scratch_is_sized(void **state)
                         "a\nfull\n1044480\n100\n");
 }
 
+/* Landlock alone keeps what the mounts keep. */
+static void test_second_wall(void **state)
+{
+    (void)state;
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        execl(attacks_path, "attacks", "second-wall", work, ro, secret, (char *)NULL);
+        _exit(127);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        skip();
+    assert_int_equal(status, 0);
+}
+
+/* A stream that was passed in can be opened again by its name. */
+static void test_streams_by_name(void **state)
+{
+    (void)state;
+    struct jail_plan p = new_plan();
+    char text[16] = "", path[300];
+    snprintf(path, sizeof path, "%s/out", top);
+    int out = open(path, O_RDWR | O_CREAT | O_APPEND, 0666), in = open("/dev/null", O_RDONLY);
+    assert_true(out >= 0 && in >= 0 && fchmod(out, 0666) == 0);
+    words[0] = SLICE("sh");
+    words[1] = SLICE("-c");
+    words[2] = SLICE("echo a >> /dev/stdout; echo b > /proc/self/fd/2; cat < /dev/stdin");
+    p.nargv = 3;
+    p.terminal = true;
+    const int stdio[3] = {in, out, out};
+    struct peer peer = PEER_INIT;
+    struct error e;
+    assert_int_equal(jail_start(jail_path, &p, stdio, false, &peer, &e), OK);
+    struct jail_result r = finish(&peer);
+    expect(&r, JAIL_EXITED, 0);
+    jail_result_release(&r);
+    assert_true(pread(out, text, sizeof text - 1, 0) > 0);
+    assert_string_equal(text, "b\n"); /* opened anew it was emptied, as outside */
+    close(in), close(out);
+    unlink(path);
+    p = new_plan();
+    assert_string_equal(output(&p, "echo x > /dev/stderr; echo y > /dev/stdout"), "y\n");
+}
+
 /* ---- the kernel, other processes, rights ---- */
 
 static void test_kernel_is_closed(void **state)
@@ -548,11 +593,11 @@ static void test_memory_of_all(void **state)
         usleep(early ? 300000 : 0); /* time to be moved into a group */
         struct jail_plan p = new_plan();
         p.limits.memory_all = 64 << 20;
-        p.limits.wall_ms = 15000;
+        p.limits.wall_ms = 40000;
         /* each process alone is far below; none of it goes by itself */
         words[0] = SLICE("sh");
         words[1] = SLICE("-c");
-        words[2] = SLICE("for i in 1 2 3 4 5 6; do (x=$(head -c 12000000 /dev/zero | tr '\\0' x); sleep 12; echo $x | wc -c) & done; "
+        words[2] = SLICE("for i in 1 2 3 4 5 6; do (x=$(head -c 12000000 /dev/zero | tr '\\0' x); sleep 6; echo $x | wc -c) & done; "
                          "wait; exit 3");
         p.nargv = 3;
         assert_int_equal(jail_start_ready(&ready, jail_path, &p, NULL, false, &peer, &e), OK);
@@ -750,7 +795,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_outside_is_not_there), cmocka_unit_test(test_read_only_stays_so),
         cmocka_unit_test(test_submounts_are_read_only), cmocka_unit_test(test_special_files),
         cmocka_unit_test(test_empty_covers), cmocka_unit_test(test_links_are_not_followed),
-        cmocka_unit_test(test_scratch_is_sized), cmocka_unit_test(test_terminals_inside),
+        cmocka_unit_test(test_scratch_is_sized), cmocka_unit_test(test_terminals_inside), cmocka_unit_test(test_second_wall), cmocka_unit_test(test_streams_by_name),
         cmocka_unit_test(test_kernel_is_closed), cmocka_unit_test(test_no_rights), cmocka_unit_test(test_ids),
         cmocka_unit_test(test_owners_on_disk), cmocka_unit_test(test_files_of_others),
         cmocka_unit_test(test_environment_and_input), cmocka_unit_test(test_inherited_descriptor),
