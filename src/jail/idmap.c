@@ -28,32 +28,33 @@ static enum err write_proc(pid_t child, const char *name, const char *text, stru
     return error_errno(e, errno, "cannot write %s of the jail's user namespace (%s)", name, idmap_mend(errno));
 }
 
-uint32_t idmap_outside(uint32_t id)
+uint32_t idmap_outside(const struct jail_plan *p, uint32_t id)
 {
-    return (uint32_t)JAIL_ID_BASE + (id < JAIL_ID_COUNT ? id : (uint32_t)JAIL_ID_COUNT);
+    uint32_t first = (uint32_t)JAIL_ID_BASE + p->id_range * (uint32_t)JAIL_ID_STRIDE;
+    return first + (id < JAIL_ID_COUNT ? id : (uint32_t)JAIL_ID_COUNT);
 }
 
 /* One map: the whole range, and the plan's id if it is not in there; or a single id. */
-static enum err write_map(pid_t child, const char *name, uint32_t inside, uint32_t outside, bool root,
-                          struct error *e)
+static enum err write_map(pid_t child, const char *name, const struct jail_plan *p, uint32_t inside, uint32_t outside,
+                          bool root, struct error *e)
 {
     char text[128];
+    unsigned first = idmap_outside(p, 0);
     if (!root)
         snprintf(text, sizeof text, "%u %u 1\n", inside, outside);
     else if (inside < JAIL_ID_COUNT)
-        snprintf(text, sizeof text, "0 %u %u\n", (unsigned)JAIL_ID_BASE, (unsigned)JAIL_ID_COUNT);
+        snprintf(text, sizeof text, "0 %u %u\n", first, (unsigned)JAIL_ID_COUNT);
     else
-        snprintf(text, sizeof text, "0 %u %u\n%u %u 1\n", (unsigned)JAIL_ID_BASE, (unsigned)JAIL_ID_COUNT, inside,
-                 (unsigned)JAIL_ID_BASE + JAIL_ID_COUNT);
+        snprintf(text, sizeof text, "0 %u %u\n%u %u 1\n", first, (unsigned)JAIL_ID_COUNT, inside, idmap_outside(p, inside));
     return write_proc(child, name, text, e);
 }
 
 enum err idmap_write(pid_t child, const struct jail_plan *p, bool root, struct error *e)
 {
-    enum err err = write_map(child, "uid_map", p->uid, geteuid(), root, e);
+    enum err err = write_map(child, "uid_map", p, p->uid, geteuid(), root, e);
     if (!err && !root) /* the kernel asks for it before an unprivileged gid_map */
         err = write_proc(child, "setgroups", "deny", e);
-    return err ? err : write_map(child, "gid_map", p->gid, getegid(), root, e);
+    return err ? err : write_map(child, "gid_map", p, p->gid, getegid(), root, e);
 }
 
 enum err idmap_enter(bool root, struct error *e)

@@ -34,11 +34,13 @@ enum {
 };
 
 /*
- * As root every id inside is JAIL_ID_BASE + itself outside: numbers that own nothing on the machine. The range is in
- * the part of the id space that systemd's table (UIDS-GIDS) leaves unused, above all container ranges. An id of the
- * plan that is not below JAIL_ID_COUNT gets the one number behind the range.
+ * As root every id inside is itself outside plus the beginning of a range: numbers that own nothing on the machine. The
+ * ranges are in the part of the id space that systemd's table (UIDS-GIDS) leaves unused, above all container ranges and
+ * below 2^31; which of them is the plan's to say (id_range). An id of the plan that is not below JAIL_ID_COUNT gets the one
+ * number behind the range.
  */
-enum { JAIL_ID_BASE = 2000000000, JAIL_ID_COUNT = 65536 };
+enum { JAIL_ID_BASE = 1879048192, JAIL_ID_COUNT = 65536, JAIL_ID_STRIDE = JAIL_ID_COUNT + 64 };
+_Static_assert(JAIL_ID_BASE + (uint64_t)JAIL_ID_RANGES * JAIL_ID_STRIDE < 2147483648, "ranges are below 2^31");
 
 /* Opened trees to be mounted: those of the devices, then one a mount of the plan, then JAIL_PIECES a mount. -1: nothing
    to mount. */
@@ -111,7 +113,7 @@ static inline uint64_t time_ns(struct timeval t)
 }
 
 /* idmap.c: what an id of the plan's is outside, as root. */
-uint32_t idmap_outside(uint32_t id);
+uint32_t idmap_outside(const struct jail_plan *p, uint32_t id);
 /* Writes uid_map, setgroups and gid_map of a child in a new user namespace. */
 enum err MUST_USE idmap_write(pid_t child, const struct jail_plan *p, bool root, struct error *e);
 /* Inside: become id 0 of the range (as root) so that file systems of the new namespace may be made. */

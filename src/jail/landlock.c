@@ -76,7 +76,8 @@ static enum err allow_mounts(int ruleset, uint64_t all, const struct jail_plan *
 {
     for (size_t i = 0; i < p->nmounts; i++) {
         const struct jail_mount *m = &p->mounts[i];
-        bool writes = m->kind == JAIL_WRITE || m->kind == JAIL_SCRATCH || (m->kind == JAIL_LAYERS && m->upper.n);
+        bool writes = m->kind == JAIL_WRITE || m->kind == JAIL_SCRATCH || m->kind == JAIL_CACHE || m->kind == JAIL_FILE ||
+                      (m->kind == JAIL_LAYERS && m->upper.n);
         if (m->kind == JAIL_EMPTY) /* it has the rule of what it lies in, and is read-only */
             continue;
         if (allow(ruleset, m->target, writes ? all : FS_READ) < 0 && !(errno == ENOENT && (m->optional || m->kind == JAIL_SYSTEM)))

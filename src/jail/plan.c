@@ -7,8 +7,8 @@
 
 enum plan_tag {
     PLAN_UID = 1, PLAN_GID, PLAN_CWD, PLAN_TERMINAL, PLAN_APPLET, PLAN_ARGS, PLAN_WALL_MS, PLAN_CPU_MS, PLAN_MEMORY,
-    PLAN_FILE_SIZE, PLAN_DISK, PLAN_FILES, PLAN_PROCESSES, PLAN_OUTPUT, PLAN_MEMORY_ALL,
-    PLAN_SINGLE = PLAN_MEMORY_ALL, /* the ones above are there exactly once */
+    PLAN_FILE_SIZE, PLAN_DISK, PLAN_FILES, PLAN_PROCESSES, PLAN_OUTPUT, PLAN_MEMORY_ALL, PLAN_ID_RANGE,
+    PLAN_SINGLE = PLAN_ID_RANGE, /* the ones above are there exactly once */
     PLAN_MOUNT,                /* a message of mount tags */
     PLAN_ARGV, PLAN_ENV, PLAN_LISTEN, PLAN_SERVES, PLAN_SERVICE /* once, where it is one */,
     PLAN_END, /* the last field, empty: a plan that was cut between two fields is seen */
@@ -76,6 +76,7 @@ void jail_plan_encode(const struct jail_plan *p, struct buf *ret)
     message_put_u64(ret, PLAN_PROCESSES, p->limits.processes);
     message_put_u64(ret, PLAN_OUTPUT, p->limits.output);
     message_put_u64(ret, PLAN_MEMORY_ALL, p->limits.memory_all);
+    message_put_u64(ret, PLAN_ID_RANGE, p->id_range);
     for (size_t i = 0; i < p->nmounts; i++)
         put_mount(ret, &p->mounts[i]);
     for (size_t i = 0; i < p->nargv; i++)
@@ -238,6 +239,11 @@ static bool take_single(struct field f, struct jail_plan *p)
         if (!field_number(f, UINT32_MAX - 1, &v))
             return false;
         *(f.tag == PLAN_UID ? &p->uid : &p->gid) = (uint32_t)v;
+        return true;
+    case PLAN_ID_RANGE:
+        if (!field_number(f, JAIL_ID_RANGES - 1, &v))
+            return false;
+        p->id_range = (uint32_t)v;
         return true;
     case PLAN_CWD:
         p->cwd = f.bytes;

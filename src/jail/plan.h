@@ -28,6 +28,7 @@ enum {
     JAIL_TEXT_MAX = 64 * 1024,
     JAIL_PLAN_MAX = 16 * 1024 * 1024,
     JAIL_OUTPUT_MAX = 16 * 1024 * 1024,
+    JAIL_ID_RANGES = 4000,
 };
 
 enum jail_mount_kind {
@@ -82,6 +83,8 @@ struct jail_plan {
     struct jail_mount mounts[JAIL_MOUNTS_MAX]; /* in order */
     size_t nmounts;
     uint32_t uid, gid;   /* numbers inside: those of the owner of `work` */
+    uint32_t id_range;   /* as root: which of JAIL_ID_RANGES ranges of ids outside is behind those inside. Jails of one range
+                            are one user to the machine; nothing on disk has these ids */
     struct slice *argv;  /* what to run ... */
     size_t nargv;
     struct slice applet; /* ... or an applet of crannog-jail by name (then argv is empty), */

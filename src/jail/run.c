@@ -109,7 +109,7 @@ static enum err make_streams(struct outer *o, struct error *e)
     /* so that the program may open its streams by name, as it may outside (/dev/stderr) */
     if (!err && !o->plan.terminal && o->root)
         for (int i = GIVEN_OUT; !err && i <= GIVEN_ERR; i++)
-            if (sys->fchown(o->given[i], idmap_outside(o->plan.uid), idmap_outside(o->plan.gid)) < 0)
+            if (sys->fchown(o->given[i], idmap_outside(&o->plan, o->plan.uid), idmap_outside(&o->plan, o->plan.gid)) < 0)
                 err = error_errno(e, errno, "cannot give the jail its streams");
     return err || !o->applet ? err : make_pipe(&o->reply, &o->given[GIVEN_REPLY], e);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "base/sys.h"
 
 static const uint64_t MIB = 1024 * 1024;
@@ -17,6 +18,14 @@ static bool lies_below(const char *path, const char *folder)
     return strncmp(path, folder, n) == 0 && path[n] == '/';
 }
 
+static uint32_t range_of(const char *state)
+{
+    struct hash h = hash_of(slice_of(state));
+    uint32_t v;
+    memcpy(&v, h.b, sizeof v);
+    return v % JAIL_ID_RANGES;
+}
+
 enum err place_look(const char *work, const char *state, struct place *ret, struct error *e)
 {
     struct stat st;
@@ -25,7 +34,7 @@ enum err place_look(const char *work, const char *state, struct place *ret, stru
     if (!S_ISDIR(st.st_mode))
         return error_set(e, ERR_USAGE, "%s is not a folder", work);
     *ret = (struct place){.work = work, .uid = st.st_uid, .gid = st.st_gid, .dev = st.st_dev, .ino = st.st_ino, .state = state,
-                          .holds_state = state && lies_below(state, work)};
+                          .holds_state = state && lies_below(state, work), .id_range = state ? range_of(state) : 0};
     int n = snprintf(ret->cover, sizeof ret->cover, "%s/.crannog", work);
     return n >= 0 && (size_t)n < sizeof ret->cover ? OK : error_set(e, ERR_LIMIT, "the path of the folder %.200s… is too long", work);
 }
@@ -50,7 +59,7 @@ static void add_scratch(struct jail_plan *plan, struct slice target, uint64_t by
 /* What is seen without the work folder, which comes last so that it is never covered. */
 static void begin(const struct place *p, uint64_t tmp, struct jail_plan *ret)
 {
-    *ret = (struct jail_plan){.uid = p->uid, .gid = p->gid, .cwd = slice_of(p->work), .env = environment,
+    *ret = (struct jail_plan){.uid = p->uid, .gid = p->gid, .id_range = p->id_range, .cwd = slice_of(p->work), .env = environment,
                               .nenv = sizeof environment / sizeof *environment};
     ret->limits = (struct jail_limits){.wall_ms = 30000, .cpu_ms = 5000, .memory = 2048 * MIB, .file_size = 256 * MIB,
                                        .files = 256, .processes = 64, .output = 64 * 1024};

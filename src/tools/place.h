@@ -16,6 +16,7 @@ struct place {
     char cover[JAIL_PATH_MAX + 1]; /* its .crannog, which no jail shows, */
     const char *state;             /* nor the state of the crannog at work, if that lies in it by another way; or NULL */
     bool holds_state;      /* it does lie in it */
+    uint32_t id_range;     /* of that crannog's jails, by its path: those of two crannogs are strangers to each other */
     /* how a step sees the folder; none of these: as it is */
     struct slice *layers;  /* under these layers (jail/plan.h JAIL_LAYERS), */
     size_t nlayers;
