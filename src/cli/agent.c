@@ -146,6 +146,7 @@ static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
     json_put_text(p, "model", j->model.ref);
     json_put(p, "server", server_of(&j->model));
     json_put(p, "talk", talk);
+    session_put_services(j->services, p);
     caps_print(&j->budget, p, "budget");
     json_put_text(p, "land", slice_of(land_name(j->land)));
     json_print(p, out);
@@ -154,8 +155,11 @@ static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
 
 enum err agent_start(struct session *s, struct agent_job *j, struct error *e)
 {
+    ARENA_CLEANUP struct arena a = ARENA_INIT(4 << 20);
     enum err err = session_take_terms(s, e);
     j->terms = &s->terms;
+    if (!err)
+        err = config_services(s->cli, SLICE_NONE, &a, &j->services, e);
     return err ? err : engine_start_run(&s->engine, started_payload, j, &s->run, e);
 }
 

@@ -29,6 +29,7 @@ struct agent_job {
     const struct terms *terms;  /* of the session; set by agent_start() */
     struct agent_model model;
     const struct run_state *of; /* a fork of this one; NULL: none */
+    struct slice services;      /* made by agent_start() */
 };
 
 /* Stands in place of a plan's path, and is none: a run of an agent is known by it in lists. */

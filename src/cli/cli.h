@@ -73,10 +73,14 @@ struct config {
     struct config_server servers[CONFIG_SERVERS_MAX]; /* or where one of the known ones is, "ollama" */
     size_t n_servers;
     struct terms terms; /* of jails */
+    struct slice services; /* a JSON list (core/service.h); empty: none */
 };
 /* Whether a server can be called so, and an address be one: ERR_USAGE in words. */
 enum err MUST_USE config_server_check(const struct config_server *s, struct error *e);
 enum err MUST_USE config_read(struct cli *c, struct arena *a, struct config *ret, struct error *e);
+/* The services that a run begins with, as a JSON list in the arena: those of crannog.yaml, and those of its plan (`own`), which
+   win where they have the same name. Empty: none. */
+enum err MUST_USE config_services(struct cli *c, struct slice own, struct arena *a, struct slice *ret, struct error *e);
 /* The path of the model in use, or ERR_MISSING with what to do. `name` may be NULL. */
 enum err MUST_USE config_model(struct cli *c, const struct config *cfg, const char *name, struct buf *ret_path, struct error *e);
 

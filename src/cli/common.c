@@ -21,6 +21,8 @@ static const char first_config[] =
     "#model: smollm2-135m-instruct-q4_1   # which of .crannog/models is used; without it, the only one there\n"
     "#window: 2048                        # tokens of a document that a model is shown at once\n"
     "#budget: 2000000tok 3600cpu-s        # for runs that name none: dollars (5), tokens, CPU seconds, calls\n"
+    "#services:                           # programs beside a run: databases, servers, watchers; steps reach their ports\n"
+    "#  db: {run: exec redis-server, ports: [6379]}\n"
     "#servers:                            # of models, beside those found by themselves; `crannog login --base` adds some too\n"
     "#  box: http://10.0.0.7:8000/v1\n"
     "#limits:                             # of each command; also --limit memory=8G\n"
@@ -219,6 +221,18 @@ bool cli_terms(struct cli *c, int option, const char *value, enum err *ret_err, 
     return true;
 }
 
+static enum err services_in(struct config *cfg, struct arena *a, const struct json *v, struct error *e)
+{
+    JSON_CLEANUP struct json *list = NULL;
+    BUF_CLEANUP struct buf text = BUF_INIT(CONFIG_MAX);
+    enum err err = services_from_config(v, &list, e);
+    if (err)
+        return err;
+    json_print(list, &text);
+    cfg->services = arena_copy(a, buf_slice(&text));
+    return cfg->services.p ? OK : error_set(e, ERR_MEMORY, "no memory for the settings");
+}
+
 static enum err config_value(struct config *cfg, struct arena *a, struct slice key, const struct json *v, struct error *e)
 {
     BUF_CLEANUP struct buf number = BUF_INIT(64);
@@ -242,7 +256,9 @@ static enum err config_value(struct config *cfg, struct arena *a, struct slice k
         return config_limits(cfg, v, e);
     if (slice_is(key, "show"))
         return config_show(cfg, a, v, e);
-    return error_set(e, ERR_USAGE, "there is no setting '%.*s' (model, window, budget, servers, limits, show are known)",
+    if (slice_is(key, "services"))
+        return services_in(cfg, a, v, e);
+    return error_set(e, ERR_USAGE, "there is no setting '%.*s' (model, window, budget, servers, limits, show, services are known)",
                      SLICE_ARG(slice_sub(key, 0, 40)));
 }
 
@@ -270,6 +286,49 @@ enum err config_read(struct cli *c, struct arena *a, struct config *ret, struct 
         return error_wrap(e, "%s", buf_str(&path));
     }
     return err;
+}
+
+/* Puts services of a printed list into another, but those whose names are there. */
+static enum err add_services(struct slice text, struct json *list, struct error *e)
+{
+    JSON_CLEANUP struct json *from = NULL;
+    struct service all[RUN_SERVICES_MAX], s;
+    size_t n = json_count(list);
+    enum err err = text.n ? json_parse(text, &from, e) : OK;
+    for (size_t i = 0; !err && i < n; i++)
+        err = service_read(json_at(list, i), &all[i], e);
+    for (size_t i = 0; !err && i < json_count(from); i++) {
+        bool there = false;
+        err = service_read(json_at(from, i), &s, e);
+        for (size_t k = 0; !err && k < n; k++)
+            there |= slice_eq(all[k].name, s.name);
+        if (err || there)
+            continue;
+        err = service_fits(&s, all, n, e);
+        if (!err)
+            json_push(list, json_clone(json_at(from, i)));
+        if (!err)
+            all[n++] = s;
+    }
+    return err;
+}
+
+enum err config_services(struct cli *c, struct slice own, struct arena *a, struct slice *ret, struct error *e)
+{
+    JSON_CLEANUP struct json *list = json_array();
+    BUF_CLEANUP struct buf text = BUF_INIT(CONFIG_MAX);
+    struct config cfg;
+    enum err err = config_read(c, a, &cfg, e);
+    if (!err)
+        err = add_services(own, list, e);
+    if (!err)
+        err = add_services(cfg.services, list, e);
+    *ret = SLICE_NONE;
+    if (err || !json_count(list))
+        return err;
+    json_print(list, &text);
+    *ret = arena_copy(a, buf_slice(&text));
+    return ret->p ? OK : error_set(e, ERR_MEMORY, "no memory for the services");
 }
 
 enum err config_model(struct cli *c, const struct config *cfg, const char *name, struct buf *ret, struct error *e)

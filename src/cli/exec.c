@@ -57,6 +57,7 @@ static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
         json_push(words, json_new_text(slice_of(j->argv[i])));
     json_put(p, "exec", words);
     json_put_text(p, "plan_path", SLICE(""));
+    session_put_services(j->services, p);
     json_put_text(p, "goal", command_line(j, &line));
     json_put_text(p, "model", SLICE(""));
     json_put_text(p, "land", slice_of(j->asks ? "ask" : "step"));
@@ -136,8 +137,11 @@ int exec_work(struct cli *c, struct exec_job *j)
     s.quiet = true;
     s.machine.terminal = terminal;
     s.look = watch_survey;
+    ARENA_CLEANUP struct arena a = ARENA_INIT(4 << 20);
     err = session_take_terms(&s, &e);
     j->terms = &s.terms;
+    if (!err)
+        err = config_services(c, SLICE_NONE, &a, &j->services, &e);
     if (!err)
         err = engine_start_run(&s.engine, started_payload, j, &s.run, &e);
     if (!err)

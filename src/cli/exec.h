@@ -13,6 +13,7 @@ struct exec_job {
     bool asks;                  /* its changes wait for a word */
     const struct json *layers;  /* that it begins with, as run.started has them; NULL: none. Borrowed */
     bool copies;                /* those layers were made by copies */
+    struct slice services;      /* made by exec_work() */
     const struct json *origin;  /* what it is a fork of; NULL. Borrowed */
 };
 

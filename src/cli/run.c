@@ -75,6 +75,7 @@ struct job {
     struct amounts budget;
     struct amounts asked; /* by --budget alone */
     char model[128];
+    struct slice services;
 };
 
 /* The grammar knows keys whose meaning is not built yet. A plan that relies on one is refused, not half kept. */
@@ -153,6 +154,7 @@ static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
     json_put_text(p, "goal", j->plan.goal);
     json_put_text(p, "model", slice_of(j->model));
     caps_print(&j->budget, p, "budget");
+    session_put_services(j->services, p);
     json_put_int(p, "slots", 1);
     json_put_int(p, "window", j->cfg.window);
     json_put_text(p, "land", j->plan.land.n ? j->plan.land : SLICE("step"));
@@ -218,6 +220,8 @@ static enum err find_run(struct session *s, struct job *j, bool *ret_over, struc
     if (!f.id || j->o.again) {
         err = session_take_terms(s, e);
         j->terms = &s->terms;
+        if (!err)
+            err = config_services(s->cli, j->plan.services, &j->arena, &j->services, e);
         return err ? err : engine_start_run(&s->engine, started_payload, j, &s->run, e);
     }
     err = engine_resume_run(&s->engine, f.id, &s->run, e);

@@ -230,6 +230,7 @@ void session_close(struct session *s)
 {
     if (!s->open)
         return;
+    engine_settle(&s->engine);
     for (size_t i = 0; i < s->engine.nruns; i++)
         if (s->engine.runs[i]->state.status == RUN_DONE)
             layer_tidy(&s->machine, &s->engine.runs[i]->state);
@@ -272,6 +273,13 @@ struct json *session_started(uint64_t run, const char *work, const struct stat *
     if (said)
         json_put(p, "terms", said);
     return p;
+}
+
+void session_put_services(struct slice services, struct json *started)
+{
+    struct json *list = NULL;
+    if (services.n && json_parse(services, &list, NULL) == OK)
+        json_put(started, "services", list);
 }
 
 struct json *session_origin(const char *what, uint64_t run)

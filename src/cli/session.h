@@ -42,6 +42,8 @@ enum err MUST_USE session_work(struct session *s, struct error *e);
 enum err MUST_USE session_take_terms(struct session *s, struct error *e);
 /* What run.started says of every run; the command adds what is to be done. `terms`: of one that runs commands; else NULL. */
 struct json *session_started(uint64_t run, const char *work, const struct stat *st, const struct terms *terms);
+/* Puts the services that a run begins with (config_services) there. */
+void session_put_services(struct slice services, struct json *started);
 /* {"what": "undo", "run": 7}: what a run comes from. */
 struct json *session_origin(const char *what, uint64_t run);
 /* The run.started of a run that only takes layers (owned from here on) of another: an undo, a fork. */

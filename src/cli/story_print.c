@@ -392,7 +392,8 @@ static void print_event(struct story_look *k, const struct json *e, struct buf *
     static const struct { const char *kind, *words; unsigned style; } known[] = {
         {"continued", "gone on with", STYLE_CYAN}, {"stopped", "stopped", STYLE_YELLOW}, {"blocked", "out of budget", STYLE_RED},
         {"ended", "ended", STYLE_GREEN}, {"rewound", "taken back", STYLE_YELLOW}, {"model_changed", "another model", STYLE_CYAN},
-        {"compact_wanted", "to be made shorter", STYLE_CYAN}};
+        {"compact_wanted", "to be made shorter", STYLE_CYAN},
+        {"service_ended", "service ended", STYLE_CYAN}, {"service_opened", "service opened", STYLE_CYAN}};
     BUF_CLEANUP struct buf rest = BUF_INIT(8192);
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         if (!is(e, "kind", known[i].kind))
@@ -401,6 +402,10 @@ static void print_event(struct story_look *k, const struct json *e, struct buf *
         buf_add(&rest, json_text(json_get(e, "status")));
         if (is(e, "kind", "model_changed"))
             buf_add(&rest, json_text(json_get(e, json_get(e, "name") ? "name" : "model")));
+        if (is(e, "kind", "service_ended"))
+            buf_addf(&rest, "%.*s %.*s", SLICE_ARG(json_text(json_get(e, "name"))), SLICE_ARG(json_text(json_get(e, "how"))));
+        if (is(e, "kind", "service_opened"))
+            buf_addf(&rest, "%.*s at http://127.0.0.1:%" PRId64, SLICE_ARG(json_text(json_get(e, "name"))), json_int(json_get(e, "at"), 0));
         if (is(e, "kind", "rewound"))
             buf_addf(&rest, "to turn %" PRId64, json_int(json_get(e, "turns"), 0));
         headline(k, e, known[i].style, known[i].words, buf_slice(&rest), out);

@@ -8,10 +8,10 @@
 
 enum key {
     KEY_PATH, KEY_OFFSET, KEY_LINES, KEY_END, KEY_CONTENT, KEY_OLD, KEY_NEW, KEY_ALL, KEY_EDITS, KEY_COMMAND, KEY_TIMEOUT, KEY_TIMEOUT_MS,
-    KEY_QUESTION, KEY_OPTIONS, KEY_IGNORED, KEYS,
+    KEY_QUESTION, KEY_OPTIONS, KEY_NAME, KEY_PORTS, KEY_STOP, KEY_WRITES, KEY_IGNORED, KEYS,
 };
 
-enum { READ = 1 << TOOL_READ, WRITE = 1 << TOOL_WRITE, EDIT = 1 << TOOL_EDIT, BASH = 1 << TOOL_BASH, ASK = 1 << TOOL_ASK };
+enum { READ = 1 << TOOL_READ, WRITE = 1 << TOOL_WRITE, EDIT = 1 << TOOL_EDIT, BASH = 1 << TOOL_BASH, SERVE = 1 << TOOL_SERVE, ASK = 1 << TOOL_ASK };
 
 /* Our name first; what others say (Claude Code, Codex, pi, OpenCode, Gemini CLI, Cline, Aider) behind it. */
 static const struct {
@@ -23,6 +23,7 @@ static const struct {
     {TOOL_WRITE, "write write_file writefile create create_file write_to_file", "path, content"},
     {TOOL_EDIT, "edit edit_file multiedit multi_edit str_replace replace search_replace replace_in_file", "path, edits: [{old, new, all}]"},
     {TOOL_BASH, "bash shell sh run exec execute run_command execute_command run_shell_command terminal local_shell", "command, timeout"},
+    {TOOL_SERVE, "serve service start_server run_server", "name, command, ports, stop, writes"},
     {TOOL_ASK, "ask ask_user askuserquestion ask_question ask_followup_question question", "question, options"},
 };
 
@@ -41,12 +42,16 @@ static const struct {
     {KEY_NEW, EDIT, "new new_string new_str newstring newtext new_text replace replacement replace_with"},
     {KEY_ALL, EDIT, "all replace_all replaceall global"},
     {KEY_EDITS, EDIT, "edits changes replacements"},
-    {KEY_COMMAND, BASH, "command cmd script commands"},
+    {KEY_COMMAND, BASH | SERVE, "command cmd script commands run"},
     {KEY_TIMEOUT, BASH, "timeout timeout_s timeout_seconds timeout_sec"},
     {KEY_TIMEOUT_MS, BASH, "timeout_ms timeoutms"},
+    {KEY_NAME, SERVE, "name service id"},
+    {KEY_PORTS, SERVE, "ports port"},
+    {KEY_STOP, SERVE, "stop kill end"},
+    {KEY_WRITES, SERVE, "writes write writable"},
     {KEY_QUESTION, ASK, "question prompt message text query"},
     {KEY_OPTIONS, ASK, "options choices suggestions"},
-    {KEY_IGNORED, READ | WRITE | EDIT | BASH | ASK, "description explanation reason thought justification"},
+    {KEY_IGNORED, READ | WRITE | EDIT | BASH | SERVE | ASK, "description explanation reason thought justification"},
 };
 
 struct parsing {
@@ -316,6 +321,54 @@ static enum err parse_bash(const struct parsing *p, struct tool_call *c)
     return OK;
 }
 
+/* A list of numbers, or one; numbers also as text. */
+static enum err parse_ports(const struct parsing *p, struct tool_call *c)
+{
+    const struct json *v = p->v[KEY_PORTS];
+    bool one = json_type(v) == JSON_INT || json_type(v) == JSON_TEXT;
+    if (v && !one && json_type(v) != JSON_ARRAY)
+        return wrong(p, KEY_PORTS, "must be a list of numbers");
+    if (!one && json_count(v) > TOOL_PORTS_MAX)
+        return error_set(p->e, ERR_LIMIT, "serve takes %d ports at most", TOOL_PORTS_MAX);
+    for (size_t i = 0; v && i < (one ? 1 : json_count(v)); i++) {
+        const struct json *port = one ? v : json_at(v, i);
+        int64_t n = json_int(port, 0);
+        if (json_type(port) == JSON_TEXT && !slice_int(slice_trim(json_text(port)), &n))
+            n = 0;
+        if (n < 1 || n > UINT16_MAX)
+            return wrong(p, KEY_PORTS, "must be numbers from 1 to 65535");
+        for (size_t k = 0; k < c->nports; k++)
+            if (c->ports[k] == n)
+                return wrong(p, KEY_PORTS, "names one twice");
+        c->ports[c->nports++] = (uint16_t)n;
+    }
+    return OK;
+}
+
+static bool name_ok(struct slice s)
+{
+    bool ok = s.n > 0 && s.n <= 32 && s.p[0] >= 'a' && s.p[0] <= 'z';
+    for (size_t i = 0; ok && i < s.n; i++)
+        ok = (s.p[i] >= 'a' && s.p[i] <= 'z') || (s.p[i] >= '0' && s.p[i] <= '9') || s.p[i] == '-';
+    return ok;
+}
+
+static enum err parse_serve(const struct parsing *p, struct tool_call *c)
+{
+    enum err err = need_text(p, KEY_NAME, "name", false, &c->name);
+    if (!err && !name_ok(c->name))
+        err = wrong(p, KEY_NAME, "must be up to 32 small letters, digits and -, like `db`");
+    if (!err && p->v[KEY_COMMAND])
+        err = need_text(p, KEY_COMMAND, "command", false, &c->command);
+    if (!err && (c->command.n > 8192 || (p->v[KEY_COMMAND] && !slice_trim(c->command).n && c->command.n)))
+        err = wrong(p, KEY_COMMAND, "must be a command of at most 8192 bytes");
+    if (!err)
+        err = parse_ports(p, c);
+    if (!err)
+        err = take_bool(p, KEY_STOP, &c->stop);
+    return err ? err : take_bool(p, KEY_WRITES, &c->writes);
+}
+
 static enum err parse_ask(const struct parsing *p, struct tool_call *c)
 {
     const struct json *list = p->v[KEY_OPTIONS];
@@ -374,7 +427,7 @@ enum err tool_call_parse(struct slice name, struct slice arguments, struct arena
             p.takes = tool_words[i].takes;
         }
     if (!c.tool)
-        return error_set(e, ERR_MISSING, "there is no tool `%.*s`; there are read, write, edit, bash, ask", SLICE_ARG(slice_cut(name, 60)));
+        return error_set(e, ERR_MISSING, "there is no tool `%.*s`; there are read, write, edit, bash, serve, ask", SLICE_ARG(slice_cut(name, 60)));
     p.tool = tool_name(c.tool);
     p.bit = 1u << c.tool;
     enum err err = parse_object(arguments, p.tool, &tree, e);
@@ -382,7 +435,7 @@ enum err tool_call_parse(struct slice name, struct slice arguments, struct arena
         err = collect(&p, tree);
     if (!err)
         err = c.tool == TOOL_READ ? parse_read(&p, &c) : c.tool == TOOL_WRITE ? parse_write(&p, &c) : c.tool == TOOL_EDIT ? parse_edit(&p, &c) :
-              c.tool == TOOL_BASH ? parse_bash(&p, &c) : parse_ask(&p, &c);
+              c.tool == TOOL_BASH ? parse_bash(&p, &c) : c.tool == TOOL_SERVE ? parse_serve(&p, &c) : parse_ask(&p, &c);
     if (!err)
         *ret = c;
     return err;

@@ -19,6 +19,8 @@ const struct tool_row tool_rows[TOOLS] = {
      OBJECT("\"path\":" TEXT ",\"edits\":{\"type\":\"array\",\"items\":" OBJECT("\"old\":" TEXT ",\"new\":" TEXT ",\"all\":{\"type\":\"boolean\"}",
                                                                            "\"old\",\"new\"") "}", "\"path\",\"edits\"")},
     {TOOL_BASH, "bash", "Run a shell command in the work folder. timeout: seconds", OBJECT("\"command\":" TEXT ",\"timeout\":" NUMBER, "\"command\"")},
+    {TOOL_SERVE, "serve", "Run a server beside: later commands reach its ports on localhost. No command: its output",
+     OBJECT("\"name\":" TEXT ",\"command\":" TEXT ",\"ports\":{\"type\":\"array\",\"items\":" NUMBER "},\"stop\":{\"type\":\"boolean\"}", "\"name\"")},
     {TOOL_ASK, "ask", "Ask the person", OBJECT("\"question\":" TEXT ",\"options\":{\"type\":\"array\",\"items\":" TEXT "}", "\"question\"")},
 };
 

@@ -1,7 +1,7 @@
 /*
  * The tools that a model is told of, the rules it is given, and its calls as plain data. Pure.
  *
- * Every word here is paid with every request, so there are few: all of it together is less than 2,400 bytes as it is sent
+ * Every word here is paid with every request, so there are few: all of it together is less than 2,500 bytes as it is sent
  * (tests/unit/test_context_tools.c measures it).
  */
 #ifndef CRANNOG_CONTEXT_TOOLS_H
@@ -11,8 +11,8 @@
 #include "base/buf.h"
 #include "text/instruct.h"
 
-enum tool { TOOL_READ = 1, TOOL_WRITE, TOOL_EDIT, TOOL_BASH, TOOL_ASK };
-enum { TOOLS = 5, TOOL_EDITS_MAX = 100, TOOL_OPTIONS_MAX = 8, TOOL_BASH_S_MAX = 600 };
+enum tool { TOOL_READ = 1, TOOL_WRITE, TOOL_EDIT, TOOL_BASH, TOOL_SERVE, TOOL_ASK };
+enum { TOOLS = 6, TOOL_PORTS_MAX = 8, TOOL_EDITS_MAX = 100, TOOL_OPTIONS_MAX = 8, TOOL_BASH_S_MAX = 600 };
 
 struct tool_row {
     enum tool tool;
@@ -37,7 +37,11 @@ struct tool_call { /* what a tool does not have is 0; slices and arrays lie in t
     struct slice content;     /* write; may hold NUL */
     struct tool_edit *edits;  /* edit */
     size_t nedits;
-    struct slice command;     /* bash */
+    struct slice command;     /* bash; serve, or empty: only what runs is meant */
+    struct slice name;        /* serve */
+    uint16_t ports[TOOL_PORTS_MAX]; /* serve */
+    size_t nports;
+    bool stop, writes;        /* serve */
     uint64_t timeout_s;       /* bash; 0: not said; at most TOOL_BASH_S_MAX */
     struct slice question;    /* ask */
     struct slice options[TOOL_OPTIONS_MAX]; /* ask: what there is to choose from */

@@ -97,7 +97,8 @@ const char *event_type_name(unsigned type)
         [EVENT_STEP_INTENDED] = "step.intended", [EVENT_STEP_FINISHED] = "step.finished",
         [EVENT_ANSWERED] = "answered",           [EVENT_SAID] = "said",
         [EVENT_REWOUND] = "rewound",             [EVENT_MODEL_CHANGED] = "model.changed",
-        [EVENT_COMPACT_WANTED] = "compact.wanted",
+        [EVENT_COMPACT_WANTED] = "compact.wanted", [EVENT_SERVICE_ENDED] = "service.ended",
+        [EVENT_SERVICE_OPENED] = "service.opened",
     };
     return type < EVENT_TYPES && names[type] ? names[type] : "unknown";
 }

@@ -35,6 +35,8 @@ enum event_type {
     EVENT_REWOUND = 11,      /* a person took back the end of a talk: a new branch */
     EVENT_MODEL_CHANGED = 12,
     EVENT_COMPACT_WANTED = 13,
+    EVENT_SERVICE_ENDED = 14,  /* a service's jail has ended: how, what it used and printed */
+    EVENT_SERVICE_OPENED = 15, /* a person let a port of the machine lead to a service */
     EVENT_TYPES
 };
 

@@ -339,6 +339,8 @@ static enum err apply_started(struct run_state *r, const struct json *p, struct 
     if (!err)
         err = read_terms(r, json_get(p, "terms"), e);
     if (!err)
+        err = fold_services(r, json_get(p, "services"), e);
+    if (!err)
         err = json_has(p, "exec")                    ? read_exec(r, json_get(p, "exec"), e)
               : json_has(p, "talk")                   ? read_agent(r, p, e)
               : json_bool(json_get(p, "take"), false) ? read_take(r, e)
@@ -467,7 +469,9 @@ static enum err apply_typed(struct run_state *r, const struct event *ev, const s
         return error_set(e, ERR_CORRUPT, "the run does not begin with its start");
     if (r->status == RUN_DONE || r->status == RUN_FAILED)
         return error_set(e, ERR_CORRUPT, "the run goes on after its end");
-    if (ev->type != EVENT_STEP_INTENDED && ev->type != EVENT_STEP_FINISHED)
+    bool keeps_why = ev->type == EVENT_STEP_INTENDED || ev->type == EVENT_STEP_FINISHED || ev->type == EVENT_SERVICE_ENDED ||
+                     ev->type == EVENT_SERVICE_OPENED;
+    if (!keeps_why)
         one_line(r->why, sizeof r->why, json_text(json_get(p, "why")));
     r->touched = UINT32_MAX;
     switch (ev->type) {
@@ -484,6 +488,8 @@ static enum err apply_typed(struct run_state *r, const struct event *ev, const s
     case EVENT_REWOUND: return talk_rewound(r, p, e);
     case EVENT_MODEL_CHANGED: return talk_model_changed(r, p, e);
     case EVENT_COMPACT_WANTED: return talk_compact_wanted(r, e);
+    case EVENT_SERVICE_ENDED: return fold_service_ended(r, p, e);
+    case EVENT_SERVICE_OPENED: return fold_service_opened(r, p, e);
     default: return error_set(e, ERR_CORRUPT, "an event of an unknown type");
     }
 }

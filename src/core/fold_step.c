@@ -320,6 +320,8 @@ static enum err apply_result(struct run_state *r, const struct open_step *o, str
     case STAGE_COMPACT: return talk_compacted(l, res, e);
     case STAGE_CALL:
         err = talk_called(r, l, o->key.step, res, e);
+        if (!err && json_has(res, "service"))
+            err = fold_service_called(r, json_get(res, "service"), o->key.step, e);
         return err || !layer ? err : fold_push_layer(r, layer, o->key.step, e);
     case STAGE_COMMIT: return result_commit(r, o, l, layer, res, e);
     case STAGE_VERIFY:

@@ -73,6 +73,13 @@ enum err MUST_USE fold_push_layer(struct run_state *r, const struct json *from, 
 enum err MUST_USE fold_intended(struct run_state *r, const struct event *ev, const struct json *p, struct error *e);
 enum err MUST_USE fold_finished(struct run_state *r, const struct event *ev, const struct json *p, struct error *e);
 
+/* ---- services, in fold_service.c: those a run begins with, what a call declares or stops, their ends, a person's word ---- */
+
+enum err MUST_USE fold_services(struct run_state *r, const struct json *list, struct error *e);
+enum err MUST_USE fold_service_called(struct run_state *r, const struct json *o, uint32_t step, struct error *e);
+enum err MUST_USE fold_service_ended(struct run_state *r, const struct json *p, struct error *e);
+enum err MUST_USE fold_service_opened(struct run_state *r, const struct json *p, struct error *e);
+
 /* ---- talks: what comes next, turns, results of an agent's stages and its beginning in fold_talk.c ---- */
 
 /* The line of an agent's run; NULL in others. */

@@ -1,3 +1,4 @@
+#include "core/service.h"
 #include "core/plan.h"
 
 #include <string.h>
@@ -55,6 +56,18 @@ static enum err check_template(struct parser *p, unsigned line, struct slice t, 
 
 /* ---- front matter ---- */
 
+static enum err front_services(struct parser *p, const struct json *v)
+{
+    JSON_CLEANUP struct json *list = NULL;
+    BUF_CLEANUP struct buf text = BUF_INIT(PLAN_BYTES_MAX);
+    enum err err = services_from_config(v, &list, p->e);
+    if (err)
+        return error_wrap(p->e, "%s: front matter", p->name);
+    json_print(list, &text);
+    p->plan->services = arena_copy(p->arena, buf_slice(&text));
+    return p->plan->services.p ? OK : error_set(p->e, ERR_MEMORY, "%s: too large", p->name);
+}
+
 static enum err front_value(struct parser *p, struct slice key, const struct json *v)
 {
     struct plan *plan = p->plan;
@@ -70,8 +83,10 @@ static enum err front_value(struct parser *p, struct slice key, const struct jso
         *to = arena_copy(p->arena, json_text(v));
         return to->p ? OK : error_set(p->e, ERR_MEMORY, "%s: too large", p->name);
     }
+    if (slice_is(key, "services"))
+        return front_services(p, v);
     if (!slice_is(key, "budget"))
-        return bad(p, 1, "unknown key in the front matter (goal, verify, land, budget are known):", key);
+        return bad(p, 1, "unknown key in the front matter (goal, verify, land, budget, services are known):", key);
     BUF_CLEANUP struct buf number = BUF_INIT(64);
     struct slice text = json_text(v);
     if (json_type(v) == JSON_INT) {

@@ -1,7 +1,7 @@
 /*
  * Plans: a markdown checklist that a run walks. The grammar is our own, a line at a time, not markdown's:
  *
- *     ---                                      front matter (YAML): goal, verify, land, budget
+ *     ---                                      front matter (YAML): goal, verify, land, budget, services
  *     goal: what this is for
  *     ---
  *     # any other line at the margin is for people and is skipped; it ends an item
@@ -45,6 +45,7 @@ struct plan_item {
 struct plan {
     struct hash hash;         /* of the whole text */
     struct slice goal, verify, land;
+    struct slice services;    /* a JSON list (core/service.h); empty: none */
     struct amounts budget;
     struct plan_item *items;
     size_t nitems;

@@ -29,6 +29,7 @@
 
 #include "core/event.h"
 #include "core/plan.h"
+#include "core/service.h"
 #include "core/talk.h"
 
 enum { RUN_ARENA_BYTES = 64 * 1024 * 1024, RUN_PIECES_MAX = 10000, RUN_PARTS_MAX = 256, RUN_DEATHS_MAX = 3, HEAD = -1,
@@ -182,6 +183,8 @@ struct run_state {
     struct hash rest;    /* blob: the manifest of what is left of them after a part was taken; zero: all */
     struct layer_ref *undos;  /* of its landings, oldest first */
     size_t nundos;
+    struct service *services; /* declared, RUN_SERVICES_MAX places */
+    size_t nservices;
     struct slice plan_text, plan_path, work, goal, account, agent, model;
     uint64_t work_dev, work_ino;
     struct amounts budget;
@@ -236,6 +239,7 @@ struct line *run_line(struct run_state *r, uint32_t item, int32_t piece);       
 const struct line *run_line_const(const struct run_state *r, uint32_t item, int32_t piece);
 /* The talk of an agent's run; NULL in others. */
 const struct talk *run_talk(const struct run_state *r);
+const struct service *run_service(const struct run_state *r, struct slice name); /* NULL: none is declared so */
 /* The line with an open question of that number, or NULL. */
 const struct line *run_question(const struct run_state *r, uint32_t question_step, uint32_t *ret_item);
 /* The finished piece that wrote this path, or NULL: provenance of a gathered statement. */

@@ -30,6 +30,7 @@ struct intent {
 
 struct completion {
     struct step_key key;
+    enum event_type event;   /* not 0: no step has ended, but this event is appended, with `result` as its payload */
     enum outcome outcome;
     bool final;              /* FAILED: trying again will not help */
     int64_t after_ms;        /* FAILED: not tried again before (a server asked for it) */
@@ -63,6 +64,11 @@ struct act_table {
     /* After the wait: turns what arrived into completions (engine_complete). */
     void (*collect)(struct engine *g, const struct pollfd *fds, size_t n);
     void (*close)(struct engine *g); /* ends what still runs */
+    /* For services (service.h); all may be NULL where there are none. */
+    bool (*settle)(struct engine *g, struct run *r); /* asks a run's to end; true: none is left */
+    /* A person lets a port of the machine lead to one: the port that was wanted (0: its own) or another, in *ret_at. */
+    enum err (*open_service)(struct engine *g, struct run *r, struct slice name, uint16_t wanted, uint16_t *ret_at, struct error *e);
+    bool (*end_service)(struct engine *g, struct run *r, struct slice name); /* false: it does not run */
 };
 
 #endif

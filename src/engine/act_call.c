@@ -13,6 +13,7 @@
 
 #include "base/sys.h"
 #include "context/output.h"
+#include "engine/service.h"
 #include "engine/talk_text.h"
 #include "model/usage.h"
 #include "tools/work.h"
@@ -195,6 +196,79 @@ enum err call_at_once(struct engine *g, struct run *r, const struct open_step *o
     return OK;
 }
 
+/* ---- services ---- */
+
+static struct service declared(const struct tool_call *c, uint32_t step)
+{
+    struct service s = {.name = c->name, .run = c->command, .nports = c->nports, .writes = c->writes, .step = step};
+    memcpy(s.ports, c->ports, sizeof s.ports);
+    return s;
+}
+
+enum err call_served(struct engine *g, struct run *r, const struct open_step *o, struct slice text, bool ok, struct completion *c,
+                     struct error *e)
+{
+    ARENA_CLEANUP struct arena a = ARENA_INIT(CALL_ARENA);
+    struct called call;
+    struct json *service = NULL;
+    enum err err = call_read(g, run_line(&r->state, o->item, o->piece)->talk, &a, &call, e);
+    if (err)
+        return err;
+    if (ok && call.call.stop) {
+        service = json_object();
+        json_put_text(service, "name", call.call.name);
+        json_put_bool(service, "stop", true);
+    } else if (ok && call.call.command.n) {
+        struct service s = declared(&call.call, o->key.step);
+        service = service_print(&s);
+    }
+    if (service)
+        json_put(c->result, "service", service);
+    put_result(&r->state, o, &call, text, !ok, c);
+    return OK;
+}
+
+static void answer_now(struct engine *g, struct run *r, const struct open_step *o, struct slice text, bool ok)
+{
+    struct completion c = {.key = o->key, .outcome = OUTCOME_OK, .blob = BUF_INIT(BLOB_BYTES_MAX), .result = json_object()};
+    struct error e = {0};
+    if (call_served(g, r, o, text, ok, &c, &e)) {
+        c.outcome = OUTCOME_FAILED;
+        snprintf(c.why, sizeof c.why, "%.239s", e.text);
+    }
+    engine_complete(g, &c);
+}
+
+enum err call_serve(struct engine *g, struct run *r, const struct open_step *o, bool *ret_is, struct error *e)
+{
+    ARENA_CLEANUP struct arena a = ARENA_INIT(CALL_ARENA);
+    BUF_CLEANUP struct buf text = BUF_INIT(2 * SERVICE_SHOWN_BYTES);
+    struct called call;
+    struct error why = {0};
+    enum err err = call_read(g, run_line(&r->state, o->item, o->piece)->talk, &a, &call, e);
+    *ret_is = !err && call.call.tool == TOOL_SERVE;
+    if (err || !*ret_is)
+        return err;
+    const struct tool_call *c = &call.call;
+    const struct service *known = run_service(&r->state, c->name);
+    struct service s = declared(c, o->key.step);
+    if (c->command.n && !c->stop) {
+        err = service_fits(&s, r->state.services, r->state.nservices, &why);
+        err = err ? err : service_begin(g, r, o, &s, &why);
+    } else if (!known) {
+        err = error_set(&why, ERR_MISSING, "there is no service %.*s; `serve` with a command makes one", SLICE_ARG(c->name));
+    } else {
+        err = c->stop ? service_stop(g, r, o, c->name, &why) : service_show(g, r, o, c->name, &why);
+    }
+    if (err == ERR_MISSING && known) { /* it does not run: then it is stopped, or shown as it was */
+        service_last(g->acts.ctx, &r->state, c->name, &text);
+        answer_now(g, r, o, c->stop ? SLICE("it is stopped") : buf_slice(&text), true);
+    } else if (err) {
+        answer_now(g, r, o, slice_of(why.text), false);
+    }
+    return OK;
+}
+
 /* ---- in a jail ---- */
 
 static enum err bash_plan(const struct place *place, const struct tool_call *c, struct arena *a, struct slice *words, struct jail_plan *ret,
@@ -249,7 +323,7 @@ enum err call_plan(struct engine *g, struct run *r, const struct open_step *o, c
 
 /* ---- what came of it ---- */
 
-static void bash_result(const struct run_state *r, const struct open_step *o, const struct called *call, const struct jail_result *res,
+static void bash_result(struct engine *g, const struct run_state *r, const struct open_step *o, const struct called *call, const struct jail_result *res,
                         struct completion *c)
 {
     BUF_CLEANUP struct buf text = BUF_INIT(KEPT_BYTES);
@@ -268,7 +342,9 @@ static void bash_result(const struct run_state *r, const struct open_step *o, co
     if (*res->notes)
         buf_addf(&text, "[%s]\n", res->notes);
     if (res->leftover)
-        buf_addf(&text, "[%llu processes that it left running were ended; run servers within one command]\n", (unsigned long long)res->leftover);
+        buf_addf(&text, "[%llu processes that it left running were ended; servers are run by `serve`]\n", (unsigned long long)res->leftover);
+    if (r->nservices)
+        services_tell(g->acts.ctx, r, &text);
     json_put_int(c->result, "status", res->how == JAIL_EXITED ? (int64_t)res->status : 128 + (int64_t)res->status);
     put_result(r, o, call, buf_slice(&text), failed, c);
 }
@@ -353,7 +429,7 @@ enum err call_result(struct engine *g, struct run *r, const struct open_step *o,
     if (err)
         return err;
     if (call.call.tool == TOOL_BASH)
-        bash_result(&r->state, o, &call, res, c);
+        bash_result(g, &r->state, o, &call, res, c);
     else if (res->how != JAIL_EXITED || res->status != 0) /* an applet that refused: its words are for the model */
         put_words(&r->state, o, &call, *res->why ? res->why : "the file tool was ended", true, c);
     else if (call.call.tool == TOOL_READ)

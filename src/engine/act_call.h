@@ -10,6 +10,11 @@ enum err MUST_USE call_prepare(struct engine *g, struct run *r, const struct wan
 /* A call that needs no jail (it is malformed, or asks for what the journal keeps) is completed here: *ret_done. */
 enum err MUST_USE call_at_once(struct engine *g, struct run *r, const struct open_step *o, struct completion *c, bool *ret_done,
                                struct error *e);
+/* A call of `serve` is begun here, or answered at once: *ret_is; services.h completes it. */
+enum err MUST_USE call_serve(struct engine *g, struct run *r, const struct open_step *o, bool *ret_is, struct error *e);
+/* The turn of such a call, and what it declares or stops; c->result is there. `ok`: it came up, or stopped, as it was to. */
+enum err MUST_USE call_served(struct engine *g, struct run *r, const struct open_step *o, struct slice text, bool ok, struct completion *c,
+                              struct error *e);
 /* Puts a call into a plan that place_plan() made; what is borrowed lies in `a`, `words` and `message`. */
 enum err MUST_USE call_plan(struct engine *g, struct run *r, const struct open_step *o, const struct place *place, struct arena *a,
                             struct slice *words, struct buf *message, struct jail_plan *ret, struct error *e);

@@ -13,6 +13,7 @@
 #include "context/document.h"
 #include "engine/act_call.h"
 #include "engine/machine.h"
+#include "engine/service.h"
 #include "jail/client.h"
 #include "layers/landing.h"
 #include "layers/seal.h"
@@ -287,6 +288,11 @@ static enum err phase_start(struct engine *g, struct run *r, const struct open_s
     job->plain |= !err && place.holds_state && !job->seals; /* layers never lie below a root */
     if (!err)
         err = phase_plan(g, r, o, args, job, &a, &place, words, &message, &plan, e);
+    bool joins = !err && phase == PHASE_RUN && r->state.nservices && services_used(o, args);
+    if (joins && !services_join(m, &r->state, &a, &plan))
+        err = error_set(e, ERR_MEMORY, "no memory for a tool call");
+    if (joins)
+        services_ask(m, r->state.id);
     if (!err)
         err = jail_start_ready(&m->ready, buf_str(&m->jail_path), &plan, plan.terminal ? m->terminal : NULL, true, &job->peer, e);
     return err;
@@ -353,8 +359,11 @@ enum err tool_start(struct engine *g, struct run *r, const struct open_step *o, 
     struct machine *m = g->acts.ctx;
     struct completion c;
     bool at_once = false;
+    bool serves = false;
     enum err first = o->stage == STAGE_CALL ? call_at_once(g, r, o, &c, &at_once, e) : OK;
-    if (first)
+    if (!first && o->stage == STAGE_CALL && !at_once)
+        first = call_serve(g, r, o, &serves, e);
+    if (first || serves)
         return first;
     if (at_once) {
         engine_complete(g, &c);
@@ -365,7 +374,8 @@ enum err tool_start(struct engine *g, struct run *r, const struct open_step *o, 
     if (err)
         return err;
     struct jail_job *job = free_job(m);
-    if (!job || (stage_seals(o->stage, args) && tool_settle_ms(m)))
+    bool waits = r->state.nservices && services_used(o, args) && !services_ready(g, r, o);
+    if (waits || !job || (stage_seals(o->stage, args) && tool_settle_ms(m)))
         return queue(m, &o->key, e);
     *job = (struct jail_job){.key = o->key, .stage = o->stage, .peer = PEER_INIT, .index = BUF_INIT(JAIL_REPLY_MAX),
                              .began_ns = sys->boottime_ns(), .began_ms = sys->now_ms()};
@@ -408,6 +418,8 @@ void tool_cancel(struct engine *g, struct run *r, const struct open_step *o)
 {
     struct machine *m = g->acts.ctx;
     (void)r;
+    if (service_cancel(g, o))
+        return;
     if (unqueue(m, &o->key)) {
         struct completion c = {.key = o->key, .outcome = OUTCOME_CANCELLED, .why = "stopped before it began"};
         engine_complete(g, &c);
@@ -483,6 +495,11 @@ void tool_collect(struct engine *g, struct jail_job *job)
     struct error e = {0}, next = {0};
     struct jail_result res = {0};
     enum err err = frame_receive(job->peer.socket, &f, &e);
+    while (!err && f.type == JAIL_LISTENER) {
+        services_offer(g->acts.ctx, job->key.run, &f);
+        frame_release(&f);
+        err = frame_receive(job->peer.socket, &f, &e);
+    }
     if (err == ERR_BUSY)
         return;
     struct run *r = engine_find(g, job->key.run);

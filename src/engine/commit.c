@@ -63,8 +63,20 @@ static enum err keep_blob(struct engine *g, const char *key, const struct buf *b
     return err;
 }
 
+/* What is no step's end but an event of its own; one whose run is over says nothing any more. */
+static enum err commit_event(struct engine *g, struct run *r, struct completion *c, struct error *e)
+{
+    struct step_key key = run_key(r);
+    if (r->state.status == RUN_DONE || r->state.status == RUN_FAILED)
+        return OK;
+    enum err err = keep_blob(g, c->blob_key, &c->blob, c->result, e);
+    return err ? err : append(g, r, c->event, &key, c->result, e);
+}
+
 enum err commit_finish(struct engine *g, struct run *r, struct completion *c, struct error *e)
 {
+    if (c->event)
+        return commit_event(g, r, c, e);
     const struct open_step *o = engine_step(r, &c->key);
     if (!o)
         return OK; /* settled before: a completion that came after a cancel */
@@ -223,13 +235,16 @@ static enum err decide_run(struct engine *g, struct run *r, struct error *e)
 {
     struct decision d;
     run_decide(&r->state, sys->now_ms(), &d);
-    r->resting = d.what == DECIDE_ASK || d.what == DECIDE_REST || (g->full && r->state.nopen == 0);
+    r->resting = d.what == DECIDE_ASK || d.what == DECIDE_REST || ((g->full || g->closing) && r->state.nopen == 0);
+    r->settling = d.what == DECIDE_DONE && g->acts.settle && !g->acts.settle(g, r);
+    if (r->settling)
+        return OK;
     if (d.what == DECIDE_DONE) {
         r->resting = true;
         return end_run(g, r, e);
     }
     enum err err = OK;
-    for (size_t i = 0; !err && d.what == DECIDE_INTEND && !g->full && i < d.nwants && r->state.status == RUN_ACTIVE; i++)
+    for (size_t i = 0; !err && d.what == DECIDE_INTEND && !g->full && !g->closing && i < d.nwants && r->state.status == RUN_ACTIVE; i++)
         err = intend(g, r, &d.wants[i], e);
     if (r->state.status == RUN_BLOCKED)
         r->resting = true;
@@ -306,6 +321,48 @@ static enum err take_answer(struct engine *g, struct run *r, const struct reques
     return append(g, r, EVENT_ANSWERED, &key, args, e);
 }
 
+/* A port of this machine leads to a service from now on: said where it is journaled, for whoever asked reads it there. */
+static enum err take_open(struct engine *g, struct run *r, const struct json *args, struct error *e)
+{
+    struct error why = {0};
+    uint16_t at = 0;
+    int64_t wanted = json_int(json_get(args, "port"), 0);
+    struct step_key key = run_key(r);
+    struct slice name = json_text(json_get(args, "name"));
+    if (!g->acts.open_service || wanted < 0 || wanted > UINT16_MAX || g->acts.open_service(g, r, name, (uint16_t)wanted, &at, &why))
+        return OK; /* it has gone meanwhile: nothing to do */
+    JSON_CLEANUP struct json *p = payload_new();
+    json_put_text(p, "name", name);
+    json_put_int(p, "at", at);
+    json_put_text(p, "by", slice_of("terminal"));
+    return append(g, r, EVENT_SERVICE_OPENED, &key, p, e);
+}
+
+/* One that runs is ended, and its end is an event; one that does not is only no longer declared. */
+static enum err take_end(struct engine *g, struct run *r, const struct json *args, struct error *e)
+{
+    const struct service *s = run_service(&r->state, json_text(json_get(args, "name")));
+    struct step_key key = run_key(r);
+    if (!s || (g->acts.end_service && g->acts.end_service(g, r, s->name)))
+        return OK;
+    JSON_CLEANUP struct json *p = payload_new();
+    json_put_text(p, "name", s->name);
+    json_put_int(p, "declared", s->step);
+    json_put_text(p, "by", slice_of("person"));
+    json_put_text(p, "how", slice_of("was stopped"));
+    json_put_int(p, "lived_ms", 0);
+    return append(g, r, EVENT_SERVICE_ENDED, &key, p, e);
+}
+
+static enum err take_service(struct engine *g, struct run *r, const struct request *q, bool opens, struct error *e)
+{
+    JSON_CLEANUP struct json *args = NULL;
+    enum err err = json_parse(slice_of(q->args), &args, e);
+    if (err || r->state.status == RUN_DONE || r->state.status == RUN_FAILED)
+        return err;
+    return opens ? take_open(g, r, args, e) : take_end(g, r, args, e);
+}
+
 enum err commit_requests(struct engine *g, struct run *r, struct error *e)
 {
     bool any = true;
@@ -321,6 +378,8 @@ enum err commit_requests(struct engine *g, struct run *r, struct error *e)
             err = stop_run(g, r, "stopped from another terminal", e);
         else if (strcmp(q.verb, "answer") == 0)
             err = take_answer(g, r, &q, e);
+        else if (strcmp(q.verb, "open") == 0 || strcmp(q.verb, "end") == 0)
+            err = take_service(g, r, &q, *q.verb == 'o', e);
     }
     return err;
 }
@@ -335,10 +394,12 @@ static bool is_ready(struct engine *g, struct run *r, bool asked, int64_t now_ms
         return false;
     if (r->ended || r->stop || (asked && request_waiting(g->store, r->state.id)))
         return true;
+    if (r->settling)
+        return false;
     engine_decide(r, now_ms, &d);
-    if (d.what == DECIDE_ASK || d.what == DECIDE_REST || (g->full && r->state.nopen == 0))
+    if (d.what == DECIDE_ASK || d.what == DECIDE_REST || ((g->full || g->closing) && r->state.nopen == 0))
         r->resting = true;
-    return d.what == DECIDE_DONE || (d.what == DECIDE_INTEND && !g->full);
+    return d.what == DECIDE_DONE || (d.what == DECIDE_INTEND && !g->full && !g->closing);
 }
 
 static enum err step_run(struct engine *g, struct run *r, struct error *e)

@@ -7,6 +7,8 @@
 #include "base/sys.h"
 #include "engine/commit.h"
 
+static const int64_t SETTLE_NS = 3000000000;
+
 enum err engine_open(struct engine *g, struct store *s, const struct act_table *acts, struct error *e)
 {
     (void)e;
@@ -94,10 +96,10 @@ static bool make_room(struct engine *g)
     if (g->nruns < g->cap_runs)
         return true;
     if (!grow(&g->runs, n, sizeof(struct run *)) || !grow(&g->ready, n, sizeof(struct run *)) ||
-        !grow(&g->done, n * RUN_OPEN_MAX, sizeof *g->done))
+        !grow(&g->done, n * ENGINE_ENDS_MAX, sizeof *g->done))
         return false;
     g->cap_runs = n;
-    g->cap_done = n * RUN_OPEN_MAX;
+    g->cap_done = n * ENGINE_ENDS_MAX;
     return true;
 }
 
@@ -250,7 +252,7 @@ static int64_t soonest_ms(struct engine *g)
         return 0;
     for (size_t i = 0; i < g->nruns; i++) {
         struct decision d;
-        if (g->runs[i]->resting)
+        if (g->runs[i]->resting || g->runs[i]->settling)
             continue;
         engine_decide(g->runs[i], now, &d);
         if (d.what == DECIDE_INTEND || d.what == DECIDE_DONE)
@@ -325,6 +327,23 @@ enum err engine_turn(struct engine *g, bool *ret_more, struct error *e)
         g->watch(g->watch_ctx, g);
     *ret_more = !err && anything_more(g);
     return err;
+}
+
+void engine_settle(struct engine *g)
+{
+    int64_t until = sys->boottime_ns() + SETTLE_NS;
+    bool none = !g->acts.settle;
+    g->closing = true;
+    while (!none) {
+        struct error e = {0};
+        bool more;
+        none = true;
+        for (size_t i = 0; i < g->nruns; i++)
+            none &= g->acts.settle(g, g->runs[i]);
+        if ((none && !g->ndone) || sys->boottime_ns() > until || engine_turn(g, &more, &e))
+            return;
+        none = false;
+    }
 }
 
 enum err engine_run(struct engine *g, struct error *e)

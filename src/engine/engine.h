@@ -11,7 +11,8 @@
 
 #include "engine/act.h"
 
-enum { ENGINE_RUNS_MAX = 16384, ENGINE_FDS_MAX = 64 };
+enum { ENGINE_ENDS_MAX = RUN_OPEN_MAX + RUN_SERVICES_MAX };
+enum { ENGINE_RUNS_MAX = 16384, ENGINE_FDS_MAX = 128 };
 
 struct run {
     struct run_state state;
@@ -25,6 +26,7 @@ struct run {
     uint64_t waits_seq; /* as of this event it waits for what is open, and */
     int64_t wake_ms;    /* until then (0: for nothing else): there is nothing to decide */
     bool ended;   /* an act of it has ended, and the turn has not yet taken that */
+    bool settling; /* all is done; it ends when its services have */
 };
 
 /* What is going on right now, for the bar; never journaled. */
@@ -50,7 +52,7 @@ struct engine {
     struct run **runs; /* by their numbers */
     struct run **ready; /* those of the last turn; as many places as runs */
     size_t nruns, cap_runs, nready;
-    struct completion *done; /* RUN_OPEN_MAX places a run: each open step ends once (A2) */
+    struct completion *done; /* ENGINE_ENDS_MAX places a run: each open step ends once (A2), each service's jail too */
     size_t ndone, cap_done;
     struct live live;
     struct slice model; /* name of the model in use; for intents */
@@ -67,10 +69,13 @@ struct engine {
     const volatile int *stop_wanted; /* set by a signal handler: stop all runs gracefully; may be NULL */
     bool stopping;
     bool full;                 /* the disk is full: finish what is in flight, intend nothing */
+    bool closing;              /* the same, because it is being closed */
 };
 
 enum err MUST_USE engine_open(struct engine *g, struct store *s, const struct act_table *acts, struct error *e);
 void engine_close(struct engine *g); /* ends acts, releases leases; the store stays open */
+/* Ends the services of all runs, so that what they said is journaled; waits a few seconds at most. Before engine_close(). */
+void engine_settle(struct engine *g);
 
 /*
  * Begins a new run: `payload` prints its first event (run.started) when the run's number is known, for that stands in

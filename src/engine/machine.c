@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include "base/sys.h"
+#include "engine/service.h"
 
 /* What can be done while the others work, so that it is not in the way of what follows from their end. */
 static void use_the_wait(struct machine *m)
@@ -28,14 +29,14 @@ static size_t machine_watch(struct engine *g, struct pollfd *fds, size_t max, in
     for (size_t i = 0; i < MACHINE_JOBS_MAX && n < max; i++)
         if (m->jails[i].peer.pid)
             fds[n++] = (struct pollfd){.fd = m->jails[i].peer.socket, .events = POLLIN};
-    return n;
+    return n + services_watch(g, fds + n, max - n, timeout_ms);
 }
 
 static void machine_collect(struct engine *g, const struct pollfd *fds, size_t n)
 {
     struct machine *m = g->acts.ctx;
     for (size_t k = 0; k < n; k++) {
-        if (!fds[k].revents)
+        if (!fds[k].revents || services_collect(g, fds[k].fd))
             continue;
         if (m->infer.pid && fds[k].fd == m->infer.socket)
             model_collect(g);
@@ -47,6 +48,7 @@ static void machine_collect(struct engine *g, const struct pollfd *fds, size_t n
                 break;
             }
     }
+    services_due(g);
     tool_start_queued(g);
 }
 
@@ -65,6 +67,7 @@ static void machine_end(struct engine *g)
     sys->free(m->queue);
     m->queue = NULL;
     m->nqueue = m->cap_queue = 0;
+    services_kill(m);
     for (size_t i = 0; i < MACHINE_JOBS_MAX; i++) {
         tool_drop(m, &m->jails[i]);
         if (m->calls[i].id && !m->calls[i].sent)
@@ -79,13 +82,16 @@ enum err machine_open(struct machine *m, const char *model_file, const char *sta
                           .model_file = model_file, .state = state, .infer = PEER_INIT, .door = PEER_INIT, .ready = PEER_INIT, .threads = 2, .next_id = 1, .layers = -1};
     for (size_t i = 0; i < MACHINE_JOBS_MAX; i++)
         m->jails[i].peer = PEER_INIT;
+    for (size_t i = 0; i < MACHINE_SERVICES_MAX; i++)
+        m->services[i] = (struct service_jail){.peer = PEER_INIT};
     enum err err = peer_find("crannog-jail", &m->jail_path, e);
     if (!err)
         err = peer_find("crannog-infer", &m->infer_path, e);
     *ret = (struct act_table){
         .rows = {[ACT_TOOL] = &act_tool, [ACT_MODEL] = &act_model, [ACT_MEASURE] = &act_measure, [ACT_LANDING] = &act_landing,
                  [ACT_THINK] = &act_think},
-        .ctx = m, .watch = machine_watch, .collect = machine_collect, .close = machine_end};
+        .ctx = m, .watch = machine_watch, .collect = machine_collect, .close = machine_end,
+        .settle = services_settle, .open_service = service_open, .end_service = service_end};
     return err;
 }
 

@@ -12,7 +12,7 @@
 #include "tools/place.h"
 #include "wire/peer.h"
 
-enum { MACHINE_JOBS_MAX = 32 };
+enum { MACHINE_JOBS_MAX = 32, MACHINE_SERVICES_MAX = 32 };
 
 enum phase { PHASE_RUN, PHASE_COPY, PHASE_SEAL }; /* act_layer.c */
 
@@ -31,6 +31,28 @@ struct jail_job {
     struct buf index;        /* of its copy (layers/copy.h) */
     struct jail_result ran;  /* how the step went, while its layer is sealed */
     uint64_t cpu_ns;         /* of the phases before */
+};
+
+enum service_wait { WAITS_NOT, WAITS_UP, WAITS_OUTPUT, WAITS_END };
+
+/* A service's jail (service.h). */
+struct service_jail {
+    uint64_t run;        /* 0: a free place */
+    char name[SERVICE_NAME_MAX + 1];
+    uint32_t step;       /* that declared it */
+    struct peer peer;    /* pid 0: it has ended; what is here is remembered */
+    bool up, writes;
+    const char *by;      /* who wants its end: "run", "agent", "person"; NULL: nobody */
+    struct step_key tried; /* the step for which it was started */
+    int64_t began_ns, deadline_ns; /* who waits for it to be up waits no longer than that */
+    enum service_wait waits;
+    struct step_key waiter; /* the call of `serve` that waits */
+    uint16_t ports[SERVICE_PORTS_MAX];
+    size_t nports;
+    uint64_t cpu_ns, settled_ns; /* as far as is known; of that settled with steps */
+    struct buf tail;     /* the end of what it printed, when it was looked at last */
+    char how[120];       /* how it ended; "" */
+    char layer[RUN_LAYER_NAME_MAX + 1]; /* its upper, which is thrown away; "" */
 };
 
 enum infer_stage { INFER_OFF, INFER_STARTING, INFER_READY };
@@ -63,6 +85,8 @@ struct machine {
     int layers;             /* the folder state/layers, once it was needed; -1 */
     bool litter;            /* layers were dropped: their bytes go while nothing else is to be done */
     struct jail_job jails[MACHINE_JOBS_MAX];
+    struct service_jail services[MACHINE_SERVICES_MAX];
+    uint32_t service_turn;
     struct step_key *queue; /* acts that wait until one of those places is free, or what landed has settled, in their order */
     size_t nqueue, cap_queue;
     int64_t landed_ms;      /* sys->now_ms() when the last landing had ended */

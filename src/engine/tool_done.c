@@ -5,6 +5,7 @@
 #include "context/document.h"
 #include "engine/act_call.h"
 #include "engine/machine.h"
+#include "engine/service.h"
 #include "layers/landing.h"
 #include "tools/file.h"
 #include "tools/layer.h"
@@ -268,6 +269,8 @@ void tool_done(struct engine *g, struct run *r, const struct open_step *o, struc
     char why[240];
     c->result = json_object();
     c->used.n[UNIT_CPU_NS] = (int64_t)(job->cpu_ns + res->cpu_ns);
+    if (r->state.nservices && o->held.n[UNIT_CPU_NS] > c->used.n[UNIT_CPU_NS]) /* M2: as far as it was reserved */
+        c->used.n[UNIT_CPU_NS] += (int64_t)services_cpu(g->acts.ctx, r->state.id, (uint64_t)(o->held.n[UNIT_CPU_NS] - c->used.n[UNIT_CPU_NS]));
     if (res->how == JAIL_REFUSED || res->how == JAIL_NO_LAYERS) {
         fail(c, true, res->why);
     } else if (o->stage == STAGE_CALL && job->phase == PHASE_RUN && !tool_jail_was_killed(res)) {

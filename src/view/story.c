@@ -259,8 +259,9 @@ static struct json *plain(const struct event *ev, const struct json *p)
 {
     static const char *const kinds[EVENT_TYPES] = {[EVENT_RUN_CONTINUED] = "continued", [EVENT_RUN_STOPPED] = "stopped",
         [EVENT_RUN_BLOCKED] = "blocked", [EVENT_RUN_ENDED] = "ended", [EVENT_REWOUND] = "rewound", [EVENT_MODEL_CHANGED] = "model_changed",
-        [EVENT_COMPACT_WANTED] = "compact_wanted"};
-    static const char *const told[] = {"why", "status", "unit", "account", "turns", "after", "provider", "model", "name", "by"};
+        [EVENT_COMPACT_WANTED] = "compact_wanted",
+        [EVENT_SERVICE_ENDED] = "service_ended", [EVENT_SERVICE_OPENED] = "service_opened"};
+    static const char *const told[] = {"why", "status", "unit", "account", "turns", "after", "provider", "model", "name", "by", "how", "at"};
     if (ev->type >= EVENT_TYPES || !kinds[ev->type])
         return NULL;
     struct json *o = entry_new(ev, kinds[ev->type]);

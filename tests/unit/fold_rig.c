@@ -247,6 +247,9 @@ void rig_dump(const struct run_state *r, struct buf *out)
              (unsigned long long)r->origin_run, r->is_take, hash_is_zero(&r->rest) ? "none" : "some", r->nundos);
     for (size_t i = 0; i < r->nlayers; i++)
         buf_addf(out, " %.*s", SLICE_ARG(r->layers[i].name));
+    for (size_t i = 0; i < r->nservices; i++)
+        buf_addf(out, " service %.*s %zu step %u falls %u opened %u '%s'", SLICE_ARG(r->services[i].name), r->services[i].nports, r->services[i].step,
+                 r->services[i].falls, r->services[i].opened, r->services[i].why);
     buf_add_text(out, "\n");
     for (size_t i = 0; i < r->nopen; i++)
         buf_addf(out, " open %u/%u item %u piece %d %s %s %s held %lld args %.*s\n", r->open[i].key.step, r->open[i].key.attempt,

@@ -179,6 +179,11 @@ static void check_state(const struct run_state *r)
             HOLDS(r->items[i].phase == ITEM_DONE);
     }
     check_open(r);
+    HOLDS(r->nservices <= RUN_SERVICES_MAX);
+    for (size_t i = 0; i < r->nservices; i++)
+        for (size_t k = 0; k < i; k++)
+            HOLDS(!slice_eq(r->services[i].name, r->services[k].name) &&
+                  (!r->services[i].nports || !r->services[k].nports || r->services[i].ports[0] != r->services[k].ports[0]));
     check_decide(r, INT64_MAX);
     check_decide(r, r->updated_ms);
     run_progress(r, &done, &total);
@@ -277,7 +282,7 @@ static void begin_agent(struct run *w, const char *land)
     }
     buf_add_text(&b, n ? "]}" : "}");
     size_t said = w->said, calls = w->calls; /* rig_start_agent() wipes the rig only */
-    rig_start_agent(&w->rig, buf_str(&b), "", land);
+    rig_start_agent(&w->rig, buf_str(&b), any(3) ? "" : "\"services\":[{\"name\":\"s1\",\"run\":\"x\",\"ports\":[101]}],", land);
     w->said = said;
     w->calls = calls;
 }
@@ -385,6 +390,14 @@ static void finish(struct run *w, enum outcome forced)
     if (outcome == OUTCOME_CONFLICT && o.stage != STAGE_LOOK && o.stage != STAGE_LAND && o.stage != STAGE_APPLY)
         outcome = OUTCOME_FAILED;
     any_result(w, o.stage, &result);
+    if (o.stage == STAGE_CALL && any(4) == 0) { /* it was `serve` */
+        unsigned which = (unsigned)any(4);
+        result.n--;
+        if (any(3))
+            buf_addf(&result, ",\"service\":{\"name\":\"s%u\",\"run\":\"x\",\"ports\":[%u]}}", which, 100 + which);
+        else
+            buf_addf(&result, ",\"service\":{\"name\":\"s%u\",\"stop\":true}}", which);
+    }
     bool answers = o.stage == STAGE_THINK && (outcome == OUTCOME_OK || outcome == OUTCOME_CANCELLED);
     if (answers) /* as many as it may be; those of answers before have no results any more */
         w->calls = TALK_CALLS_MAX;
@@ -465,6 +478,24 @@ static void stop_or_crash(struct run *w)
     TAKEN(rig_apply(&w->rig, EVENT_RUN_CONTINUED, NULL, "{\"v\":0,\"by\":\"terminal\"}"));
 }
 
+/* Services come up and go, are opened and stopped by a person; of a run without one it is nothing. */
+static void serve(struct run *w)
+{
+    static const char *const by[] = {"itself", "run", "agent", "person"};
+    char text[200];
+    const struct service *s = w->rig.r.nservices ? &w->rig.r.services[any(w->rig.r.nservices)] : NULL;
+    if (w->rig.r.status == RUN_DONE || w->rig.r.status == RUN_FAILED)
+        return;
+    if (s && s->nports && any(3) == 0) {
+        snprintf(text, sizeof text, "{\"v\":0,\"name\":\"%.*s\",\"at\":%u}", SLICE_ARG(s->name), 1 + (unsigned)any(65535));
+        TAKEN(rig_apply(&w->rig, EVENT_SERVICE_OPENED, NULL, text));
+    } else {
+        snprintf(text, sizeof text, "{\"v\":0,\"name\":\"%.*s\",\"declared\":%u,\"by\":\"%s\",\"how\":\"so\",\"lived_ms\":%u}", SLICE_ARG(s ? s->name : SLICE("x")),
+                 any(4) && s ? s->step : 3, by[any(4)], (unsigned)any(2) * 40000);
+        TAKEN(rig_apply(&w->rig, EVENT_SERVICE_ENDED, NULL, text));
+    }
+}
+
 /* What a person does in a talk. */
 static void meddle(struct run *w)
 {
@@ -512,6 +543,8 @@ static bool act(struct run *w)
     run_decide(&g->r, g->now_ms, &d);
     if (any(25) == 0)
         stop_or_crash(w);
+    else if (any(30) == 0)
+        serve(w);
     else if (w->is_agent && any(d.what == DECIDE_ASK || d.what == DECIDE_REST ? 2 : 12) == 0)
         meddle(w);
     else if (any(20) == 0)
