@@ -193,6 +193,10 @@ void agent_title(const struct tool_call *c, struct buf *out)
     switch (c->tool) {
     case TOOL_BASH: buf_add(out, first_line(c->command)); break;
     case TOOL_ASK: buf_add(out, first_line(c->question)); break;
+    case TOOL_SERVE:
+        buf_addf(out, "%.*s%s", SLICE_ARG(c->name), c->stop ? " stop" : c->command.n ? ": " : "");
+        buf_add(out, c->stop ? SLICE_NONE : first_line(c->command));
+        break;
     default:
         buf_add(out, slice_sub(c->path, 0, TITLE_MAX));
         if (c->offset)
@@ -244,7 +248,7 @@ void agent_detail(const struct tool_call *c, struct slice result, struct buf *ou
     }
     if (c->tool == TOOL_WRITE)
         lines_with(out, '+', c->content);
-    else if (c->tool == TOOL_BASH)
+    else if (c->tool == TOOL_BASH || c->tool == TOOL_SERVE)
         buf_add(out, slice_sub(result, 0, DETAIL_MAX));
 }
 
@@ -385,6 +389,19 @@ static void finished(struct agent_watch *w, struct run *r, const struct step_key
     }
 }
 
+/* A service fell, or a person's own port leads to it now; those that were to end say nothing. */
+static void service_told(struct agent_watch *w, enum event_type type, const struct json *p)
+{
+    BUF_CLEANUP struct buf text = BUF_INIT(1024);
+    struct slice name = json_text(json_get(p, "name"));
+    if (type == EVENT_SERVICE_OPENED)
+        buf_addf(&text, "%.*s: http://127.0.0.1:%lld", SLICE_ARG(name), (long long)json_int(json_get(p, "at"), 0));
+    else if (slice_is(json_text(json_get(p, "by")), "itself"))
+        buf_addf(&text, "the service %.*s %.*s", SLICE_ARG(name), SLICE_ARG(json_text(json_get(p, "how"))));
+    if (text.n)
+        w->note(w->ctx, buf_slice(&text));
+}
+
 static void told(void *ctx, struct run *r, enum event_type type, const struct step_key *key, const struct json *p)
 {
     struct agent_watch *w = ctx;
@@ -395,6 +412,8 @@ static void told(void *ctx, struct run *r, enum event_type type, const struct st
         finished(w, r, key, p);
     else if (type == EVENT_RUN_BLOCKED && w->trouble)
         w->trouble(w->ctx, why);
+    else if ((type == EVENT_SERVICE_ENDED || type == EVENT_SERVICE_OPENED) && w->note)
+        service_told(w, type, p);
     const struct line *l = r->state.is_agent ? run_line(&r->state, 0, HEAD) : NULL;
     if (type == EVENT_STEP_FINISHED && l && l->stage == STAGE_STUCK && l->question != QUESTION_ASK && w->trouble)
         w->trouble(w->ctx, slice_of(l->why));

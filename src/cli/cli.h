@@ -28,7 +28,7 @@ struct command {
 };
 
 extern const struct command cmd_run, cmd_ls, cmd_show, cmd_spend, cmd_stop, cmd_answer, cmd_init, cmd_model, cmd_doctor, cmd_exec,
-    cmd_apply, cmd_diff, cmd_undo, cmd_fork, cmd_login;
+    cmd_apply, cmd_diff, cmd_undo, cmd_fork, cmd_login, cmd_serve;
 
 /* Carries out a command as the command line does; argv[0] is its name. */
 int cli_run(struct cli *c, const struct command *cmd, int argc, char **argv);

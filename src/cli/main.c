@@ -14,7 +14,7 @@
 #include "version.h"
 
 static const struct command *const commands[] = {&cmd_run,  &cmd_ls,   &cmd_show,  &cmd_answer, &cmd_stop,
-                                                 &cmd_diff, &cmd_apply, &cmd_undo, &cmd_fork, &cmd_spend, &cmd_login, &cmd_exec, &cmd_init, &cmd_model,  &cmd_doctor};
+                                                 &cmd_diff, &cmd_apply, &cmd_undo, &cmd_fork, &cmd_spend, &cmd_serve, &cmd_login, &cmd_exec, &cmd_init, &cmd_model,  &cmd_doctor};
 enum { NCOMMANDS = sizeof commands / sizeof *commands };
 
 static void print_overview(FILE *to)

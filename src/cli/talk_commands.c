@@ -8,6 +8,7 @@
 #include "cli/pick.h"
 #include "cli/talk.h"
 #include "cli/undo.h"
+#include "engine/service.h"
 #include "view/view.h"
 
 enum { PLACES_MAX = 200, MODELS_SHOWN = 256 };
@@ -20,6 +21,7 @@ const struct complete_command talk_commands[] = {
     {"compact", "make the talk shorter"},
     {"fork", "go on in a copy of this talk"},
     {"spend", "what it cost"},
+    {"services", "what runs beside: all, NAME for its output, open NAME, stop NAME"},
     {"new", "begin a new talk"},
     {"quit", "leave; `crannog -c` goes on"},
 };
@@ -330,6 +332,73 @@ static void compact(struct talking *t)
         talk_fail(t, &e);
 }
 
+static void list_services(struct talking *t)
+{
+    BUF_CLEANUP struct buf text = BUF_INIT(16384);
+    const struct run_state *r = &t->s.run->state;
+    for (size_t i = 0; i < r->nservices; i++) {
+        const struct service *s = &r->services[i];
+        bool up = false;
+        struct slice tail;
+        bool runs = service_state(&t->s.machine, r->id, s->name, &up, &tail);
+        buf_addf(&text, "%s%.*s: %s", text.n ? "\n" : "", SLICE_ARG(s->name), up ? "up" : runs ? "not up yet" : *s->why ? s->why : "starts when it is used");
+        for (size_t k = 0; k < s->nports; k++)
+            buf_addf(&text, "%s%u", k ? " " : ", port ", s->ports[k]);
+        if (s->opened)
+            buf_addf(&text, ", http://127.0.0.1:%u", s->opened);
+    }
+    screen_note(t->screen, text.n ? buf_slice(&text) : SLICE("no services; the agent makes some with `serve`, or crannog.yaml"));
+}
+
+/* Its output is asked of its jail: a turn or two brings it. */
+static void show_service(struct talking *t, struct slice name)
+{
+    enum { TURNS = 8, SHOWN = 4000 };
+    bool up, more;
+    struct slice tail = SLICE_NONE;
+    struct error e = {0};
+    enum err err = OK;
+    uint64_t run = t->s.run->state.id;
+    service_look(&t->s.machine, run, name);
+    for (int i = 0; !err && i < TURNS && service_state(&t->s.machine, run, name, &up, &tail) && !tail.n; i++)
+        err = engine_turn(&t->s.engine, &more, &e);
+    if (err) {
+        talk_fail(t, &e);
+        return;
+    }
+    tail = slice_trim(tail);
+    screen_note(t->screen, tail.n ? slice_sub(tail, tail.n > SHOWN ? tail.n - SHOWN : 0, tail.n) : SLICE("it has printed nothing"));
+}
+
+static void services(struct talking *t, struct slice rest)
+{
+    struct slice word = slice_sub(rest, 0, slice_index(rest, ' ')), name = slice_trim(slice_sub(rest, word.n, rest.n));
+    bool opens = slice_is(word, "open"), stops = slice_is(word, "stop");
+    struct error e = {0};
+    JSON_CLEANUP struct json *args = json_object();
+    BUF_CLEANUP struct buf text = BUF_INIT(400);
+    name = opens || stops ? name : word;
+    if (!t->s.run || !rest.n) {
+        if (t->s.run)
+            list_services(t);
+        else
+            screen_note(t->screen, SLICE("nothing was said yet"));
+        return;
+    }
+    if (!run_service(&t->s.run->state, name)) {
+        screen_note(t->screen, SLICE("there is no such service; /services lists them"));
+        return;
+    }
+    if (!opens && !stops) {
+        show_service(t, name);
+        return;
+    }
+    json_put_text(args, "name", name);
+    json_print(args, &text);
+    if (request_put(t->s.store, t->s.run->state.id, opens ? "open" : "end", buf_slice(&text), &e)) /* as from another terminal */
+        talk_fail(t, &e);
+}
+
 /* The command that a word begins, as the list below the box offers it for Enter; names from elsewhere are taken for ours. */
 static struct slice full_name(struct slice word)
 {
@@ -369,6 +438,8 @@ bool talk_command(struct talking *t, struct slice text)
         fork_talk(t);
     else if (slice_is(word, "spend"))
         show_spend(t);
+    else if (slice_is(word, "services"))
+        services(t, rest);
     else if (slice_is(word, "new"))
         new_talk(t);
     else if (slice_is(word, "quit"))

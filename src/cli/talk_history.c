@@ -94,7 +94,7 @@ static void replay_call(struct talking *t, const struct transcript_part *p, uint
     ARENA_CLEANUP struct arena a = ARENA_INIT(64 << 20);
     struct tool_call c;
     bool known = !p->malformed && tool_call_parse(p->name, p->text, &a, &c, NULL) == OK;
-    struct slice about = !known ? SLICE_NONE : c.tool == TOOL_BASH ? c.command : c.tool == TOOL_ASK ? c.question : c.path;
+    struct slice about = !known ? SLICE_NONE : c.tool == TOOL_BASH ? c.command : c.tool == TOOL_ASK ? c.question : c.tool == TOOL_SERVE ? c.name : c.path;
     screen_act_begin(t->screen, id, p->name, slice_sub(about, 0, slice_index(about, '\n')));
     screen_act_end(t->screen, id, how, SLICE_NONE, SLICE_NONE);
 }

@@ -143,7 +143,10 @@ static enum err start_jail(struct engine *g, struct run *r, const struct service
         err = see(m, r, d, s, &a, &place, e);
     if (err)
         return err;
-    place_command(&place, words, 3, 0, 0, &plan);
+    place.setting = m->setting; /* the same toolchains as a step's */
+    err = place_command(&place, words, 3, 0, 0, &a, &plan, e);
+    if (err)
+        return err;
     plan.limits.output = SERVICE_LOG_BYTES;
     plan.service = true;
     plan.serves = s->ports;
@@ -237,11 +240,13 @@ void services_ask(struct machine *m, uint64_t run)
             look(&m->services[i], 0);
 }
 
-void services_look(struct machine *m, uint64_t run)
+void service_look(struct machine *m, uint64_t run, struct slice name)
 {
     for (size_t i = 0; i < MACHINE_SERVICES_MAX; i++)
-        if (m->services[i].run == run && lives(&m->services[i]))
+        if (is_place_of(&m->services[i], run, name) && lives(&m->services[i])) {
+            buf_reset(&m->services[i].tail);
             look(&m->services[i], SERVICE_SHOWN_BYTES);
+        }
 }
 
 static struct service_jail *at_port(struct machine *m, uint64_t run, uint64_t port)

@@ -43,9 +43,9 @@ bool service_cancel(struct engine *g, const struct open_step *o);
 
 /* ---- for people ---- */
 
-/* Whether it runs, is up, and the end of what it has printed as far as it was asked for (service_look). */
+/* Whether it runs, is up, and the end of what it has printed: empty after service_look(), until a turn has brought it. */
 bool service_state(const struct machine *m, uint64_t run, struct slice name, bool *ret_up, struct slice *ret_tail);
-void services_look(struct machine *m, uint64_t run);
+void service_look(struct machine *m, uint64_t run, struct slice name);
 
 /* ---- for the machine ---- */
 

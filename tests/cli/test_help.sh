@@ -5,12 +5,12 @@
 PATH=$BIN:$PATH
 esc=$(printf '\033')
 
-for command in run ls show answer stop spend login exec init model doctor; do
+for command in run ls show answer stop serve spend login exec init model doctor; do
   helps() { crannog "$1" --help | { read -r first; echo "$first" | grep -q "^usage: crannog $1" && grep -q '^ *crannog.*'"$1"; }; }
   check "$command --help shows usage and an example" helps $command
   refuses "$command names an unknown option" 2 'no option --nonesuch' crannog $command --nonesuch
   case $command in # these take any word or none
-  run | exec | show | answer | stop | spend | login | model) ;;
+  run | exec | show | answer | stop | serve | spend | login | model) ;;
   *) refuses "$command takes no arguments" 2 'takes no arguments' crannog $command extra ;;
   esac
 done
