@@ -51,8 +51,7 @@ static enum err exec_args(struct engine *g, const struct run_state *r, struct js
     return r->nlayers ? put_flat(g, r, args, e) : OK;
 }
 
-/* What a person said of the run's jails. */
-static enum err run_terms(const struct run_state *r, struct arena *a, struct terms *ret, struct error *e)
+enum err tool_terms(const struct run_state *r, struct arena *a, struct terms *ret, struct error *e)
 {
     JSON_CLEANUP struct json *v = NULL;
     *ret = (struct terms){.nshow = 0};
@@ -73,7 +72,7 @@ static enum err tool_prepare(struct engine *g, struct run *r, const struct want 
     ARENA_CLEANUP struct arena a = ARENA_INIT(64 * 1024);
     struct terms terms;
     int64_t seconds = 5;
-    enum err err = run_terms(&r->state, &a, &terms, e);
+    enum err err = tool_terms(&r->state, &a, &terms, e);
     const int64_t cpu_s = (int64_t)terms_limit(&terms, LIMIT_CPU, 0) / 1000;
     if (err)
         return err;
@@ -282,7 +281,7 @@ static enum err phase_start(struct engine *g, struct run *r, const struct open_s
         err = error_set(e, ERR_CONFLICT, "%.160s is not the folder that this run began in (it was moved, or another one put in "
                         "its place): put it back, or start anew with --again", work);
     if (!err)
-        err = run_terms(&r->state, &a, &terms, e);
+        err = tool_terms(&r->state, &a, &terms, e);
     place.terms = o->stage == STAGE_COMMIT ? NULL : &terms;
     place.setting = o->stage == STAGE_COMMIT ? NULL : m->setting; /* git alone, with the person's own settings */
     job->plain |= !err && place.holds_state && !job->seals; /* layers never lie below a root */

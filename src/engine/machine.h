@@ -169,6 +169,8 @@ enum err MUST_USE tool_start(struct engine *g, struct run *r, const struct open_
 void tool_cancel(struct engine *g, struct run *r, const struct open_step *o);
 enum recovery tool_recover(struct engine *g, struct run *r, const struct open_step *o, struct amounts *ret_used, bool *ret_exact);
 void tool_clamp(struct json *args, const struct amounts *granted, const struct amounts *floor);
+/* What a person said of the run's jails; `show` lies in the arena. */
+enum err MUST_USE tool_terms(const struct run_state *r, struct arena *a, struct terms *ret, struct error *e);
 void tool_collect(struct engine *g, struct jail_job *job);
 /* The completion of an act whose last jail ended so (tool_done.c); its amounts and outcome too. */
 void tool_done(struct engine *g, struct run *r, const struct open_step *o, struct jail_job *job, const struct jail_result *res,

@@ -131,6 +131,7 @@ static enum err start_jail(struct engine *g, struct run *r, const struct service
     struct machine *m = g->acts.ctx;
     ARENA_CLEANUP struct arena a = ARENA_INIT(64 << 20);
     struct place place;
+    struct terms terms;
     struct jail_plan plan;
     struct slice words[3] = {SLICE("/bin/bash"), SLICE("-c"), slice_of(arena_printf(&a, "exec 2>&1\n%.*s", SLICE_ARG(d->run)))};
     char *work = arena_str(&a, r->state.work);
@@ -143,8 +144,10 @@ static enum err start_jail(struct engine *g, struct run *r, const struct service
         err = see(m, r, d, s, &a, &place, e);
     if (err)
         return err;
+    err = tool_terms(&r->state, &a, &terms, e);
+    place.terms = &terms;
     place.setting = m->setting; /* the same toolchains as a step's */
-    err = place_command(&place, words, 3, 0, 0, &a, &plan, e);
+    err = err ? err : place_command(&place, words, 3, 0, 0, &a, &plan, e);
     if (err)
         return err;
     plan.limits.output = SERVICE_LOG_BYTES;
