@@ -342,7 +342,8 @@ static void bash_result(struct engine *g, const struct run_state *r, const struc
     if (*res->notes)
         buf_addf(&text, "[%s]\n", res->notes);
     if (res->leftover)
-        buf_addf(&text, "[%llu processes that it left running were ended; servers are run by `serve`]\n", (unsigned long long)res->leftover);
+        buf_addf(&text, "[%llu processes that it left running%s%s%s were ended; servers are run by `serve`]\n",
+                 (unsigned long long)res->leftover, *res->left ? " (" : "", res->left, *res->left ? ")" : "");
     if (r->nservices)
         services_tell(g->acts.ctx, r, &text);
     json_put_int(c->result, "status", res->how == JAIL_EXITED ? (int64_t)res->status : 128 + (int64_t)res->status);

@@ -143,6 +143,8 @@ static void put_end(struct completion *c, const struct jail_result *res, char re
 {
     json_put_int(c->result, "status", res->how == JAIL_EXITED ? (int64_t)res->status : 128 + (int64_t)res->status);
     json_put_int(c->result, "leftover", (int64_t)res->leftover);
+    if (*res->left)
+        json_put_text(c->result, "left", slice_of(res->left));
     tail_of(res->err.n ? &res->err : &res->out, ret_tail, WHY_TAIL);
     json_put_text(c->result, "tail", slice_of(ret_tail));
     if (*res->why) /* the jail could not even start it */

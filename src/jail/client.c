@@ -110,6 +110,7 @@ enum err jail_result_parse(const struct frame *f, struct jail_result *ret, struc
     r.how = (enum jail_how)how;
     take_numbers(f->message, &r);
     take_text(f->message, JAIL_WHY, r.why, sizeof r.why);
+    take_text(f->message, JAIL_LEFT_NAMES, r.left, sizeof r.left);
     take_text(f->message, JAIL_NOTES, r.notes, sizeof r.notes);
     enum err err = take_large(f, JAIL_OUT, &r.out, e);
     err = err ? err : take_large(f, JAIL_ERR, &r.err, e);

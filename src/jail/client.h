@@ -20,7 +20,8 @@ struct jail_result {
     uint64_t status;         /* exit status or signal (jail/protocol.h); of an applet that failed: its enum err */
     uint64_t cpu_ns, wall_ns;
     uint64_t rss;            /* bytes, the largest process */
-    uint64_t leftover;       /* processes that had to be ended */
+    uint64_t leftover;       /* processes that had to be ended, */
+    char left[200];          /* and the names of a few: printable, as they call themselves */
     bool changed;            /* the upper of a LAYERS mount holds something */
     struct buf out, err;     /* kept output, owned */
     uint64_t out_dropped, err_dropped; /* bytes, gone from the middle */

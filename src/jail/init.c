@@ -469,6 +469,42 @@ static uint64_t end_all(struct watch *w)
     return killed;
 }
 
+/* What a process calls itself; anything that a terminal could take for more than a letter is a dot. */
+static size_t add_name(int proc, const char *pid, char *ret, size_t size)
+{
+    char path[300], name[32];
+    snprintf(path, sizeof path, "%s/comm", pid);
+    FD_CLEANUP int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, name, sizeof name - 1);
+    while (n > 0 && name[n - 1] == '\n')
+        n--;
+    for (ssize_t i = 0; i < n; i++)
+        if (name[i] <= ' ' || name[i] > '~')
+            name[i] = '.';
+    return n <= 0 ? 0 : (size_t)snprintf(ret, size, "%.*s", (int)n, name);
+}
+
+/* The names of a few that are still there, when the program itself is not. Mostly there are none, and nothing is opened. */
+static void name_leftovers(struct report *r)
+{
+    enum { NAMES = 5 };
+    size_t n = 0, names = 0;
+    if (kill(-1, 0) < 0)
+        return;
+    DIR *proc = opendir("/proc");
+    for (const struct dirent *d; proc && names < NAMES && (d = readdir(proc));) {
+        if (d->d_name[0] <= '0' || d->d_name[0] > '9' || strcmp(d->d_name, "1") == 0 || sizeof r->text - n < 64)
+            continue;
+        size_t comma = names ? (size_t)snprintf(r->text + n, sizeof r->text - n, ", ") : 0;
+        size_t got = add_name(dirfd(proc), d->d_name, r->text + n + comma, sizeof r->text - n - comma);
+        n += got ? comma + got : 0;
+        names += got > 0;
+        r->text[n] = '\0';
+    }
+    if (proc)
+        closedir(proc);
+}
+
 /* Why everything was ended, where it was. */
 enum ended_by { BY_ITSELF, BY_WORD, BY_CPU, BY_MEMORY };
 
@@ -491,6 +527,8 @@ static void set_how(struct watch *w, enum ended_by by)
 static _Noreturn void finish(struct watch *w, enum ended_by by)
 {
     w->done.kind = REPORT_DONE;
+    if (w->ended)
+        name_leftovers(&w->done);
     w->done.leftover = end_all(w);
     w->done.cpu_ns = children_cpu_ns(&w->done.rss);
     if (w->j->given[GIVEN_CPU] >= 0)

@@ -13,7 +13,7 @@ enum { JAIL_REPLY_MAX = 64 * 1024 * 1024 - 64 * 1024, /* bytes of an applet's an
 enum jail_frame {
     JAIL_RUN = 1, /* PLAN (large), STDIN STDOUT STDERR (descriptors, only with plan.terminal) */
     JAIL_RESULT,  /* HOW, STATUS, CPU_NS, WALL_NS, RSS, OUT, ERR, OUT_DROPPED, ERR_DROPPED, REPLY, LEFTOVER,
-                    CHANGED, WHY, NOTES */
+                    LEFT_NAMES, CHANGED, WHY, NOTES */
     JAIL_LISTENER, /* from a jail: PORT, V4, V6 (may be missing), LIFE */
     JAIL_OFFER,    /* to a service, the same: who connects there is connected to its PORT, until LIFE hangs up (without
                       one: until the service ends). */
@@ -34,7 +34,8 @@ enum jail_tag {
     JAIL_REPLY,    /* large: an applet's answer, a message */
     JAIL_WHY,      /* text for people where HOW is REFUSED, the applet failed, or the program could not be started
                       (status 127 or 126, as a shell has it) */
-    JAIL_LEFTOVER, /* processes that were still running and were ended */
+    JAIL_LEFTOVER, /* processes that were still running and were ended, */
+    JAIL_LEFT_NAMES, /* and the names of a few, as text; may be empty */
     JAIL_NOTES,    /* text for people: what happened at limits that did not end the jail; may be empty */
     JAIL_CHANGED,  /* 1: the upper of a LAYERS mount holds something; 0: the step changed nothing */
     JAIL_PORT,

@@ -541,6 +541,7 @@ static enum err report(struct outer *o, struct error *e)
     message_put_u64(&m.message, JAIL_WALL_NS, o->wall_ns);
     message_put_u64(&m.message, JAIL_RSS, o->done.rss);
     message_put_u64(&m.message, JAIL_LEFTOVER, o->done.leftover);
+    message_put(&m.message, JAIL_LEFT_NAMES, slice_of(o->done.kind == REPORT_DONE && o->done.leftover ? o->done.text : ""));
     message_put_u64(&m.message, JAIL_CHANGED, o->changed);
     message_put(&m.message, JAIL_WHY, slice_of(o->done.kind == REPORT_REFUSED ? o->done.text : o->note));
     put_notes(o, &m.message);

@@ -136,6 +136,22 @@ static enum err proc_tells(struct slice args, struct buf *reply, struct error *e
     return OK;
 }
 
+static enum err first_process(struct slice args, struct buf *reply, struct error *e)
+{
+    (void)args, (void)reply;
+    const char *const files[] = {"environ", "mem", "maps", "smaps", "smaps_rollup", "numa_maps", "auxv", "syscall", "stack", "io",
+                                 "fd", "fdinfo/0", "map_files", "cwd", "root", "exe", "ns/net", "pagemap", "clear_refs", "timers"};
+    char path[100], link[100], text[64];
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        snprintf(path, sizeof path, "/proc/1/%s", files[i]);
+        int fd = open(path, O_RDONLY | O_NONBLOCK);
+        MUST(fd < 0 || read(fd, text, sizeof text) <= 0, path);
+        MUST(readlink(path, link, sizeof link) < 0, path);
+    }
+    MUST(open("/proc/1/mem", O_RDWR) < 0, "its memory cannot be written");
+    return OK;
+}
+
 /* How many terminals can be opened. */
 static enum err terminals(struct slice args, struct buf *reply, struct error *e)
 {
@@ -654,7 +670,7 @@ static enum err crash(struct slice args, struct buf *reply, struct error *e)
 }
 
 static const struct jail_applet attacks[] = {
-    {"outside_files", outside_files}, {"visible", visible}, {"mounts", mounts}, {"proc_tells", proc_tells}, {"terminals", terminals}, {"read_only", read_only}, {"write_file", write_file},
+    {"outside_files", outside_files}, {"visible", visible}, {"mounts", mounts}, {"proc_tells", proc_tells}, {"terminals", terminals}, {"first_process", first_process}, {"read_only", read_only}, {"write_file", write_file},
     {"read_file", read_file}, {"special_files", special_files}, {"mounting", mounting}, {"namespaces", namespaces},
     {"processes", processes}, {"kernel", kernel}, {"foreign_call", foreign_call}, {"network", network},
     {"rights", rights}, {"id_map", id_map}, {"fork_many", fork_many}, {"daemonise", daemonise}, {"allocate", allocate}, {"reserve", reserve},

@@ -326,6 +326,18 @@ static void test_environment_and_input(void **state)
                         "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
 }
 
+/* Of pid 1, and through it of whoever started it, nothing can be read by the program, which has its uid. */
+static void test_first_process_is_shut(void **state)
+{
+    (void)state;
+    struct jail_plan p = new_plan();
+    setenv("CRANNOG_TEST_SECRET", "s", 1);
+    attack("first_process", "");
+    assert_string_equal(output(&p, "for f in environ mem maps smaps auxv stack syscall io; do cat /proc/1/$f 2>/dev/null | head -c 9; done; "
+                                   "ls /proc/1/fd /proc/1/map_files /proc/1/cwd/ /proc/1/root/ 2>/dev/null; readlink /proc/1/exe; "
+                                   "readlink /proc/1/cwd; tr '\\0' ' ' < /proc/1/cmdline"), "crannog-jail ");
+}
+
 /* A descriptor that was left open for crannog-jail itself goes no further. */
 static void test_inherited_descriptor(void **state)
 {
@@ -443,6 +455,12 @@ static void test_daemons_end(void **state)
                        "until test -e /tmp/a -a -e /tmp/b; do sleep 0.01; done");
     expect(&r, JAIL_EXITED, 0);
     assert_true(r.leftover >= 2);
+    assert_true(strstr(r.left, "sh") || strstr(r.left, "sleep"));
+    jail_result_release(&r);
+    p = new_plan(); /* a name is what the process says it is: letters only come through */
+    r = play_shell(&p, "cp /usr/bin/sleep \"$(printf '/tmp/a\\033[31m')\" && \"$(printf '/tmp/a\\033[31m')\" 9 & sleep 0.5; exit 0");
+    expect(&r, JAIL_EXITED, 0);
+    assert_string_equal(r.left, "a.[31m");
     jail_result_release(&r);
     usleep(800000);
     assert_false(exists(below(work, "late")));
@@ -808,7 +826,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_scratch_is_sized), cmocka_unit_test(test_terminals_inside), cmocka_unit_test(test_second_wall), cmocka_unit_test(test_streams_by_name),
         cmocka_unit_test(test_kernel_is_closed), cmocka_unit_test(test_no_rights), cmocka_unit_test(test_ids),
         cmocka_unit_test(test_owners_on_disk), cmocka_unit_test(test_files_of_others),
-        cmocka_unit_test(test_environment_and_input), cmocka_unit_test(test_inherited_descriptor),
+        cmocka_unit_test(test_environment_and_input), cmocka_unit_test(test_inherited_descriptor), cmocka_unit_test(test_first_process_is_shut),
         cmocka_unit_test(test_terminal), cmocka_unit_test(test_terminal_folder), cmocka_unit_test(test_network), cmocka_unit_test(test_daemons_end),
         cmocka_unit_test(test_dies_with_crannog_jail), cmocka_unit_test(test_kept_ready), cmocka_unit_test(test_timeout),
         cmocka_unit_test(test_cpu_limit), cmocka_unit_test(test_process_limit),
