@@ -1,8 +1,8 @@
 /*
  * How long a jail takes from start to exit, beside another launcher, in one run: `jail_bench CRANNOG-JAIL FOLDER RUNS
  * CMD...` starts `true` in our jail by jail_start(), in our jail with an empty layer of a folder (and with sixteen below
- * it), and by CMD (a full command line that runs `true` its own way), in turn, RUNS times each, and prints medians, the
- * 95th percentile and the ratios. Without CMD only ours are timed. FOLDER is new and is the caller's to remove; layers
+ * it), in both by one that was kept ready, without any jail, and by CMD (a full command line that runs `true` its own
+ * way), in turn, RUNS times each, and prints medians, the 95th percentile and the ratios. Without CMD only ours are timed. FOLDER is new and is the caller's to remove; layers
  * are made and left in it, outside what is timed.
  *
  * Ours is timed from before jail_start() until the result is parsed and the process collected; theirs from before
@@ -94,14 +94,19 @@ static void fresh_upper(struct jail_plan *p)
 
 /* ---- one at a time ---- */
 
-static double ours(const char *program, const struct jail_plan *p)
+/* `ready`: by one that has been kept ready long enough to be so. */
+static double ours(const char *program, const struct jail_plan *p, bool ready)
 {
-    struct peer peer = PEER_INIT;
+    struct peer peer = PEER_INIT, waiting = PEER_INIT;
     struct error e = {.code = OK};
     FRAME_CLEANUP struct frame f = FRAME_INIT;
     struct jail_result r;
+    if (ready && jail_ready(program, &waiting, &e))
+        fail(e.text);
+    if (ready)
+        usleep(30000);
     int64_t began = sys->boottime_ns();
-    if (jail_start(program, p, NULL, false, &peer, &e) || frame_receive(peer.socket, &f, &e) ||
+    if (jail_start_ready(&waiting, program, p, NULL, false, &peer, &e) || frame_receive(peer.socket, &f, &e) ||
         jail_result_parse(&f, &r, &e))
         fail(e.text);
     int status;
@@ -148,28 +153,32 @@ static double print(const char *name, double *ms, size_t n)
 
 static void one_at_a_time(const char *program, char **other, size_t n, const struct jail_plan plans[3])
 {
-    double *ms[4];
-    for (size_t k = 0; k < 4; k++)
+    enum { KINDS = 7 };
+    static const char *const names[KINDS] = {"crannog-jail", "crannog-jail, a layer", "crannog-jail, 1 on 16", "ready",
+                                             "ready, a layer", "fork and exec alone", NULL};
+    static const struct { int plan; bool ready; } how[5] = {{0, false}, {1, false}, {2, false}, {0, true}, {1, true}};
+    char bare_name[] = "true", *bare[] = {bare_name, NULL};
+    double *ms[KINDS], median[KINDS];
+    for (size_t k = 0; k < KINDS; k++)
         if (!(ms[k] = calloc(n, sizeof **ms)))
             fail("no memory");
     for (size_t i = 0; i < n; i++) {
-        for (size_t k = 0; k < 3; k++) {
-            struct jail_plan p = plans[k];
-            if (k)
+        for (size_t k = 0; k < 5; k++) {
+            struct jail_plan p = plans[how[k].plan];
+            if (how[k].plan)
                 fresh_upper(&p);
-            ms[k][i] = ours(program, &p);
+            ms[k][i] = ours(program, &p, how[k].ready);
         }
+        ms[5][i] = theirs(bare);
         if (*other)
-            ms[3][i] = theirs(other);
+            ms[6][i] = theirs(other);
     }
-    double plain = print("crannog-jail", ms[0], n), layer = print("crannog-jail, a layer", ms[1], n);
-    print("crannog-jail, 1 on 16", ms[2], n);
-    printf("a layer costs %.2f ms\n", layer - plain);
-    if (*other) {
-        double x = print(*other, ms[3], n);
-        printf("ratio %.2f, with a layer %.2f\n", plain / x, layer / x);
-    }
-    for (size_t k = 0; k < 4; k++)
+    for (size_t k = 0; k < (*other ? 7 : 6); k++)
+        median[k] = print(k < 6 ? names[k] : *other, ms[k], n);
+    printf("a layer costs %.2f ms\n", median[1] - median[0]);
+    for (size_t k = 0; *other && k < 5; k++)
+        printf("%s: %.2f of %s\n", names[k], median[k] / median[6], *other);
+    for (size_t k = 0; k < KINDS; k++)
         free(ms[k]);
 }
 
