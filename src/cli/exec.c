@@ -15,14 +15,15 @@ static int exec_run(struct cli *c, int argc, char **argv);
 
 const struct command cmd_exec = {
     .name = "exec",
-    .usage = "[--in DIR] [--ask] [--limit NAME=VALUE] [--show PATH] -- CMD [ARGUMENT...]",
+    .usage = "[--in DIR] [--ask] [--limit NAME=VALUE] [--show PATH] [--show-plan] -- CMD [ARGUMENT...]",
     .summary = "run a program inside the walls; what it changed can be taken back",
     .help =
         "  --in DIR  the folder it works in; the current one unless said\n"
         "  --ask     what it changed waits for `crannog apply` instead of going into the folder when it ends\n"
         "  --limit   memory=16G, cpu=2h, time=30m, processes=2000, open-files, file-size, disk=20G, tmp=4G: instead of what holds\n"
         "            else or stands below limits: in crannog.yaml; several times\n"
-        "  --show    a folder or file that it may read, at its own place; several times, or a list show: in crannog.yaml\n\n"
+        "  --show    a folder or file that it may read, at its own place; several times, or a list show: in crannog.yaml\n"
+        "  --show-plan  what it would see, write, have around it and may use; nothing is run (--json too)\n\n"
         "It sees the system read-only and the folder, has a scratch /tmp of its own, no network, no keys. Your home folder is an empty\n"
         "one, in which the toolchains that you keep there (nvm, rustup, pyenv, go, sdkman and such) are at their places, read-only,\n"
         "and the caches of builds, where what it writes is gone when it ends; git knows your name and address.\n"
@@ -171,17 +172,20 @@ int exec_work(struct cli *c, struct exec_job *j)
 static int exec_run(struct cli *c, int argc, char **argv)
 {
     static const struct option options[] = {CLI_COMMON_OPTIONS, CLI_TERMS_OPTIONS, {"in", required_argument, NULL, 'i'},
-                                            {"ask", no_argument, NULL, 'a'}, {0}};
+                                            {"ask", no_argument, NULL, 'a'}, {"show-plan", no_argument, NULL, 'P'}, {0}};
     struct exec_job j = {0};
     struct error e;
     const char *in = ".";
     enum err said = OK;
+    bool shows = false;
     int status;
     for (int o; (o = getopt_long(argc, argv, "+h", options, NULL)) != -1;) {
         if (o == 'i')
             in = optarg;
         else if (o == 'a')
             j.asks = true;
+        else if (o == 'P')
+            shows = true;
         else if (cli_terms(c, o, optarg, &said, &e)) {
             if (said)
                 return cli_fail(&e);
@@ -195,5 +199,5 @@ static int exec_run(struct cli *c, int argc, char **argv)
     j.argv = argv + optind;
     j.argc = argc - optind;
     enum err err = cli_work_folder(in, j.work, &j.st, &e);
-    return err ? cli_fail(&e) : exec_work(c, &j);
+    return err ? cli_fail(&e) : shows ? exec_show_plan(c, &j) : exec_work(c, &j);
 }

@@ -20,4 +20,7 @@ struct exec_job {
 /* Begins the run, works on it, says what came of it. The exit status of the program. */
 int exec_work(struct cli *c, struct exec_job *j);
 
+/* Prints the plan of the jail that the command would get; starts and keeps nothing. */
+int exec_show_plan(struct cli *c, const struct exec_job *j);
+
 #endif

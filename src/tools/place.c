@@ -130,7 +130,7 @@ static enum err add_setting(const struct place *p, struct arena *a, struct jail_
     for (size_t i = 0; i < s->nshown; i++)
         if (!is_work(p, s->shown[i].target)) {
             struct jail_mount m = s->shown[i];
-            m.bytes = terms_limit(p->terms, LIMIT_TMP, m.bytes);
+            m.bytes = m.bytes ? terms_limit(p->terms, LIMIT_TMP, m.bytes) : 0;
             jail_plan_add(ret, m);
         }
     return OK;

@@ -77,7 +77,7 @@ static void show(struct making *m, enum jail_mount_kind kind, const char *target
         return;
     struct slice source = arena_copy(m->a, slice_of(real)), at = arena_copy(m->a, to);
     if (source.p && at.p)
-        s->shown[s->nshown++] = (struct jail_mount){.kind = kind, .source = source, .target = at, .bytes = SETTING_SCRATCH, .optional = true};
+        s->shown[s->nshown++] = (struct jail_mount){.kind = kind, .source = source, .target = at, .bytes = kind == JAIL_CACHE ? SETTING_SCRATCH : 0, .optional = true};
 }
 
 /* An absolute path of sane length without "." and "..", or NULL. */
