@@ -7,11 +7,11 @@
 #include "base/sys.h"
 #include "layers/walk.h"
 
-enum { NAMES_BYTES = 128 * 1024 * 1024 };
+enum { NAMES_BYTES = 128 * 1024 * 1024, BETWEEN_CLOCKS = 64 };
 
 struct surveying {
     uint32_t uid, gid;
-    bool range;
+    int64_t end_ns;
     const char *cover;
     struct survey sum;
     struct arena names;
@@ -21,7 +21,7 @@ struct surveying {
 
 static void count(struct surveying *w, const struct stat *st)
 {
-    bool owner = !w->range && st->st_uid != w->uid, group = !w->range && !owner && st->st_gid != w->gid;
+    bool owner = st->st_uid != w->uid, group = !owner && st->st_gid != w->gid;
     w->sum.folders += S_ISDIR(st->st_mode);
     w->sum.files += !S_ISDIR(st->st_mode);
     w->sum.special += !S_ISDIR(st->st_mode) && !S_ISREG(st->st_mode) && !S_ISLNK(st->st_mode);
@@ -40,7 +40,9 @@ static enum err survey_name(struct surveying *w, int folder, struct slice name)
     struct stat st;
     if (w->path.depth == 0 && w->cover && slice_is(name, w->cover))
         return OK;
-    if (w->sum.files + w->sum.folders == SURVEY_FILES_MAX || walk_push(&w->path, name, NULL)) {
+    uint64_t seen = w->sum.files + w->sum.folders;
+    bool late = seen % BETWEEN_CLOCKS == 0 && sys->boottime_ns() >= w->end_ns;
+    if (late || seen == SURVEY_FILES_MAX || walk_push(&w->path, name, NULL)) {
         w->sum.cut = true; /* too many, or too deep for any path of ours */
         return OK;
     }
@@ -71,8 +73,9 @@ static enum err survey_folder(struct surveying *w, int folder)
 enum err survey_root(int root, uint32_t uid, uint32_t gid, bool range, const char *cover, struct survey *ret,
                      struct error *e)
 {
-    struct surveying w = {.uid = uid, .gid = gid, .range = range, .cover = cover, .names = ARENA_INIT(NAMES_BYTES), .e = e};
-    enum err err = survey_folder(&w, root);
+    struct surveying w = {.uid = uid, .gid = gid, .cover = cover, .names = ARENA_INIT(NAMES_BYTES), .e = e,
+                          .end_ns = sys->boottime_ns() + (int64_t)SURVEY_MS_MAX * 1000000};
+    enum err err = range ? OK : survey_folder(&w, root);
     arena_release(&w.names);
     if (!err)
         *ret = w.sum;

@@ -175,6 +175,13 @@ static void test_squash_refuses(void **state)
 
 /* ---- survey ---- */
 
+/* Each look at it is a second later. */
+static int64_t slow_clock(void)
+{
+    static int64_t now;
+    return now += 1000000000;
+}
+
 static void test_survey(void **state)
 {
     (void)state;
@@ -189,7 +196,13 @@ static void test_survey(void **state)
     ok(survey_root(root, getuid() + 1, getgid() + 1, false, ".crannog", &s, &why));
     assert_true(s.foreign_owner == 6 && s.foreign_group == 0);
     ok(survey_root(root, getuid() + 1, getgid() + 1, true, ".crannog", &s, &why));
-    assert_true(s.foreign_owner == 0 && !s.example[0]);
+    assert_true(s.foreign_owner == 0 && !s.example[0] && !s.files); /* nothing can be foreign: nothing is looked at */
+    struct sys slow = sys_real;
+    slow.boottime_ns = slow_clock;
+    sys = &slow;
+    ok(survey_root(root, getuid() + 1, getgid(), false, ".crannog", &s, &why));
+    sys = &sys_real;
+    assert_true(s.cut && s.foreign_owner == 0);
     caps(true);
 }
 
