@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/sys.h"
@@ -451,6 +452,9 @@ static bool has_conflicts(const struct apply *ap)
 
 static enum err do_it(struct apply *ap)
 {
+    struct statvfs fs;
+    if (fstatvfs(ap->s->root, &fs) == 0 && (fs.f_flag & ST_RDONLY))
+        return error_set(ap->e, ERR_DENIED, "the folder's file system is read-only; nothing was changed; make it writable, then go on");
     enum err err = undo_make(ap);
     if (err)
         return err;

@@ -29,6 +29,8 @@ static uint32_t range_of(const char *state)
 enum err place_look(const char *work, const char *state, struct place *ret, struct error *e)
 {
     struct stat st;
+    if (sys->fstatat(AT_FDCWD, work, &st, 0) < 0 && errno == ENOENT)
+        return error_set(e, ERR_MISSING, "the folder %s is gone (removed, or moved elsewhere); put it back, then start again", work);
     if (sys->fstatat(AT_FDCWD, work, &st, 0) < 0)
         return error_errno(e, errno, "cannot use the folder %s", work);
     if (!S_ISDIR(st.st_mode))
