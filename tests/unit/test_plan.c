@@ -151,7 +151,7 @@ static const struct { const char *text, *error; } wrong[] = {
     {ITEM "  writes: n//{SRC.stem}\n", "PLAN.md:1: writes: wants a path below the plan's folder, not 'n//{SRC.stem}'"},
     {ITEM "  writes: n/\n", "PLAN.md:1: writes: wants a path below the plan's folder, not 'n/'"},
     {"---\ngoal: x\n", "PLAN.md:1: the front matter has no closing ---"},
-    {"---\ngoals: x\n---\n", "PLAN.md:1: unknown key in the front matter (goal, verify, land, budget are known): 'goals'"},
+    {"---\ngoals: x\n---\n", "PLAN.md:1: unknown key in the front matter (goal, verify, land, budget, services are known): 'goals'"},
     {"---\ngoal: [x]\n---\n", "PLAN.md:1: text is wanted in the front matter for 'goal'"},
     {"---\ngoal:\n---\n", "PLAN.md:1: text is wanted in the front matter for 'goal'"},
     {"---\nonly text\n---\n", "PLAN.md:1: the front matter is not made of lines like \"goal: …\""},
