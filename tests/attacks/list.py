@@ -217,9 +217,12 @@ attack('raw packets, netlink, vsock and other families', '''
 for family in list(range(0, 46)):
     if family in (1, 2, 10): continue
     for kind in (1, 2, 3, 5):
-        try: socket.socket(family, kind).close()
-        except OSError: continue
-        breach(f"family {family} kind {kind}")
+        for protocol in range(0, 24):
+            if family == 16 and protocol == 0: continue # asks what interfaces there are: its own loopback
+            try: socket.socket(family, kind, protocol).close()
+            except OSError: continue
+            breach(f"family {family} kind {kind} protocol {protocol}")
+if len(socket.if_nameindex()) > 1: breach("interfaces of the machine")
 try_to("raw", socket.socket, socket.AF_INET, socket.SOCK_RAW, 1); try_to("raw", socket.socket, socket.AF_INET6, socket.SOCK_RAW, 58)
 ''')
 attack('a socket of the machine by its path, also one in the folder', '''
