@@ -63,7 +63,7 @@ for folder, _, files in os.walk(W["crannog"]):
 for f in (".crannog", ".crannog/journal.db", "crannog.yaml"): look(os.path.join(W["crannog"], f))
 ''', control=True)
 attack('password hashes and keys of the machine', '''
-for p in ("/etc/shadow", "/etc/gshadow", "/etc/sudoers", "/etc/ssh", "/etc/machine-id", "/root", "/home", "/var/log", "/var/lib", "/etc/fstab",
+for p in ("/etc/shadow", "/etc/gshadow", "/etc/sudoers", "/etc/ssh", "/etc/machine-id", "/var/log", "/var/lib", "/etc/fstab",
           "/var/spool/cron", "/run", "/boot", "/srv", "/mnt", "/media"):
     try_to(p, os.listdir if os.path.isdir(p) else open, p)
 ''')
@@ -112,7 +112,7 @@ if r.returncode == 0: breach("rights")
 # ---- writing what is outside ----
 
 attack('write to a file of the person by its path', '''
-try_to("canary", write, W["canary"]); try_to("home", write, W["home"] + "/.bashrc"); try_to("new", write, W["outside"] + "/new")
+try_to("canary", write, W["canary"]); try_to("new", write, W["outside"] + "/new")
 try_to("rename", os.rename, W["canary"], W["outside"] + "/moved"); try_to("unlink", os.unlink, W["canary"])
 ''')
 attack('start-up files, keys and timers in the home', '''
@@ -222,7 +222,9 @@ for family in list(range(0, 46)):
             try: socket.socket(family, kind, protocol).close()
             except OSError: continue
             breach(f"family {family} kind {kind} protocol {protocol}")
-if len(socket.if_nameindex()) > 1: breach("interfaces of the machine")
+try:
+    if len(socket.if_nameindex()) > 1: breach("interfaces of the machine")
+except OSError: pass
 try_to("raw", socket.socket, socket.AF_INET, socket.SOCK_RAW, 1); try_to("raw", socket.socket, socket.AF_INET6, socket.SOCK_RAW, 58)
 ''')
 attack('a socket of the machine by its path, also one in the folder', '''
@@ -376,10 +378,25 @@ print("TRIED", flush=True); os._exit(0)
 attack('memory of one process', '''
 b = []
 try:
-    while len(b) < 400: b.append(b"x" * (64 << 20))
-    breach("25 GB")
+    while len(b) < 64: b.append(b"x" * (64 << 20))
+    breach("4 GB")
 except MemoryError: pass
-''', ends=None)
+''', ends=None, options=['--limit', 'memory=512M'])
+attack('memory of many processes together', '''
+r, w = os.pipe()
+for i in range(16):
+    if os.fork() == 0:
+        b = b"x" * (128 << 20); os.write(w, b"x"); signal.pause()
+time.sleep(2)
+if len(os.read(r, 99)) > 5: breach("2 GB")
+''', ends=None, options=['--limit', 'memory=512M'])
+attack('terminals without end', '''
+n, held = 0, []
+try:
+    while n < 100000: held.append(os.open("/dev/ptmx", os.O_RDWR)); n += 1
+    breach(f"{n} terminals")
+except OSError: pass
+''')
 attack('open files, pipes and sockets without end', '''
 fds, n = [], 0
 for make in (lambda: os.pipe(), lambda: socket.socketpair(), lambda: os.memfd_create("x"), lambda: os.eventfd(0) if hasattr(os, "eventfd") else os.pipe()):
@@ -394,14 +411,14 @@ try:
     for i in range(12 * 64): f.write(b"\\1" * (16 << 20))
     breach("12 GB")
 except OSError: pass
-''', ends=None, options=['--limit-disk'], seconds=120)
+''', ends=None, options=['--limit', 'disk=256M'], seconds=60)
 attack('disk: a file that has no name any more', '''
 f = open("big", "wb"); os.unlink("big")
 try:
     for i in range(12 * 64): f.write(b"\\1" * (16 << 20))
     breach("12 GB")
 except OSError: pass
-''', ends=None, options=['--limit-disk'], seconds=120)
+''', ends=None, options=['--limit', 'disk=256M'], seconds=60)
 attack('names in /tmp, which are memory', '''
 n = 0
 try:
