@@ -25,6 +25,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/statvfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/sys.h"
@@ -210,12 +211,20 @@ enum err overlay_open_cache(const struct jail_mount *m, int userns, int *ret, st
     return idmap ? OK : err;
 }
 
+/* Whether what overlays write about their files can be kept there: a tmpfs keeps it from Linux 6.6 on, and the mount would do
+   without until the first folder is made. */
+static bool keeps_marks(int upper)
+{
+    FD_CLEANUP int fd = openat(upper, "up", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd >= 0 && fsetxattr(fd, "user.overlay.mark", "", 0, 0) == 0 && fremovexattr(fd, "user.overlay.mark") == 0;
+}
+
 /* `name` and what an overlay wants in it, its `up` as the jail's own. */
 static int make_upper(int dir, const char *name, const struct jail_plan *p)
 {
     FD_CLEANUP int upper = mkdirat(dir, name, 0700) < 0 ? -1 : openat(dir, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (upper < 0 || mkdirat(upper, "up", 0755) < 0 || mkdirat(upper, "work", 0755) < 0 ||
-        fchownat(upper, "up", p->uid, p->gid, AT_SYMLINK_NOFOLLOW) < 0)
+        !keeps_marks(upper) || fchownat(upper, "up", p->uid, p->gid, AT_SYMLINK_NOFOLLOW) < 0)
         return -1;
     int ret = upper;
     upper = -1;
