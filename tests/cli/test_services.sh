@@ -1,8 +1,7 @@
 #!/bin/sh
 # Proves services: a program beside the steps is reached by them and by nobody else, sees what lands, is started again when it
 # has gone, ends with its run, and is opened to a person's machine on their word; kill -9 of the engine leaves nothing of it.
-# Redis and PostgreSQL as Debian has them, where they are. Planted once and caught: a service that is not ended with its run, a
-# listener that is not withdrawn, a fall that is not counted.
+# Redis and PostgreSQL as Debian has them, where they are.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/agent.sh"
 PATH=$BIN:$PATH

@@ -2,8 +2,8 @@
  * Services in real jails, as root and as a user: a jail that goes on while another one connects to it. What is connected
  * to at a `listen` port comes out at the service's, both ways and to the last byte, though no process is in two network
  * namespaces; ends of directions pass; what nobody listens at is refused; a listener goes when its jail does; and when
- * whoever started them dies, nothing is left. Planted once and caught: the end of a direction that is not passed on, the
- * life of a listener that is not looked at, a service that outlives its engine.
+ * whoever started them dies, nothing is left. Planted once and caught: the life of
+ * a listener that is not looked at.
  */
 #include <dirent.h>
 #include <errno.h>

@@ -1,8 +1,7 @@
 #!/bin/sh
 # Kills an agent with services by SIGKILL at moments around their start, their stop and their death, goes on each time with
 # the same words, and looks after each: no process of them is left, no listener of this machine, and in the end no layer of theirs, each
-# call has one finish that went well, and the journal holds. KILLS says how often (5). Planted once and caught: a service that
-# does not die with its engine.
+# call has one finish that went well, and the journal holds. KILLS says how often (5).
 . "$(dirname "$0")/../cli/lib.sh"
 . "$(dirname "$0")/../cli/agent.sh"
 PATH=$BIN:$PATH

@@ -1,8 +1,7 @@
 /*
  * Services as a fold of events: what a run begins with, what an agent's call declares, replaces and stops; a port leads to one
  * service (V1), one that falls again and again is not counted anew by its luck (V2), and an end of one that was replaced says
- * nothing of the one that has its name now. Planted once and caught: a fall that is counted after a person's or an agent's
- * stop; an end that is taken for another declaration's.
+ * nothing of the one that has its name now.
  */
 #include <setjmp.h>
 #include <stdarg.h>
