@@ -7,7 +7,7 @@ MODEL := $(BUILD)/model/smollm2-135m-instruct-q4_1.gguf
 CRANNOG := $(BUILD)/src/crannog -C $(BUILD)/crannog
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test lint bench fuzz sim install clean
+.PHONY: help build run test lint bench liveable fuzz sim install clean
 .NOTPARALLEL:
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo 'make build    only build, into $(BUILD)/src'
 	@echo 'make lint     check that folders include only what lies below them'
 	@echo 'make bench    measure, beside other programs; the table is bench/README.md'
+	@echo 'make liveable  run other people'"'"'s test suites inside and outside, side by side (downloads)'
 	@echo 'make fuzz     fuzz every parser of outside bytes for a minute each'
 	@echo 'make sim      simulate crashes and lying disks, from one seed'
 	@echo 'make install  to PREFIX, $(PREFIX) unless told'
@@ -45,6 +46,11 @@ bench:
 	@tools/need bench
 	@$(MAKE) --no-print-directory build
 	@bench/run
+
+liveable:
+	@tools/need liveable
+	@$(MAKE) --no-print-directory build
+	@tests/liveable/run
 
 fuzz:
 	@tools/need test
