@@ -77,6 +77,7 @@ static struct slice started_payload(void *ctx, uint64_t run, struct buf *out)
 struct result {
     int64_t status;
     char why[240]; /* where it could not even be started */
+    char advice[2048]; /* lines: which wall it may have met, and what would allow it */
 };
 
 static enum err find_result(void *ctx, const struct event *ev, struct error *e)
@@ -92,6 +93,7 @@ static enum err find_result(void *ctx, const struct event *ev, struct error *e)
         return OK;
     r->status = json_int(json_get(json_get(p, "result"), "status"), EXIT_FAILED);
     snprintf(r->why, sizeof r->why, "%.*s", SLICE_ARG(json_text(json_get(json_get(p, "result"), "why"))));
+    snprintf(r->advice, sizeof r->advice, "%.*s", SLICE_ARG(json_text(json_get(json_get(p, "result"), "advice"))));
     return OK;
 }
 
@@ -158,6 +160,12 @@ int exec_work(struct cli *c, struct exec_job *j)
     if (!err && *result.why) {
         error_set(&e, ERR_MISSING, "%s", result.why);
         (void)cli_fail(&e);
+    }
+    struct slice advice = slice_of(result.advice), line;
+    while (!err && slice_line(&advice, &line)) {
+        BUF_CLEANUP struct buf safe = BUF_INIT(sizeof result.advice * 4);
+        cli_print_safe(line, &safe);
+        fprintf(stderr, "crannog: %s\n", buf_str(&safe));
     }
     if (waits || (!err && isatty(STDERR_FILENO)))
         (void)session_tell_changes(&s);

@@ -98,6 +98,19 @@ void show_amounts(const char *what, const struct json *v, struct buf *out)
     buf_add_text(out, "\n");
 }
 
+void show_walls(const struct json *run, struct buf *out)
+{
+    BUF_CLEANUP struct buf line = BUF_INIT(4096);
+    const struct json *times;
+    struct json_walk w = {0};
+    for (struct slice name; json_next(json_get(run, "met"), &w, &name, &times);) {
+        buf_addf(&line, "%s%.*s", line.n ? ", " : "perhaps met: ", SLICE_ARG(name));
+        if (json_int(times, 1) > 1)
+            buf_addf(&line, " (%" PRId64 " times)", json_int(times, 1));
+    }
+    show_field("walls", buf_slice(&line), out);
+}
+
 void show_field(const char *what, struct slice text, struct buf *out)
 {
     if (!text.n)
@@ -125,6 +138,7 @@ static void print_run(const struct json *v)
     show_amounts("used", json_get(v, "used"), &out);
     show_amounts("assumed", json_get(v, "assumed"), &out);
     show_amounts("budget", json_get(v, "budget"), &out);
+    show_walls(v, &out);
     if (!is_exec)
         buf_add_text(&out, "\n");
     for (size_t i = 0; i < json_count(items); i++) {

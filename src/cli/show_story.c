@@ -63,6 +63,7 @@ void story_head(struct story_look *k, const struct json *run, struct buf *out)
     show_amounts("used", json_get(run, "used"), out);
     show_amounts("assumed", json_get(run, "assumed"), out);
     show_amounts("budget", json_get(run, "budget"), out);
+    show_walls(run, out);
     show_field("account", json_text(json_get(run, "account")), out);
     show_field("allowed", SLICE("by the grant of its beginning (version 0), within the budgets on its account"), out);
 }

@@ -16,6 +16,7 @@
 #include "engine/service.h"
 #include "engine/talk_text.h"
 #include "model/usage.h"
+#include "tools/denial.h"
 #include "tools/work.h"
 #include "view/turn.h"
 
@@ -344,6 +345,11 @@ static void bash_result(struct engine *g, const struct run_state *r, const struc
     if (res->leftover)
         buf_addf(&text, "[%llu processes that it left running%s%s%s were ended; servers are run by `serve`]\n",
                  (unsigned long long)res->leftover, *res->left ? " (" : "", res->left, *res->left ? ")" : "");
+    BUF_CLEANUP struct buf advice = BUF_INIT(DENIAL_WORDS);
+    tool_denials(g, r, res, c->result, &advice);
+    struct slice rest = buf_slice(&advice), line;
+    while (slice_line(&rest, &line))
+        buf_addf(&text, "[jail: %.*s]\n", SLICE_ARG(line));
     if (r->nservices)
         services_tell(g->acts.ctx, r, &text);
     json_put_int(c->result, "status", res->how == JAIL_EXITED ? (int64_t)res->status : 128 + (int64_t)res->status);

@@ -7,6 +7,7 @@
 #include "engine/machine.h"
 #include "engine/service.h"
 #include "layers/landing.h"
+#include "tools/denial.h"
 #include "tools/file.h"
 #include "tools/layer.h"
 
@@ -166,11 +167,34 @@ static bool went_well(struct completion *c, const struct jail_result *res, bool 
     return false;
 }
 
-/* A command's own failure is its result. */
-static void done_exec(struct completion *c, const struct jail_result *res)
+void tool_denials(struct engine *g, const struct run_state *r, const struct jail_result *res, struct json *result, struct buf *words)
 {
+    ARENA_CLEANUP struct arena a = ARENA_INIT(1 << 20);
+    const struct machine *m = g->acts.ctx;
+    struct terms terms;
+    struct place place = {.work = arena_str(&a, r->work), .terms = &terms, .setting = m->setting};
+    struct denials d;
+    if (!place.work || tool_terms(r, &a, &terms, NULL)) /* it is advice */
+        return;
+    denial_find(res, buf_slice(res->out.n ? &res->out : &res->err), &place, &d);
+    struct json *walls = d.n ? json_array() : NULL;
+    for (size_t i = 0; i < d.n; i++)
+        json_push(walls, json_new_text(slice_of(d.walls[i])));
+    if (walls)
+        json_put(result, "met", walls);
+    buf_add(words, buf_slice(&d.words));
+    buf_release(&d.words);
+}
+
+/* A command's own failure is its result. */
+static void done_exec(struct engine *g, const struct run *r, struct completion *c, const struct jail_result *res)
+{
+    BUF_CLEANUP struct buf words = BUF_INIT(DENIAL_WORDS);
     char tail[WHY_TAIL];
     put_end(c, res, tail);
+    tool_denials(g, &r->state, res, c->result, &words);
+    if (words.n)
+        json_put_text(c->result, "advice", buf_slice(&words));
 }
 
 static void done_check(struct completion *c, const struct line *l, const struct jail_result *res)
@@ -210,7 +234,7 @@ static void done_seal(struct engine *g, struct run *r, struct jail_job *job, con
     if (o->stage == STAGE_CALL)
         (void)!call_result(g, r, o, &job->ran, c, &e);
     else if (o->stage == STAGE_EXEC)
-        done_exec(c, &job->ran);
+        done_exec(g, r, c, &job->ran);
     else if (!git_went_well(c, &job->ran))
         return; /* what it wrote goes with its layer */
     if (e.code)
@@ -278,7 +302,11 @@ void tool_done(struct engine *g, struct run *r, const struct open_step *o, struc
     } else if (o->stage == STAGE_CALL && job->phase == PHASE_RUN && !tool_jail_was_killed(res)) {
         done_call(g, r, o, res, c);
     } else if (jail_took(res->how)) {
-        snprintf(why, sizeof why, "took %s and was ended", jail_took(res->how));
+        BUF_CLEANUP struct buf words = BUF_INIT(DENIAL_WORDS);
+        if (o->stage == STAGE_EXEC || o->stage == STAGE_VERIFY)
+            tool_denials(g, &r->state, res, c->result, &words);
+        struct slice line = slice_sub(buf_slice(&words), 0, slice_index(buf_slice(&words), '\n'));
+        snprintf(why, sizeof why, "took %s and was ended%s%.*s", jail_took(res->how), line.n ? ": " : "", SLICE_ARG(line));
         fail(c, false, why);
     } else if (job->phase == PHASE_RUN && tool_jail_was_killed(res)) {
         fail(c, false, res->why);
@@ -293,7 +321,7 @@ void tool_done(struct engine *g, struct run *r, const struct open_step *o, struc
     } else if (o->stage == STAGE_VERIFY) {
         done_check(c, l, res);
     } else if (o->stage == STAGE_EXEC) {
-        done_exec(c, res);
+        done_exec(g, r, c, res);
     } else if (res->how != JAIL_EXITED || res->status != 0) {
         fail(c, res->how == JAIL_EXITED && (res->status == ERR_MISSING || res->status == ERR_UNSUPPORTED || res->status == ERR_DENIED || res->status == ERR_LIMIT),
              *res->why ? res->why : "the file tool was ended by a signal");

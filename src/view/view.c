@@ -201,6 +201,23 @@ static void put_agent(struct json *o, const struct run_state *r)
     json_put_int(o, "window", (int64_t)r->window);
 }
 
+/* Which walls its commands may have met, and how often. */
+static enum err count_met(void *ctx, const struct event *ev, struct error *e)
+{
+    struct json *counts = ctx;
+    JSON_CLEANUP struct json *p = NULL;
+    (void)e;
+    if (ev->type != EVENT_STEP_FINISHED || ev->redacted || json_parse(ev->payload, &p, NULL))
+        return OK;
+    const struct json *met = json_get(json_get(p, "result"), "met");
+    for (size_t i = 0; i < json_count(met); i++) {
+        char name[32];
+        snprintf(name, sizeof name, "%.*s", SLICE_ARG(json_text(json_at(met, i))));
+        json_put_int(counts, name, json_int(json_get(counts, name), 0) + 1);
+    }
+    return OK;
+}
+
 enum err view_run(struct store *s, uint64_t run, struct json **ret, struct error *e)
 {
     ARENA_CLEANUP struct arena a = ARENA_INIT(RUN_ARENA_BYTES);
@@ -245,6 +262,12 @@ enum err view_run(struct store *s, uint64_t run, struct json **ret, struct error
     for (size_t i = 0; i < r.nitems; i++)
         json_push(items, item_json(&r, &r.items[i]));
     json_put(o, "items", items);
+    struct json *met = json_object();
+    (void)!journal_read(s, run, count_met, met, NULL);
+    if (json_count(met))
+        json_put(o, "met", met);
+    else
+        json_free(met);
     *ret = o;
     return OK;
 }
