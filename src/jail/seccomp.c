@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
+#include <linux/netlink.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <stddef.h>
@@ -48,7 +49,8 @@ enum what {
     ANY_BIT,    /* refused if the argument has one of these bits */
     IS,         /* refused if the argument, within `mask`, is `value` */
     CREATES,    /* refused if the argument before says that a file is made and this one has one of these bits */
-    FAMILY,     /* refused unless a socket family of ours */
+    FAMILY,     /* refused unless a socket family of ours, or netlink's routes: what asks which interfaces there are (libuv, Go,
+                   Java, psutil) is told of its own loopback, and has no right to change anything */
     DEVICE,     /* refused if a character device; of an applet unless it is 0/0, a whiteout (layers are squashed by one) */
 };
 
@@ -171,9 +173,12 @@ static void condition(struct code *c, const struct row *r)
         break;
     case FAMILY:
         load_arg(c, r->arg);
-        add(c, EQ, AF_UNIX, 3, 0);
-        add(c, EQ, AF_INET, 2, 0);
-        add(c, EQ, AF_INET6, 1, 0);
+        add(c, EQ, AF_UNIX, 6, 0);
+        add(c, EQ, AF_INET, 5, 0);
+        add(c, EQ, AF_INET6, 4, 0);
+        add(c, EQ, AF_NETLINK, 0, 2);
+        load_arg(c, r->arg + 2);
+        add(c, EQ, NETLINK_ROUTE, 1, 0);
         break;
     }
 }

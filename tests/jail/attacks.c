@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
@@ -96,7 +97,7 @@ static enum err visible(struct slice args, struct buf *reply, struct error *e)
     err = err ? err : only_names("/dev", " . .. null zero full random urandom fd stdin stdout stderr shm tty pts ptmx ", e);
     err = err ? err : only_names("/dev/pts", " . .. ptmx ", e);
     err = err ? err : only_names("/etc", " . .. passwd group nsswitch.conf hosts localtime ld.so.cache alternatives ssl "
-                                         "pki os-release ", e);
+                                         "pki os-release java-11-openjdk java-17-openjdk java-21-openjdk ", e);
     for (int pid = 3; !err && pid < 40000; pid++) /* 1 and we */
         if (kill(pid, 0) == 0 || errno != ESRCH)
             err = error_set(e, ERR_DENIED, "process %d of somebody else is visible", pid);
@@ -479,7 +480,13 @@ static enum err network(struct slice args, struct buf *reply, struct error *e)
     REFUSED(connect_to(0x01010101, 53), ENETUNREACH);
     REFUSED(connect_to(0xa9fea9fe, 80), ENETUNREACH);
     REFUSED(connect_abstract(name), ECONNREFUSED);
-    const int families[] = {AF_NETLINK, AF_PACKET, AF_VSOCK, AF_ALG, AF_BLUETOOTH, AF_UNSPEC, AF_KEY, AF_TIPC, 45, 99};
+    for (int protocol = 1; protocol < 32; protocol++) /* of netlink only its routes (0), which are the jail's own */
+        REFUSED(socket(AF_NETLINK, SOCK_RAW, protocol), EAFNOSUPPORT);
+    REFUSED(syscall(SYS_socket, AF_NETLINK, SOCK_RAW, (1ul << 32) | 15), EAFNOSUPPORT);
+    struct if_nameindex *interfaces = if_nameindex();
+    MUST(interfaces && interfaces[0].if_name && strcmp(interfaces[0].if_name, "lo") == 0 && !interfaces[1].if_name, "one interface, the loopback");
+    if_freenameindex(interfaces);
+    const int families[] = {AF_PACKET, AF_VSOCK, AF_ALG, AF_BLUETOOTH, AF_UNSPEC, AF_KEY, AF_TIPC, 45, 99};
     for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
         REFUSED(socket(families[i], SOCK_DGRAM, 0), EAFNOSUPPORT);
         REFUSED(syscall(SYS_socket, (1ul << 32) | (unsigned)families[i], SOCK_DGRAM, 0), EAFNOSUPPORT);
