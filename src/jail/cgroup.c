@@ -23,7 +23,7 @@
 #include "base/sys.h"
 #include "jail/internal.h"
 
-enum { SWEEP_EVERY = 8, TEXT_MAX = 4096 };
+enum { SWEEP_EVERY = 8, SWEEP_FEW = 32, TEXT_MAX = 4096 };
 static const char parent_name[] = "crannog";
 
 /* ---- small files ---- */
@@ -264,9 +264,11 @@ static void sweep_folder(int parent)
 
 void cgroups_sweep(const struct cgroups *c)
 {
-    if (getpid() % SWEEP_EVERY)
-        return;
-    for (size_t i = 0; i < CGROUP_KINDS; i++)
-        if (c->parents[i] >= 0)
+    struct stat st;
+    for (size_t i = 0; i < CGROUP_KINDS; i++) {
+        if (c->parents[i] < 0 || fstat(c->parents[i], &st) < 0 || st.st_nlink <= 3) /* two of its own, and our group */
+            continue;
+        if (st.st_nlink <= SWEEP_FEW || getpid() % SWEEP_EVERY == 0) /* where there are many, not each looks at all */
             sweep_folder(c->parents[i]);
+    }
 }

@@ -151,7 +151,7 @@ uint64_t cgroup_cpu_ns(int fd);
 void cgroups_counts(const struct cgroups *c, uint64_t *ret_killed, uint64_t *ret_refused);
 void cgroups_kill(const struct cgroups *c);
 void cgroups_remove(struct cgroups *c); /* when all are dead */
-/* Now and then: removes what crannog-jails that were killed have left. */
+/* Where there are few, else now and then: removes what crannog-jails that were killed have left. */
 void cgroups_sweep(const struct cgroups *c);
 
 /* mounts.c: opens every source; with userns >= 0 (as root) READ, WRITE and LAYERS become idmapped clones. */

@@ -6,6 +6,8 @@ between nothing and the time that a start takes, with SIGKILL: crannog itself, i
 or crannog with all that it started. Afterwards no process and no mount may be there that was not; the next commands must run, and with
 them go the control groups of jails that could not remove theirs.
 """
+import contextlib
+import ctypes
 import os
 import random
 import secrets
@@ -75,10 +77,19 @@ def groups_of(pids):
     return words
 
 
+def collect():
+    """Whoever lost its parent is ours (the subreaper below), so that none is there as a zombie whose pid looks alive."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
 def settle(top, look=None):
     ends = time.monotonic() + 5
+    collect()
     while (found := left(top) + (look() if look else [])) and time.monotonic() < ends:
         time.sleep(0.02)
+        collect()
     return found
 
 
@@ -87,6 +98,7 @@ def play(rounds):
     os.chmod(top, 0o755)
     seed = int(os.environ.get('LEFT_SEED', random.randrange(10**6)))
     draw, wrong = random.Random(seed), []
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
     work, program = os.path.join(top, 'work'), os.path.join(BIN, 'crannog')
     os.makedirs(work)
     env = {'PATH': os.environ['PATH'], 'HOME': top, 'CRANNOG': os.path.join(top, 'crannog'), 'TMPDIR': top}

@@ -135,6 +135,17 @@ void make_folder(const char *path, mode_t mode, uid_t uid)
         fail_msg("cannot make %s: %s", path, strerror(errno));
 }
 
+bool lives(pid_t pid)
+{
+    char path[64], text[512];
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *f = fopen(path, "r");
+    const char *end = f && fgets(text, sizeof text, f) ? strrchr(text, ')') : NULL;
+    if (f)
+        fclose(f);
+    return end && end[1] == ' ' && end[2] != 'Z' && end[2] != 'X';
+}
+
 bool exists(const char *path)
 {
     struct stat st;

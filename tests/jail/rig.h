@@ -42,6 +42,8 @@ char *below(const char *folder, const char *name);
 void write_text(const char *path, const char *text, mode_t mode, uid_t uid);
 void make_folder(const char *path, mode_t mode, uid_t uid);
 bool exists(const char *path);
+/* Whether a process is there and has not ended; who collects it, and when, is no matter. */
+bool lives(pid_t pid);
 struct stat look(const char *path);
 
 #endif
