@@ -11,6 +11,7 @@
 
 #include "base/sys.h"
 #include "cli/cli.h"
+#include "cli/session.h"
 #include "infer/protocol.h"
 #include "text/yaml.h"
 #include "tools/setting.h"
@@ -189,7 +190,9 @@ enum err cli_shown_path(struct slice path, struct arena *a, struct slice *ret, s
         return error_set(e, ERR_USAGE, "what is shown is a whole path like /opt/tool or ~/sdk, not '%.200s'", text);
     if (!realpath(text, real))
         return error_set(e, ERR_USAGE, "cannot show %.300s: %s", text, strerror(errno));
-    enum err err = setting_may_show(slice_of(real), home && realpath(home, home_real) ? slice_of(home_real) : SLICE_NONE, e);
+    struct setting_guard guard;
+    enum err err = setting_guard_look(session_eye(), home && realpath(home, home_real) ? slice_of(home_real) : SLICE_NONE, a, &guard, e);
+    err = err ? err : setting_may_show(slice_of(real), &guard, e);
     if (err && e)
         err = e->code = ERR_USAGE;
     *ret = arena_copy(a, slice_of(real));

@@ -44,8 +44,14 @@ static bool has_locale(void *ctx, const char *name)
     return l != (locale_t)0;
 }
 
+const struct setting_eye *session_eye(void)
+{
+    static struct setting_eye eye = {NULL, 0, variable, real, text, has_locale};
+    eye.uid = geteuid();
+    return &eye;
+}
+
 enum err session_look_around(struct arena *a, struct setting *ret, struct error *e)
 {
-    const struct setting_eye eye = {NULL, geteuid(), variable, real, text, has_locale};
-    return setting_make(&eye, a, ret, e);
+    return setting_make(session_eye(), a, ret, e);
 }

@@ -29,6 +29,8 @@ struct session {
     uint64_t settled; /* a run that was at its end but for its landing when its crannog died, and has ended now; 0: none */
 };
 
+/* How this machine is looked at for that; eye.c. */
+const struct setting_eye *session_eye(void);
 /* Looks at the machine for what commands in jails find around them; eye.c. */
 enum err MUST_USE session_look_around(struct arena *a, struct setting *ret, struct error *e);
 /* `model_file` may be NULL (exec). Makes the crannog at a first use. */

@@ -107,13 +107,14 @@ enum err services_from_config(const struct json *o, struct json **ret, struct er
         if (one)
             json_put_text(one, "name", name);
         json_push(list, one);
+        struct service s;
         if (!err)
-            err = service_read(one, &all[n], e);
+            err = service_read(one, &s, e);
         if (!err)
-            err = service_fits(&all[n], all, n, e);
+            err = service_fits(&s, all, n, e); /* there is room, too */
         if (err)
             return err;
-        n++;
+        all[n++] = s;
     }
     *ret = list;
     list = NULL;

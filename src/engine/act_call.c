@@ -253,7 +253,8 @@ enum err call_serve(struct engine *g, struct run *r, const struct open_step *o, 
     const struct tool_call *c = &call.call;
     const struct service *known = run_service(&r->state, c->name);
     struct service s = declared(c, o->key.step);
-    if (c->command.n && !c->stop) {
+    bool begins = c->command.n && !c->stop;
+    if (begins) {
         err = service_fits(&s, r->state.services, r->state.nservices, &why);
         err = err ? err : service_begin(g, r, o, &s, &why);
     } else if (!known) {
@@ -261,7 +262,7 @@ enum err call_serve(struct engine *g, struct run *r, const struct open_step *o, 
     } else {
         err = c->stop ? service_stop(g, r, o, c->name, &why) : service_show(g, r, o, c->name, &why);
     }
-    if (err == ERR_MISSING && known) { /* it does not run: then it is stopped, or shown as it was */
+    if (!begins && err == ERR_MISSING && known) { /* it does not run: then it is stopped, or shown as it was */
         service_last(g->acts.ctx, &r->state, c->name, &text);
         answer_now(g, r, o, c->stop ? SLICE("it is stopped") : buf_slice(&text), true);
     } else if (err) {

@@ -11,7 +11,7 @@
 
 #include "engine/act.h"
 
-enum { ENGINE_ENDS_MAX = RUN_OPEN_MAX + RUN_SERVICES_MAX };
+enum { ENGINE_ENDS_MAX = RUN_OPEN_MAX + 2 * RUN_SERVICES_MAX };
 enum { ENGINE_RUNS_MAX = 16384, ENGINE_FDS_MAX = 128 };
 
 struct run {
@@ -52,7 +52,7 @@ struct engine {
     struct run **runs; /* by their numbers */
     struct run **ready; /* those of the last turn; as many places as runs */
     size_t nruns, cap_runs, nready;
-    struct completion *done; /* ENGINE_ENDS_MAX places a run: each open step ends once (A2), each service's jail too */
+    struct completion *done; /* ENGINE_ENDS_MAX places a run: each open step ends once (A2), each service's jail too, and that of one it replaced */
     size_t ndone, cap_done;
     struct live live;
     struct slice model; /* name of the model in use; for intents */

@@ -49,6 +49,7 @@ struct service_jail {
     struct step_key waiter; /* the call of `serve` that waits */
     uint16_t ports[SERVICE_PORTS_MAX];
     size_t nports;
+    uint16_t opened;     /* the port of this machine that leads to it; 0: none */
     uint64_t cpu_ns, settled_ns; /* as far as is known; of that settled with steps */
     struct buf tail;     /* the end of what it printed, when it was looked at last */
     char how[120];       /* how it ended; "" */

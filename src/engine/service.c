@@ -51,15 +51,16 @@ static void clear(struct service_jail *s)
 static struct service_jail *take_place(struct machine *m, uint64_t run, struct slice name, uint32_t step)
 {
     struct service_jail *free_one = NULL, *own = find(m, run, name, step);
-    size_t of_run = 0;
+    size_t of_run = 0, alive = 0;
     for (size_t i = 0; i < MACHINE_SERVICES_MAX; i++) {
         struct service_jail *s = &m->services[i];
         of_run += s->run == run && s->peer.pid;
+        alive += s->run == run && lives(s);
         if (!s->peer.pid && (!free_one || (free_one->run && !s->run)))
             free_one = s;
     }
     struct service_jail *s = own && !own->peer.pid ? own : free_one;
-    return of_run < RUN_SERVICES_MAX ? s : NULL;
+    return alive < RUN_SERVICES_MAX && of_run < 2 * RUN_SERVICES_MAX ? s : NULL; /* those that are ending count to that */
 }
 
 static void keep_tail(struct service_jail *s, struct slice out)
@@ -211,6 +212,10 @@ bool services_ready(struct engine *g, struct run *r, const struct open_step *o)
         const struct service *d = &r->state.services[i];
         struct service_jail *s = find(m, r->state.id, d->name, d->step);
         struct error why = {0};
+        if (s && s->peer.pid && s->by) { /* the end of that one comes first, and wakes us */
+            ready = false;
+            continue;
+        }
         bool tried = s && same_key(&s->tried, &o->key);
         if (!lives(s) && !tried && d->falls < SERVICE_FALLS_MAX)
             s = start(g, r, d, &o->key, &why);
@@ -648,7 +653,7 @@ bool service_cancel(struct engine *g, const struct open_step *o)
 
 /* ---- people ---- */
 
-/* A listener at the machine's own loopback: the port that is wanted, or one that is free. -1 and errno. */
+/* A listener at the machine's own loopback, at a port or (0) at one that is free. -1 and errno. */
 static int machine_listener(uint16_t wanted, uint16_t *ret)
 {
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(wanted), .sin_addr = {htonl(INADDR_LOOPBACK)}};
@@ -657,13 +662,11 @@ static int machine_listener(uint16_t wanted, uint16_t *ret)
     if (fd < 0)
         return -1;
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (bind(fd, (struct sockaddr *)&at, n) < 0) {
-        at.sin_port = 0;
-        if (bind(fd, (struct sockaddr *)&at, n) < 0)
-            sys_close_fd(&fd);
-    }
-    if (fd >= 0 && (listen(fd, 128) < 0 || getsockname(fd, (struct sockaddr *)&at, &n) < 0))
+    if (bind(fd, (struct sockaddr *)&at, n) < 0 || listen(fd, 128) < 0 || getsockname(fd, (struct sockaddr *)&at, &n) < 0) {
+        int why = errno;
         sys_close_fd(&fd);
+        errno = why;
+    }
     *ret = ntohs(at.sin_port);
     return fd;
 }
@@ -673,8 +676,10 @@ static void offer_machine_port(struct service_jail *s, const struct service *d)
 {
     uint16_t at;
     FD_CLEANUP int fd = machine_listener(d->opened, &at);
-    if (fd >= 0 && at == d->opened)
+    if (fd >= 0) {
         give(s, d->ports[0], fd, -1, -1);
+        s->opened = at;
+    }
 }
 
 enum err service_open(struct engine *g, struct run *r, struct slice name, uint16_t wanted, uint16_t *ret_at, struct error *e)
@@ -685,18 +690,23 @@ enum err service_open(struct engine *g, struct run *r, struct slice name, uint16
     if (!d || !d->nports)
         return error_set(e, ERR_MISSING, "r%llu has no service %.*s with a port", (unsigned long long)r->state.id, SLICE_ARG(slice_cut(name, 40)));
     struct service_jail *s = find(g->acts.ctx, r->state.id, name, d->step);
+    if (s && s->peer.pid && s->by)
+        return error_set(e, ERR_BUSY, "the service %.*s is just ending; once more in a moment", SLICE_ARG(name));
     if (!lives(s))
         s = start(g, r, d, &nobody, &why);
     if (!lives(s))
         return error_set(e, ERR_IO, "the service %.*s cannot be started: %.200s", SLICE_ARG(name), why.text);
-    if (d->opened && !wanted) {
-        *ret_at = d->opened;
+    if (s->opened && (!wanted || wanted == s->opened)) {
+        *ret_at = s->opened;
         return OK;
     }
     FD_CLEANUP int fd = machine_listener(wanted ? wanted : d->ports[0], ret_at);
+    if (fd < 0 && !wanted)
+        fd = machine_listener(0, ret_at);
     if (fd < 0)
-        return error_errno(e, errno, "cannot listen at a port of this machine");
+        return error_errno(e, errno, "cannot listen at port %u of this machine", wanted ? wanted : d->ports[0]);
     give(s, d->ports[0], fd, -1, -1);
+    s->opened = *ret_at;
     return OK;
 }
 

@@ -391,8 +391,10 @@ static uint64_t sum_of(DIR *proc, uint64_t (*of)(int proc, const char *pid))
 static uint64_t jail_cpu_ns(const struct watch *w)
 {
     int count = w->j->given[GIVEN_CPU];
-    if (count >= 0)
-        return cgroup_cpu_ns(count) - w->cpu_before;
+    if (count >= 0) {
+        uint64_t now = cgroup_cpu_ns(count);
+        return now > w->cpu_before ? now - w->cpu_before : 0; /* it could not be read: the next time */
+    }
     return children_cpu_ns(NULL) + sum_of(w->proc, process_cpu_ns);
 }
 
@@ -566,7 +568,7 @@ static void hear(struct watch *w)
         tell_look(w);
     else if (n == (ssize_t)sizeof d)
         dial_answer(w->j->socket, &d);
-    else if (n == 1)
+    else if (n == 1 && d.word == WORD_STOP)
         finish(w, BY_WORD);
 }
 

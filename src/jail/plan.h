@@ -6,7 +6,7 @@
  *     its own, and /proc of the jail's own pid namespace, of which what tells of the machine is hidden.
  * J2  The environment inside is exactly `env`; no descriptor is inherited but 0, 1, 2, and none of these is a folder.
  * J3  No network: a network namespace of its own with a loopback that is up, and nothing else. Known gap: a Unix socket
- *     or FIFO that lies in a READ or WRITE folder and has a process of the machine behind it can be reached through the
+ *     or FIFO that lies in a READ, WRITE or SYSTEM folder (toolchains, what --show names) and has a process of the machine behind it can be reached through the
  *     bind, as any mount allows; through LAYERS (with a layer or an upper) it cannot.
  * J4  When the plan's program ends, or a limit is hit, or crannog-jail dies, every process of the jail is dead before
  *     the result is reported.

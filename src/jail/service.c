@@ -40,8 +40,8 @@ void service_end(struct service *s)
 void service_look(struct service *s)
 {
     char word = WORD_LOOK;
-    (void)!send(s->inside, &word, 1, MSG_NOSIGNAL | MSG_DONTWAIT); /* else the next time */
-    s->look_ns = s->up ? 0 : sys->boottime_ns() + SERVICE_LOOK_MS * INT64_C(1000000);
+    bool sent = send(s->inside, &word, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1; /* else the next time */
+    s->look_ns = s->up && sent ? 0 : sys->boottime_ns() + SERVICE_LOOK_MS * INT64_C(1000000);
 }
 
 static void put_output(struct service *s, struct outgoing *m)
@@ -53,6 +53,7 @@ static void put_output(struct service *s, struct outgoing *m)
     keep_take(s->out, &all, &dropped);
     size_t n = all.n < s->show ? all.n : s->show;
     outgoing_put_large(m, JAIL_OUT, slice_sub(buf_slice(&all), all.n - n, all.n));
+    s->show = 0;
 }
 
 static void looked(struct service *s, const struct report *r)
@@ -66,8 +67,8 @@ static void looked(struct service *s, const struct report *r)
     message_put_u64(&m.message, JAIL_UP, up);
     message_put_u64(&m.message, JAIL_CPU_NS, r->cpu_ns);
     put_output(s, &m);
-    if (s->asked || s->up)
-        s->look_ns = s->up ? 0 : s->look_ns;
+    if (s->up)
+        s->look_ns = 0;
     s->asked = false;
     if (frame_send(s->engine, JAIL_STATE, 0, &m, NULL) == ERR_GONE)
         sys->die(1);
@@ -127,7 +128,8 @@ bool service_hear(struct service *s)
         ports_offer(&s->ports, (uint16_t)port, frame_take_fd(&f, JAIL_V4), frame_take_fd(&f, JAIL_V6), frame_take_fd(&f, JAIL_LIFE));
     } else if (f.type == JAIL_LOOK) {
         uint64_t show = message_get_u64(f.message, JAIL_SHOW, 0);
-        s->show = show < JAIL_SHOW_MAX ? (size_t)show : JAIL_SHOW_MAX;
+        show = show < JAIL_SHOW_MAX ? show : JAIL_SHOW_MAX;
+        s->show = show > s->show ? (size_t)show : s->show; /* one that wants none must not take it from who does */
         s->asked = true;
         service_look(s);
     }

@@ -222,31 +222,49 @@ static struct slice behind(struct slice path, struct slice part)
     return slice_sub(path, part.n + 1, path.n);
 }
 
-/* What lies below a .git, without the .git. A submodule's name may have slashes, so below modules any part counts. */
-static const char *guard_git(struct slice rest)
+static const char alternates_why[] = "is guarded: it says where git finds objects";
+
+static bool ends_in_lock(struct slice part)
 {
-    struct slice part = first_part(rest);
+    char a[PLAIN_MAX];
+    return slice_ends(plain(part, a), SLICE(".lock"));
+}
+
+/* Below a .git and its first part, which is neither refs, logs nor objects. A repository of its own can lie anywhere there, a submodule's or
+   one that was put there to be met through a link; so each part is looked at, also where it is the name of a branch. */
+static const char *guard_deep(struct slice rest, bool modules)
+{
+    bool info = false;
+    for (struct slice part; rest.n; rest = behind(rest, part), info = same_name(part, "info")) {
+        part = first_part(rest);
+        const char *why = find(git_files, COUNT(git_files), part);
+        if (why)
+            return why;
+        if (info && (same_name(part, "alternates") || same_name(part, "http-alternates")))
+            return alternates_why;
+        if (!modules && part.n == rest.n && same_name(part, bare_head))
+            return bare_why;
+    }
+    return NULL;
+}
+
+/* What lies below a .git, without the .git. */
+static const char *guard_git(struct slice rest, const struct stamp *after)
+{
+    struct slice part = first_part(rest), last = slice_sub(rest, slice_last_part(rest), rest.n);
     const char *why = find(git_files, COUNT(git_files), part);
     if (why)
         return why;
-    if (same_name(part, "objects")) {
-        rest = behind(rest, part);
-        bool alternates = same_name(rest, "info/alternates") || same_name(rest, "info/http-alternates");
-        return alternates ? "is guarded: it says where git finds objects" : NULL;
-    }
-    if (!same_name(part, "modules") && !same_name(part, "worktrees"))
+    if (after->type == STAMP_LINK)
+        return "is guarded: git writes to where a link in its folder leads";
+    if (after->type != STAMP_ABSENT && ends_in_lock(last))
+        return "is guarded: git does nothing while it is there";
+    if (same_name(part, "refs") || same_name(part, "logs")) /* a branch may be called "config" */
         return NULL;
-    for (rest = behind(rest, part); rest.n; rest = behind(rest, part)) {
-        part = first_part(rest);
-        why = find(git_files, COUNT(git_files), part);
-        if (why)
-            return why;
-        if (same_name(part, "objects"))
-            return guard_git(rest);
-        if (same_name(part, "refs") || same_name(part, "logs")) /* a branch may be called "config" */
-            return NULL;
-    }
-    return NULL;
+    rest = behind(rest, part);
+    if (same_name(part, "objects"))
+        return same_name(rest, "info/alternates") || same_name(rest, "info/http-alternates") ? alternates_why : NULL;
+    return guard_deep(rest, same_name(part, "modules") || same_name(part, "worktrees"));
 }
 
 /* One part of a path, `last` or with more behind it. */
@@ -255,7 +273,7 @@ static const char *guard_part(struct slice part, bool last, const struct stamp *
     bool becomes_folder = after->type == STAMP_FOLDER;
     if (same_name(part, ".git"))
         return last && !becomes_folder ? "is guarded: it makes another repository of this folder, or none" : NULL;
-    if (last && slice_is(part, bare_head) && (after->type == STAMP_FILE || after->type == STAMP_LINK))
+    if (last && slice_is(part, bare_head) && !becomes_folder) /* without it what is beside it would not be looked at */
         return bare_why;
     const char *why = find(folders, COUNT(folders), part);
     if (why)
@@ -280,7 +298,7 @@ const char *landing_guarded(struct slice path, const struct stamp *after)
             return why;
         rest = behind(rest, part);
         if (same_name(part, ".git") && rest.n)
-            return guard_git(rest);
+            return guard_git(rest, after);
     }
     return NULL;
 }

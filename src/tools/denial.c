@@ -113,9 +113,9 @@ static void find_path(struct slice line, const struct place *place, struct denia
         while (line.p[i] == '/' && (i == 0 || !is_path_byte(line.p[i - 1])) && i + n < line.n && is_path_byte(line.p[i + n]))
             n++;
         struct slice path = slice_sub(line, i, n), show = folder_to_show(path);
-        const struct slice home = place->setting ? place->setting->home : SLICE_NONE;
+        static const struct setting_guard nothing;
         if (n > 2 && n < 400 && slice_find(path, SLICE("/.."), 0) == path.n && slice_find(path, SLICE("//"), 0) == path.n && !is_seen(place, path) &&
-            setting_may_show(show, home, NULL) == OK && add(d, "not shown"))
+            setting_may_show(show, place->setting ? &place->setting->guard : &nothing, NULL) == OK && add(d, "not shown"))
             buf_addf(&d->words, "perhaps %.*s, which the jail does not show; if it is there outside, it is allowed by --show %.*s, or below show: in crannog.yaml\n",
                      SLICE_ARG(path), SLICE_ARG(show));
         i += n;
@@ -127,7 +127,7 @@ static void find_program(const struct jail_result *r, const struct place *place,
 {
     const struct setting *s = place->setting;
     for (size_t i = 0; s && r->how == JAIL_EXITED && r->status == 127 && i < s->npath; i++)
-        if (s->hidden[i] && !is_seen(place, s->path[i]) && setting_may_show(s->path[i], s->home, NULL) == OK && add(d, "not shown"))
+        if (s->hidden[i] && !is_seen(place, s->path[i]) && setting_may_show(s->path[i], &s->guard, NULL) == OK && add(d, "not shown"))
             buf_addf(&d->words, "perhaps the program lies in %.*s of PATH, which the jail does not show; it is allowed by --show %.*s, or below show: in crannog.yaml\n",
                      SLICE_ARG(s->path[i]), SLICE_ARG(s->path[i]));
 }

@@ -30,8 +30,31 @@ static bool is_system(struct slice path)
     return false;
 }
 
-enum err setting_may_show(struct slice path, struct slice home, struct error *e)
+enum err setting_guard_look(const struct setting_eye *eye, struct slice home, struct arena *a, struct setting_guard *ret, struct error *e)
 {
+    *ret = (struct setting_guard){.home = home};
+    for (size_t i = 0; home.n && toolchain_secrets[i]; i++) {
+        char secret[JAIL_PATH_MAX + 1], real[JAIL_PATH_MAX + 1];
+        int n = snprintf(secret, sizeof secret, "%.*s/%s", SLICE_ARG(home), toolchain_secrets[i]);
+        if (n < 0 || (size_t)n >= sizeof secret || !eye->real(eye->ctx, secret, real) || strcmp(real, secret) == 0)
+            continue;
+        struct slice led = ret->nled < SETTING_LED_MAX ? arena_copy(a, slice_of(real)) : SLICE_NONE;
+        if (!led.p)
+            return error_set(e, ERR_LIMIT, "cannot keep in mind where the secrets of your home folder lie");
+        ret->led[ret->nled++] = led;
+    }
+    return OK;
+}
+
+/* Whether a path is, lies in or holds a place of secrets. */
+static bool touches(struct slice path, struct slice secret)
+{
+    return is_or_below(path, secret) || slice_below(secret, path);
+}
+
+enum err setting_may_show(struct slice path, const struct setting_guard *g, struct error *e)
+{
+    const struct slice home = g->home;
     static const char *const machine[] = {"/proc", "/sys", "/dev", "/run", "/var/run", "/etc", "/boot", "/tmp"};
     size_t parts = 0;
     for (size_t i = 0; i + 1 < path.n; i++)
@@ -48,10 +71,14 @@ enum err setting_may_show(struct slice path, struct slice home, struct error *e)
         int n = snprintf(secret, sizeof secret, "%.*s/%s", SLICE_ARG(home), toolchain_secrets[i]);
         if (n < 0 || (size_t)n >= sizeof secret)
             continue;
-        if (is_or_below(path, slice_of(secret)) || slice_below(slice_of(secret), path))
+        if (touches(path, slice_of(secret)))
             return error_set(e, ERR_DENIED, "%.*s %s ~/%s, where secrets are kept", SLICE_ARG(slice_sub(path, 0, 300)),
                              slice_below(slice_of(secret), path) ? "holds" : "is of", toolchain_secrets[i]);
     }
+    for (size_t i = 0; i < g->nled; i++)
+        if (touches(path, g->led[i]))
+            return error_set(e, ERR_DENIED, "a link of your home folder leads to %.*s, where secrets are kept, so %.*s is not shown",
+                             SLICE_ARG(slice_sub(g->led[i], 0, 200)), SLICE_ARG(slice_sub(path, 0, 200)));
     return OK;
 }
 
@@ -73,7 +100,7 @@ static void show(struct making *m, enum jail_mount_kind kind, const char *target
     struct slice to = slice_of(target);
     if (s->nshown == SETTING_SHOWN_MAX || is_system(to) || is_shown(s, to, kind) || !m->eye->real(m->eye->ctx, target, real))
         return;
-    if (setting_may_show(to, s->home, NULL) || setting_may_show(slice_of(real), s->home, NULL))
+    if (setting_may_show(to, &s->guard, NULL) || setting_may_show(slice_of(real), &s->guard, NULL))
         return;
     struct slice source = arena_copy(m->a, slice_of(real)), at = arena_copy(m->a, to);
     if (source.p && at.p)
@@ -353,6 +380,9 @@ enum err setting_make(const struct setting_eye *eye, struct arena *a, struct set
     struct making m = {eye, a, ret};
     *ret = (struct setting){.uid = eye->uid};
     take_home(&m);
+    enum err err = setting_guard_look(eye, ret->home.p ? ret->home : SLICE_NONE, a, &ret->guard, e);
+    if (err)
+        return err;
     for (const struct toolchain *t = toolchains; t->parts[0]; t++)
         show_row(&m, JAIL_SYSTEM, t);
     for (const struct toolchain *t = toolchain_caches; t->parts[0]; t++)

@@ -13,7 +13,7 @@
 #include "base/buf.h"
 #include "jail/plan.h"
 
-enum { SETTING_SHOWN_MAX = 56, SETTING_ENV_MAX = 64, SETTING_PATH_MAX = 64, SETTING_FILE_MAX = 256 * 1024, SETTING_ARENA = 512 * 1024,
+enum { SETTING_SHOWN_MAX = 56, SETTING_ENV_MAX = 64, SETTING_PATH_MAX = 64, SETTING_LED_MAX = 64, SETTING_FILE_MAX = 256 * 1024, SETTING_ARENA = 512 * 1024,
        SETTING_SCRATCH = 1 << 30 /* bytes of the home folder, and of all that is written to caches */ };
 
 /* How the machine is looked at. */
@@ -26,7 +26,15 @@ struct setting_eye {
     bool (*locale)(void *ctx, const char *name);                                /* whether programs here know it */
 };
 
+/* What keeps secrets: in the home folder by name, and where such a name is a link, there too. */
+struct setting_guard {
+    struct slice home;
+    struct slice led[SETTING_LED_MAX];
+    size_t nled;
+};
+
 struct setting {
+    struct setting_guard guard;
     struct slice home;  /* absolute, without links; empty: there is none to stand in for, and HOME is /tmp */
     struct jail_mount shown[SETTING_SHOWN_MAX]; /* SYSTEM and CACHE, all optional */
     size_t nshown;
@@ -45,7 +53,9 @@ struct setting {
 enum err MUST_USE setting_make(const struct setting_eye *eye, struct arena *a, struct setting *ret, struct error *e);
 /* Whether a folder or file may be shown to jails: it neither is, nor holds, nor lies in what keeps secrets, is not the home folder or above it,
    and no part of the running system (/proc, /run, /etc ...). ERR_DENIED in words; `path` is absolute and without links. */
-enum err MUST_USE setting_may_show(struct slice path, struct slice home, struct error *e);
+enum err MUST_USE setting_may_show(struct slice path, const struct setting_guard *g, struct error *e);
+/* Looks where a home folder's secrets lie. What is at more than SETTING_LED_MAX other places, or does not fit the arena, is ERR_LIMIT. */
+enum err MUST_USE setting_guard_look(const struct setting_eye *eye, struct slice home, struct arena *a, struct setting_guard *ret, struct error *e);
 /* What git's configuration `text` says of who commits and how new branches are called, as lines of another one; appended. */
 void setting_git_identity(struct slice text, struct buf *ret);
 

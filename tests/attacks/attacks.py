@@ -188,14 +188,34 @@ def after_no_setid(w, _):
                 pass
 
 
-def after_git_runs_nothing(w, run):
-    """A person looks at the repository with git and with crannog; nothing of the attacker's runs."""
+def git_as_person(w, run):
+    """A person looks at the repository with crannog and works in it with git; the exit codes of the latter."""
     run(['diff'])
     env = {**w.env(), 'HOME': w.top, 'GIT_PAGER': 'cat'}
+    codes = []
+    if os.path.isdir(os.path.join(w.work, 'docs')):
+        subprocess.run(['git', 'status'], cwd=os.path.join(w.work, 'docs'), env=env, capture_output=True, timeout=30, check=False, **become(w.uid))
     for words in (['status'], ['diff'], ['log', '-1'], ['checkout', '-q', '-b', 'b'], ['add', '.'], ['commit', '-qm', '2', '--allow-empty'], ['stash']):
-        subprocess.run(['git', *words], cwd=w.work, env=env, capture_output=True, timeout=30, check=False, **become(w.uid))
+        codes.append(subprocess.run(['git', *words], cwd=w.work, env=env, capture_output=True, timeout=30, check=False, **become(w.uid)).returncode)
+    return codes
+
+
+def after_git_runs_nothing(w, run):
+    git_as_person(w, run)
     if os.path.exists(os.path.join(w.outside, 'ran')) or os.path.exists(os.path.join(w.work, 'ran')):
         yield 'git ran what the attacker wrote'
+
+
+def after_git_writes_nothing(w, run):
+    """Git outside does what writes; what it wrote through would be seen as a change outside (look)."""
+    git_as_person(w, run)
+    for folder, dirs, files in os.walk(os.path.join(w.work, '.git')):
+        yield from (f'{name} is a link' for name in dirs + files if os.path.islink(os.path.join(folder, name)))
+
+
+def after_git_works(w, run):
+    if any(code for code in git_as_person(w, run)):
+        yield 'git does not work any more'
 
 
 def after_guarded_waits(w, run):

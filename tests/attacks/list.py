@@ -168,6 +168,27 @@ os.makedirs("sub/hooks"); os.makedirs("sub/objects"); os.makedirs("sub/refs"); w
 write("sub/config", f'[core]\\nbare=false\\nworktree=..\\nfsmonitor="touch {{W["outside"]}}/ran; false"\\n'.encode())
 write(".git2", b"gitdir: sub\\n"); os.makedirs("deep", exist_ok=True); write("deep/.git", b"gitdir: ../sub\\n")
 ''', plant='repository', after='git_runs_nothing', ends=None)
+attack('links in .git, through which the persons git would write', '''
+for name, to in (("logs/HEAD", W["canary"]), ("COMMIT_EDITMSG", W["canary"]), ("index", W["canary"]), ("ORIG_HEAD", W["canary"]), ("objects/info", "../../evil"), ("packed-refs", W["canary"])):
+    try: os.unlink(f".git/{name}")
+    except OSError:
+        try: os.rename(f".git/{name}", "aside")
+        except OSError: pass
+    os.makedirs(os.path.dirname(f".git/{name}"), exist_ok=True)
+    os.symlink(to, f".git/{name}")
+os.makedirs("evil", exist_ok=True); write("evil/alternates", b"/\\n")
+''', plant='repository', after='git_writes_nothing', ends=None)
+attack('a repository within .git, met through a link', '''
+r = ".git/foo"
+os.makedirs(f"{r}/objects"); os.makedirs(f"{r}/refs"); os.makedirs(f"{r}/hooks"); write(f"{r}/HEAD", b"ref: refs/heads/m\\n")
+write(f"{r}/config", f"[core]\\n\\trepositoryformatversion = 0\\n\\tbare = false\\n\\tworktree = ../..\\n\\tfsmonitor = \\"touch {W['outside']}/ran; false\\"\\n".encode())
+write(f"{r}/hooks/post-checkout", f"#!/bin/sh\\ntouch {W['outside']}/ran\\n".encode()); os.chmod(f"{r}/hooks/post-checkout", 0o755)
+import shutil; shutil.copy(".git/index", f"{r}/index")
+os.symlink(".git/foo", "docs"); os.symlink("foo", ".git/modules")
+''', plant='repository', after='git_runs_nothing', ends=None)
+attack('a lock that stops the persons git', '''
+for name in ("HEAD", "config", "index", "packed-refs"): write(f".git/{name}.lock")
+''', plant='repository', after='git_works', ends=None)
 attack('files that editors, shells and agents run by themselves', '''
 for p in (".envrc", ".vscode/tasks.json", ".vscode/settings.json", ".idea/workspace.xml", ".claude/settings.json", ".claude/settings.local.json", ".codex/config.toml", ".mcp.json", ".husky/pre-commit", ".devcontainer/devcontainer.json"):
     os.makedirs(os.path.dirname(p) or ".", exist_ok=True); write(p)

@@ -12,7 +12,7 @@
 
 #include "tools/denial.h"
 
-static const struct setting setting = {.home = SLICE_INIT("/home/me"), .path = {SLICE_INIT("/opt/tool/bin")}, .hidden = {true}, .npath = 1};
+static const struct setting setting = {.guard = {.home = SLICE_INIT("/home/me")}, .home = SLICE_INIT("/home/me"), .path = {SLICE_INIT("/opt/tool/bin")}, .hidden = {true}, .npath = 1};
 static const struct place place = {.work = "/home/me/work", .setting = &setting};
 
 static void expect(enum jail_how how, uint64_t status, const char *out, const char *wall, const char *words)

@@ -374,13 +374,15 @@ static void test_guarded(void **state)
         ".git/modules/m/config", ".git/modules/a/b/hooks/x", ".git/worktrees/w/config.worktree", ".githooks/x", ".husky/_/h",
         ".vscode/tasks.json", "a/.idea/x.xml", ".envrc", "a/b/.BashRC", ".zshenv", ".vimrc", ".dir-locals.el", ".npmrc", ".yarnrc",
         ".yarnrc.yml", ".ssh/authorized_keys", ".mcp.json", ".claude/settings.json", ".cursor/mcp.json", ".git", ".codex", ".envrc/x",
-        "HEAD", "docs/HEAD", ".devcontainer.json", ".hg/hgrc", ".hg/sharedpath",
+        "HEAD", "docs/HEAD", ".devcontainer.json", ".git/foo/config", ".git/foo/hooks/x", ".git/foo/HEAD", ".git/a/b/HEAD", ".git/index.lock",
+        ".git/refs/heads/x.LOCK", ".git/modules/m/objects/info/alternates",
+        ".git/modules/docs/refs/config", ".git/modules/m/refs/heads/hooks", /* a submodule may be called docs/refs */ ".hg/hgrc", ".hg/sharedpath",
         /* to a file system that folds case, skips what nobody sees, or cuts off what is behind */
         ".git /config", ".git./hooks/x", ".git. . /hooks", ".g\u200cit/hooks/x", ".git\u200d/config", "\ufeff.git/config", ".GIT\u2066/HOOKS",
         ".git/con\ufb01g", ".git/hook\u017f/x", ".hus\u212ay/x", ".envrc ", ".b\u00adashrc", "GIT~1/config", "git~2/hooks/x", ".git::$INDEX_ALLOCATION/config",
         ".git/config:x", ".vscode\xf3\xa0\x81\x81/tasks.json", ".git\u200c"};
     static const char *const no[] = {"CLAUDE.md", "AGENTS.md", "a/AGENTS.md", ".gitmodules", ".gitignore", ".git/objects/ab/cd",
-        ".git/refs/heads/config", ".git/HEAD", ".git/info/exclude", ".git/info/attributes", ".git/modules/m/refs/heads/hooks", "config",
+        ".git/refs/heads/config", ".git/HEAD", ".git/info/exclude", ".git/info/attributes", ".git/modules/m/refs/heads/main", ".git/modules/m/HEAD", ".git/worktrees/w/HEAD", ".git/logs/HEAD", "config",
         "hooks/pre-commit", "vscode/x", ".env", "Makefile", ".github/workflows/x.yml", "npmrc", "a.npmrc", "head", "HEAD/x", "docs/config", "HEADER",
         "git~1x/config", "git ~1/config", "xgit~1/config", ".git\xff/config", ".git\xe2\x80/config", ".gi\u0442/config", ".git x/config", "...", " ", ":x"};
     char padded[200];
@@ -401,6 +403,13 @@ static void test_guarded(void **state)
     assert_non_null(landing_guarded(SLICE(".git"), &absent));
     assert_null(landing_guarded(SLICE(".vscode"), &folder));
     assert_non_null(landing_guarded(SLICE(".git/config"), &absent));
+    static const char *const written[] = {".git/index", ".git/logs/HEAD", ".git/COMMIT_EDITMSG", ".git/modules", ".git/objects/info", ".git/refs/heads/main"};
+    for (size_t i = 0; i < sizeof written / sizeof *written; i++) { /* git writes there, and a link would say where */
+        assert_non_null(landing_guarded(slice_of(written[i]), &link));
+        assert_null(landing_guarded(slice_of(written[i]), i == 3 || i == 4 ? &folder : &file));
+    }
+    assert_non_null(landing_guarded(SLICE("x.git/HEAD"), &absent)); /* what is beside it would not be looked at any more */
+    assert_null(landing_guarded(SLICE(".git/index.lock"), &absent));
 
     fresh(); /* in a landing: left, with all that hangs on it; the rest lands */
     folder_at(root, ".git", 0755);

@@ -138,7 +138,9 @@ static void test_settings(void **state)
         {"{\"db\":{\"run\":\"x\",\"port\":1}}", "knows no 'port'"}, {"{\"db\":{\"run\":\"x\",\"ports\":[0]}}", "from 1 to 65535"},
         {"{\"db\":{\"run\":\"x\",\"ports\":[1,1]}}", "twice"}, {"{\"db\":{\"run\":\"x\",\"in\":\"../y\"}}", "below the work folder"},
         {"{\"a\":{\"run\":\"x\",\"ports\":[1]},\"b\":{\"run\":\"x\",\"ports\":[1]}}", "is that of the service a"},
-        {"{\"a\":{\"run\":\"x\",\"ports\":[1,2,3,4,5,6,7,8,9]}}", "at most 8 ports"}, {"[]", "services:"}};
+        {"{\"a\":{\"run\":\"x\",\"ports\":[1,2,3,4,5,6,7,8,9]}}", "at most 8 ports"}, {"[]", "services:"},
+        {"{\"a\":{\"run\":\"x\"},\"b\":{\"run\":\"x\"},\"c\":{\"run\":\"x\"},\"d\":{\"run\":\"x\"},\"e\":{\"run\":\"x\"},\"f\":{\"run\":\"x\"},\"g\":{\"run\":\"x\"},"
+         "\"h\":{\"run\":\"x\"},\"i\":{\"run\":\"x\"}}", "at most 8 services"}};
     struct error e = {0};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         assert_int_not_equal(config(wrong[i].text, &e), OK);

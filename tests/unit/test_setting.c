@@ -121,13 +121,22 @@ static void test_what_is_never_shown(void **state)
     struct setting s = look(&w, &a);
     assert_int_equal(s.nshown, 0);
     struct error e;
+    const struct setting_guard guard = {.home = SLICE("/home/seven")};
     const char *const no[] = {"/", "/home", "/home/seven", "/home/seven/.ssh", "/home/seven/.ssh/id", "/home/seven/.cargo", "/home/seven/.config",
                               "/proc/1", "/etc", "/run/docker.sock", "/srv", "relative", "/home/seven/.local/share"};
     for (size_t i = 0; i < sizeof no / sizeof *no; i++)
-        assert_int_equal(setting_may_show(slice_of(no[i]), SLICE("/home/seven"), &e), ERR_DENIED);
+        assert_int_equal(setting_may_show(slice_of(no[i]), &guard, &e), ERR_DENIED);
     const char *const yes[] = {"/opt/tool", "/srv/data", "/home/seven/other", "/home/seven/.cargo/bin", "/home/seven/.sshx", "/home/sevenx/a"};
     for (size_t i = 0; i < sizeof yes / sizeof *yes; i++)
-        assert_int_equal(setting_may_show(slice_of(yes[i]), SLICE("/home/seven"), &e), OK);
+        assert_int_equal(setting_may_show(slice_of(yes[i]), &guard, &e), OK);
+    /* where a name of the home folder is a link, there too */
+    struct world dotfiles = {{"/home/seven", "/home/seven/.ssh -> /home/seven/dot/ssh", "/home/seven/dot/ssh", "/home/seven/dot", "/home/seven/dot/jdk"},
+                             {"HOME=/home/seven", "JAVA_HOME=/home/seven/dot", "GOROOT=/home/seven/dot/ssh", "MAVEN_HOME=/home/seven/dot/jdk"}, NULL};
+    s = look(&dotfiles, &a);
+    assert_int_equal(s.nshown, 1);
+    assert_non_null(shown(&s, "/home/seven/dot/jdk"));
+    assert_int_equal(setting_may_show(SLICE("/home/seven/dot/ssh"), &s.guard, &e), ERR_DENIED);
+    assert_int_equal(setting_may_show(SLICE("/home/seven/dot"), &s.guard, &e), ERR_DENIED);
 }
 
 static void test_path(void **state)
