@@ -6,8 +6,8 @@
  * ends with its run.
  *
  * V1  Names and ports are used once in a run, so that a port leads to one service.
- * V2  One that ended by itself SERVICE_FALLS_MAX times, each soon after it began, is not started again until it is declared
- *     anew.
+ * V2  One that ended by itself SERVICE_FALLS_MAX times, each soon after it began, is not started again by itself until it is
+ *     declared anew; a person may open it.
  */
 #ifndef CRANNOG_CORE_SERVICE_H
 #define CRANNOG_CORE_SERVICE_H
@@ -17,7 +17,7 @@
 #include "text/json.h"
 
 enum { RUN_SERVICES_MAX = 8, SERVICE_PORTS_MAX = 8, SERVICE_NAME_MAX = 32, SERVICE_RUN_MAX = 8192, SERVICE_FALLS_MAX = 5,
-       SERVICE_STEADY_MS = 30000 /* one that lived so long has not fallen */ };
+       SERVICE_STEADY_MS = 30000 /* one that lived so long begins its count of falls anew, with this one */ };
 
 struct service {
     struct slice name; /* [a-z][a-z0-9-]* */
