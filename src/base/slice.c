@@ -62,6 +62,11 @@ bool slice_below(struct slice path, struct slice folder)
     return folder.n && path.n > folder.n && path.p[folder.n] == '/' && slice_starts(path, folder);
 }
 
+bool slice_within(struct slice path, struct slice folder)
+{
+    return slice_eq(path, folder) || slice_below(path, folder);
+}
+
 size_t slice_find(struct slice s, struct slice needle, size_t from)
 {
     if (from > s.n || needle.n > s.n - from)

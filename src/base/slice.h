@@ -33,6 +33,7 @@ size_t slice_index(struct slice s, char c);
 size_t slice_last_part(struct slice path);
 /* Whether a relative path lies below the folder: "a/b" below "a", but neither "a" nor "ab". */
 bool slice_below(struct slice path, struct slice folder);
+bool slice_within(struct slice path, struct slice folder); /* the same, or the folder itself */
 /* The index of the first `needle` at or after `from`, or s.n. An empty needle is found at `from`. */
 size_t slice_find(struct slice s, struct slice needle, size_t from);
 /* Without blanks, tabs, CR and LF at both ends. */

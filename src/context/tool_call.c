@@ -328,8 +328,8 @@ static enum err parse_ports(const struct parsing *p, struct tool_call *c)
     bool one = json_type(v) == JSON_INT || json_type(v) == JSON_TEXT;
     if (v && !one && json_type(v) != JSON_ARRAY)
         return wrong(p, KEY_PORTS, "must be a list of numbers");
-    if (!one && json_count(v) > TOOL_PORTS_MAX)
-        return error_set(p->e, ERR_LIMIT, "serve takes %d ports at most", TOOL_PORTS_MAX);
+    if (!one && json_count(v) > SERVICE_PORTS_MAX)
+        return error_set(p->e, ERR_LIMIT, "serve takes %d ports at most", SERVICE_PORTS_MAX);
     for (size_t i = 0; v && i < (one ? 1 : json_count(v)); i++) {
         const struct json *port = one ? v : json_at(v, i);
         int64_t n = json_int(port, 0);
@@ -345,22 +345,14 @@ static enum err parse_ports(const struct parsing *p, struct tool_call *c)
     return OK;
 }
 
-static bool name_ok(struct slice s)
-{
-    bool ok = s.n > 0 && s.n <= 32 && s.p[0] >= 'a' && s.p[0] <= 'z';
-    for (size_t i = 0; ok && i < s.n; i++)
-        ok = (s.p[i] >= 'a' && s.p[i] <= 'z') || (s.p[i] >= '0' && s.p[i] <= '9') || s.p[i] == '-';
-    return ok;
-}
-
 static enum err parse_serve(const struct parsing *p, struct tool_call *c)
 {
     enum err err = need_text(p, KEY_NAME, "name", false, &c->name);
-    if (!err && !name_ok(c->name))
+    if (!err && !service_name_ok(c->name))
         err = wrong(p, KEY_NAME, "must be up to 32 small letters, digits and -, like `db`");
     if (!err && p->v[KEY_COMMAND])
         err = need_text(p, KEY_COMMAND, "command", false, &c->command);
-    if (!err && (c->command.n > 8192 || (p->v[KEY_COMMAND] && !slice_trim(c->command).n && c->command.n)))
+    if (!err && (c->command.n > SERVICE_RUN_MAX || (p->v[KEY_COMMAND] && !slice_trim(c->command).n && c->command.n)))
         err = wrong(p, KEY_COMMAND, "must be a command of at most 8192 bytes");
     if (!err)
         err = parse_ports(p, c);

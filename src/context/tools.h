@@ -9,10 +9,11 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "core/service.h"
 #include "text/instruct.h"
 
 enum tool { TOOL_READ = 1, TOOL_WRITE, TOOL_EDIT, TOOL_BASH, TOOL_SERVE, TOOL_ASK };
-enum { TOOLS = 6, TOOL_PORTS_MAX = 8, TOOL_EDITS_MAX = 100, TOOL_OPTIONS_MAX = 8, TOOL_BASH_S_MAX = 600 };
+enum { TOOLS = 6, TOOL_EDITS_MAX = 100, TOOL_OPTIONS_MAX = 8, TOOL_BASH_S_MAX = 600 };
 
 struct tool_row {
     enum tool tool;
@@ -39,7 +40,7 @@ struct tool_call { /* what a tool does not have is 0; slices and arrays lie in t
     size_t nedits;
     struct slice command;     /* bash; serve, or empty: only what runs is meant */
     struct slice name;        /* serve */
-    uint16_t ports[TOOL_PORTS_MAX]; /* serve */
+    uint16_t ports[SERVICE_PORTS_MAX]; /* serve */
     size_t nports;
     bool stop, writes;        /* serve */
     uint64_t timeout_s;       /* bash; 0: not said; at most TOOL_BASH_S_MAX */

@@ -288,7 +288,7 @@ static enum err phase_start(struct engine *g, struct run *r, const struct open_s
     if (!err)
         err = phase_plan(g, r, o, args, job, &a, &place, words, &message, &plan, e);
     bool joins = !err && phase == PHASE_RUN && r->state.nservices && services_used(o, args);
-    if (joins && !services_join(m, &r->state, &a, &plan))
+    if (joins && !services_join(&r->state, &a, &plan))
         err = error_set(e, ERR_MEMORY, "no memory for a tool call");
     if (joins)
         services_ask(m, r->state.id);

@@ -79,9 +79,8 @@ static bool has_port(const struct service *s, uint16_t port)
     return false;
 }
 
-bool services_join(const struct machine *m, const struct run_state *r, struct arena *a, struct jail_plan *ret)
+bool services_join(const struct run_state *r, struct arena *a, struct jail_plan *ret)
 {
-    (void)m;
     ret->listen = arena_array(a, (size_t)RUN_SERVICES_MAX * SERVICE_PORTS_MAX, sizeof *ret->listen);
     for (size_t i = 0; ret->listen && i < r->nservices; i++)
         for (size_t k = 0; k < r->services[i].nports; k++)
@@ -93,7 +92,7 @@ bool services_join(const struct machine *m, const struct run_state *r, struct ar
 static bool join_others(const struct run_state *r, const struct service *d, struct arena *a, struct jail_plan *ret)
 {
     size_t n = 0;
-    if (!services_join(NULL, r, a, ret))
+    if (!services_join(r, a, ret))
         return false;
     for (size_t i = 0; i < ret->nlisten; i++) {
         const struct service *own = run_service(r, d->name);
@@ -513,7 +512,6 @@ void services_kill(struct machine *m)
         peer_kill(&m->services[i].peer);
         layer_drop(m, m->services[i].layer);
         clear(&m->services[i]);
-        buf_release(&m->services[i].tail);
     }
 }
 

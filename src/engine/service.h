@@ -21,7 +21,7 @@ bool services_used(const struct open_step *o, const struct json *args);
 /* Starts what is missing of its run's; false: one is not up yet, and the step waits. */
 bool MUST_USE services_ready(struct engine *g, struct run *r, const struct open_step *o);
 /* Their ports, for a step's plan. False: no memory. */
-bool MUST_USE services_join(const struct machine *m, const struct run_state *r, struct arena *a, struct jail_plan *ret);
+bool MUST_USE services_join(const struct run_state *r, struct arena *a, struct jail_plan *ret);
 /* Asks them what they have used so far; services_cpu() gives what was not settled, at most `room` nanoseconds. */
 void services_ask(struct machine *m, uint64_t run);
 uint64_t services_cpu(struct machine *m, uint64_t run, uint64_t room);

@@ -354,16 +354,23 @@ static uint64_t children_cpu_ns(uint64_t *ret_rss)
     return time_ns(u.ru_utime) + time_ns(u.ru_stime);
 }
 
+/* A file of /proc/PID as text; false if it cannot be read. */
+static bool read_of_process(int proc, const char *pid, const char *name, char *ret, size_t size)
+{
+    char path[300];
+    snprintf(path, sizeof path, "%s/%s", pid, name);
+    FD_CLEANUP int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, ret, size - 1);
+    ret[n > 0 ? n : 0] = '\0';
+    return n > 0;
+}
+
 /* utime + stime + cutime + cstime of /proc/PID/stat, the 14th to 17th word; 0 if it cannot be read. */
 static uint64_t process_cpu_ns(int proc, const char *pid)
 {
-    char path[300], text[1024];
-    snprintf(path, sizeof path, "%s/stat", pid);
-    FD_CLEANUP int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    if (n <= 0)
+    char text[1024];
+    if (!read_of_process(proc, pid, "stat", text, sizeof text))
         return 0;
-    text[n] = '\0';
     const char *at = strrchr(text, ')'); /* the name before it may hold anything */
     unsigned long long v[4] = {0};
     if (!at || sscanf(at + 1, " %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu %llu %llu %llu", &v[0], &v[1], &v[2],
@@ -404,14 +411,10 @@ static uint64_t jail_cpu_ns(const struct watch *w)
    counts with both. */
 static uint64_t process_memory(int proc, const char *pid)
 {
-    char path[300], text[200];
+    char text[200];
     unsigned long long resident, shared;
-    snprintf(path, sizeof path, "%s/statm", pid);
-    FD_CLEANUP int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    if (n <= 0)
+    if (!read_of_process(proc, pid, "statm", text, sizeof text))
         return 0;
-    text[n] = '\0';
     return sscanf(text, "%*s %llu %llu", &resident, &shared) == 2 && resident > shared
                ? (resident - shared) * (unsigned long long)sysconf(_SC_PAGESIZE) : 0;
 }

@@ -234,6 +234,8 @@ enum err MUST_USE listeners_make(const struct jail_plan *p, int socket, struct e
 bool listeners_are(const uint16_t *ports, size_t n);
 /* Answers a struct dial. */
 void dial_answer(int socket, const struct dial *d);
+/* Sends bytes as one message with descriptors (borrowed), at most JAIL_PASS_MAX; false and errno. */
+bool pass_send(int socket, void *bytes, size_t n, const int *fds, size_t nfds);
 /* A report with descriptors, which are closed; -1 is none. Where the outer process is gone, so are we. */
 void report_pass(int socket, const struct report *r, int *fds, size_t n);
 

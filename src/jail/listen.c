@@ -44,24 +44,29 @@ static int listener(uint16_t port, bool six)
     return fd;
 }
 
-void report_pass(int socket, const struct report *r, int *fds, size_t n)
+bool pass_send(int socket, void *bytes, size_t n, const int *fds, size_t nfds)
 {
     union {
         struct cmsghdr head;
-        char space[CMSG_SPACE(sizeof(int) * JAIL_PASS_MAX)];
+        char space[CMSG_SPACE(JAIL_PASS_MAX * sizeof(int))];
     } control;
-    struct report copy = *r;
-    struct iovec io = {&copy, sizeof copy};
+    struct iovec io = {bytes, n};
     struct msghdr m = {.msg_iov = &io, .msg_iovlen = 1};
-    n = n == 1 && fds[0] < 0 ? 0 : n;
-    if (n) {
+    if (nfds) {
         memset(&control, 0, sizeof control);
         m.msg_control = &control;
-        m.msg_controllen = CMSG_SPACE(n * sizeof *fds);
-        control.head = (struct cmsghdr){CMSG_LEN(n * sizeof *fds), SOL_SOCKET, SCM_RIGHTS};
-        memcpy(CMSG_DATA(&control.head), fds, n * sizeof *fds);
+        m.msg_controllen = CMSG_SPACE(nfds * sizeof *fds);
+        control.head = (struct cmsghdr){CMSG_LEN(nfds * sizeof *fds), SOL_SOCKET, SCM_RIGHTS};
+        memcpy(CMSG_DATA(&control.head), fds, nfds * sizeof *fds);
     }
-    if (sendmsg(socket, &m, MSG_NOSIGNAL) != (ssize_t)sizeof copy)
+    return sendmsg(socket, &m, MSG_NOSIGNAL) == (ssize_t)n;
+}
+
+void report_pass(int socket, const struct report *r, int *fds, size_t n)
+{
+    struct report copy = *r;
+    n = n == 1 && fds[0] < 0 ? 0 : n;
+    if (!pass_send(socket, &copy, sizeof copy, fds, n))
         _exit(1);
     for (size_t i = 0; i < n; i++)
         sys_close_fd(&fds[i]);

@@ -166,25 +166,9 @@ static enum err bear(struct outer *o, struct error *e)
     return o->pid > 0 ? OK : error_errno(e, errnum, "cannot make the jail's namespaces (%s)", idmap_mend(errnum));
 }
 
-/* Sends bytes with descriptors, at most JAIL_PASS_MAX. */
 static enum err pass(int socket, void *bytes, size_t n, const int *fds, size_t nfds, struct error *e)
 {
-    union {
-        struct cmsghdr head;
-        char space[CMSG_SPACE(JAIL_PASS_MAX * sizeof(int))];
-    } control;
-    struct iovec io = {bytes, n};
-    struct msghdr m = {.msg_iov = &io, .msg_iovlen = 1};
-    if (nfds) {
-        memset(&control, 0, sizeof control);
-        m.msg_control = &control;
-        m.msg_controllen = CMSG_SPACE(nfds * sizeof *fds);
-        control.head = (struct cmsghdr){CMSG_LEN(nfds * sizeof *fds), SOL_SOCKET, SCM_RIGHTS};
-        memcpy(CMSG_DATA(&control.head), fds, nfds * sizeof *fds);
-    }
-    if (sendmsg(socket, &m, MSG_NOSIGNAL) < 0)
-        return error_errno(e, errno, "cannot talk to the jail's first process");
-    return OK;
+    return pass_send(socket, bytes, n, fds, nfds) ? OK : error_errno(e, errno, "cannot talk to the jail's first process");
 }
 
 static size_t next_pass(size_t left)

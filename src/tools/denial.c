@@ -81,15 +81,15 @@ static bool is_seen(const struct place *p, struct slice path)
 {
     static const char *const own[] = {"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/proc", "/dev", "/tmp", "/etc", "/sys", "/run", "/nix/store", "/var/run"};
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
-        if (slice_is(path, own[i]) || slice_below(path, slice_of(own[i])))
+        if (slice_within(path, slice_of(own[i])))
             return true;
-    if (slice_is(path, p->work) || slice_below(path, slice_of(p->work)) || slice_below(slice_of(p->work), path))
+    if (slice_within(path, slice_of(p->work)) || slice_below(slice_of(p->work), path))
         return true;
     for (size_t i = 0; p->terms && i < p->terms->nshow; i++)
-        if (slice_eq(path, p->terms->show[i]) || slice_below(path, p->terms->show[i]))
+        if (slice_within(path, p->terms->show[i]))
             return true;
     for (size_t i = 0; p->setting && i < p->setting->nshown; i++)
-        if (slice_eq(path, p->setting->shown[i].target) || slice_below(path, p->setting->shown[i].target))
+        if (slice_within(path, p->setting->shown[i].target))
             return true;
     return false;
 }

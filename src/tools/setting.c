@@ -15,17 +15,12 @@ struct making {
 
 /* ---- what may be shown ---- */
 
-static bool is_or_below(struct slice path, struct slice folder)
-{
-    return slice_eq(path, folder) || slice_below(path, folder);
-}
-
 /* The jail's own, or shown as it is already. */
 static bool is_system(struct slice path)
 {
     static const char *const seen[] = {"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store"};
     for (size_t i = 0; i < sizeof seen / sizeof *seen; i++)
-        if (is_or_below(path, slice_of(seen[i])))
+        if (slice_within(path, slice_of(seen[i])))
             return true;
     return false;
 }
@@ -49,7 +44,7 @@ enum err setting_guard_look(const struct setting_eye *eye, struct slice home, st
 /* Whether a path is, lies in or holds a place of secrets. */
 static bool touches(struct slice path, struct slice secret)
 {
-    return is_or_below(path, secret) || slice_below(secret, path);
+    return slice_within(path, secret) || slice_below(secret, path);
 }
 
 enum err setting_may_show(struct slice path, const struct setting_guard *g, struct error *e)
@@ -62,9 +57,9 @@ enum err setting_may_show(struct slice path, const struct setting_guard *g, stru
     if (path.n < 2 || *path.p != '/' || (parts < 2 && !slice_is(path, "/opt")))
         return error_set(e, ERR_DENIED, "%.*s is too much to be shown; name a folder in it", SLICE_ARG(slice_sub(path, 0, 300)));
     for (size_t i = 0; i < sizeof machine / sizeof *machine; i++)
-        if (is_or_below(path, slice_of(machine[i])))
+        if (slice_within(path, slice_of(machine[i])))
             return error_set(e, ERR_DENIED, "%.*s is part of the running machine (%s), which no jail shows", SLICE_ARG(slice_sub(path, 0, 300)), machine[i]);
-    if (home.n && is_or_below(home, path))
+    if (home.n && slice_within(home, path))
         return error_set(e, ERR_DENIED, "%.*s holds your whole home folder; name a folder in it", SLICE_ARG(slice_sub(path, 0, 300)));
     for (size_t i = 0; home.n && toolchain_secrets[i]; i++) {
         char secret[JAIL_PATH_MAX + 1];
@@ -85,7 +80,7 @@ enum err setting_may_show(struct slice path, const struct setting_guard *g, stru
 static bool is_shown(const struct setting *s, struct slice path, enum jail_mount_kind kind)
 {
     for (size_t i = 0; i < s->nshown; i++)
-        if (s->shown[i].kind == kind && is_or_below(path, s->shown[i].target))
+        if (s->shown[i].kind == kind && slice_within(path, s->shown[i].target))
             return true;
     return false;
 }
