@@ -217,7 +217,10 @@ class Torture:
                 break
             if run.returncode == 4 and 'died three times' in err:
                 self.poisoned += 1
-                self.tell('answer', 'r1', 'retry', ok=(0, 1, 4))
+                self.tell('answer', 'r1', 'retry', ok=(0, 1, 4))  # goes on with it, perhaps to its end: then the goal's words would begin it anew
+                self.look()
+                if self.events[-1]['type'] == 'run.ended':
+                    break
             else:
                 check(run.returncode == -signal.SIGKILL, f'it ends with {run.returncode}: {err[-600:]}')
         self.look()
