@@ -27,7 +27,7 @@ static const char first_config[] =
     "#servers:                            # of models, beside those found by themselves; `crannog login --base` adds some too\n"
     "#  box: http://10.0.0.7:8000/v1\n"
     "#limits:                             # of each command; also --limit memory=8G\n"
-    "#  memory: 8G                        # and cpu: 2h, time: 1h, processes, open-files, file-size, disk, tmp, output\n"
+    "#  memory: 8G                        # and cpu: 2h, time: 1h, processes, open-files, file-size, files, disk, tmp, output\n"
     "#show:                               # folders that commands may read, beside the system and your toolchains; also --show\n"
     "#  - /opt/tool\n";
 

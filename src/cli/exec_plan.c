@@ -39,7 +39,7 @@ static void add_limits(const struct json *limits, struct buf *out)
     static const struct { const char *key; enum limit limit; const char *words; } all[] = {
         {"memory", LIMIT_MEMORY, "memory, all processes together"}, {"cpu_ms", LIMIT_CPU, "cpu, all processes together"}, {"time_ms", LIMIT_TIME, "time"},
         {"processes", LIMIT_PROCESSES, "processes"}, {"open_files", LIMIT_OPEN_FILES, "open-files"}, {"file_size", LIMIT_FILE_SIZE, "file-size"},
-        {"disk", LIMIT_DISK, "disk, what it changes"}};
+        {"disk", LIMIT_DISK, "disk, what it changes"}, {"files", LIMIT_FILES, "files, that it changes"}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (json_has(limits, all[i].key)) {
             buf_add_text(out, "  ");

@@ -309,7 +309,7 @@ static void put_how(struct service_jail *s, const struct jail_result *res)
         snprintf(s->how, sizeof s->how, "ended with status %llu%s%.60s", status, *res->why ? ": " : "", res->why);
     else if (res->how == JAIL_SIGNALLED)
         snprintf(s->how, sizeof s->how, "was ended by signal %llu", status);
-    else if (res->how == JAIL_DISK)
+    else if (res->how == JAIL_DISK || res->how == JAIL_ENTRIES)
         snprintf(s->how, sizeof s->how, "wrote more than its limit and was ended");
     else
         snprintf(s->how, sizeof s->how, "%.110s", *res->why ? res->why : "was ended at a limit");

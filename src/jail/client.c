@@ -71,6 +71,7 @@ const char *jail_took(enum jail_how how)
     case JAIL_CPU: return "more CPU time than its limit";
     case JAIL_DISK: return "more disk than its limit";
     case JAIL_MEMORY: return "more memory than its limit";
+    case JAIL_ENTRIES: return "more files than its limit";
     default: return NULL;
     }
 }

@@ -183,35 +183,42 @@ enum err MUST_USE overlay_open_cache(const struct jail_mount *m, int userns, int
    this mount namespace; the source too is attached here where it came `detached`. */
 int overlay_mount_cache(int root, const struct jail_plan *p, int source, int upper, unsigned n, bool detached);
 
-/* uppers.c: the attempts' folders of a plan, seen from outside. */
-enum { UPPERS_EVERY_MS = 100, UPPERS_LOOK_MS = 10, UPPERS_DEPTH_MAX = 64 };
+/* uppers.c: the folders of a plan that a step writes into, seen from outside. */
+enum { UPPERS_EVERY_MS = 100, UPPERS_LOOK_MS = 10, UPPERS_HURRY_MS = 50 /* where the file system says that it may be needed */, UPPERS_DEPTH_MAX = 64 };
+struct extent {
+    uint64_t bytes, entries;
+};
 struct uppers {
     int fds[JAIL_MOUNTS_MAX];
+    bool upper[JAIL_MOUNTS_MAX]; /* an attempt's folder; else one that is bound as it is */
     size_t n;
-    uint64_t limit; /* bytes, 0: none */
-    bool alone[JAIL_MOUNTS_MAX];         /* the first on its file system, */
-    uint64_t most_free[JAIL_MOUNTS_MAX]; /* of which this is the most that was seen free, in bytes */
+    struct extent limit; /* 0: none */
+    struct extent base;  /* what lay there before, in those that are no uppers */
+    bool alone[JAIL_MOUNTS_MAX];              /* the first on its file system, */
+    struct extent most_free[JAIL_MOUNTS_MAX]; /* of which this is the most that was seen free */
     struct walk {
         DIR *open[UPPERS_DEPTH_MAX];
         size_t depth, next; /* folders open; the next of fds */
-        uint64_t bytes;
+        struct extent sum;
         bool unseen;        /* there is something that cannot be counted */
         unsigned over;      /* walks in a row that found too much */
     } walk;
     int64_t walked_ns;      /* when the last one ended, */
-    uint64_t walked;        /* and what it came to */
+    struct extent walked;   /* and what it came to */
     int64_t asked_ns;       /* when LOOK_ASK was last said */
 };
 enum look { LOOK_FINE, LOOK_OVER, LOOK_ASK /* pid 1, what it sees (WORD_HELD), and give it to uppers_held() */ };
 void uppers_init(struct uppers *u);
 enum err MUST_USE uppers_open(const struct jail_plan *p, struct uppers *u, struct error *e);
 void uppers_close(struct uppers *u);
-/* Whether one holds something, or cannot be looked into. When nothing is mounted any more. */
+/* Whether an upper holds something, or cannot be looked into. When nothing is mounted any more. */
 bool uppers_changed(const struct uppers *u);
-/* One look, of about UPPERS_LOOK_MS at most: whether they hold more than the limit. */
+/* One look, of about UPPERS_HURRY_MS at most: whether they hold more than the limit. */
 enum look uppers_look(struct uppers *u);
 /* With what is held beside: whether it is more than the limit. */
 bool uppers_held(struct uppers *u, uint64_t held, bool unseen);
+/* Whether it was the names that were too many. */
+bool uppers_of_entries(const struct uppers *u);
 
 /* held.c, inside: bytes of files on the overlays (`devs`) that have no name any more, by the descriptors of all
    processes but ourselves; *ret_unseen where one does not let us look. */

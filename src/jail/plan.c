@@ -7,8 +7,8 @@
 
 enum plan_tag {
     PLAN_UID = 1, PLAN_GID, PLAN_CWD, PLAN_TERMINAL, PLAN_APPLET, PLAN_ARGS, PLAN_WALL_MS, PLAN_CPU_MS, PLAN_MEMORY,
-    PLAN_FILE_SIZE, PLAN_DISK, PLAN_FILES, PLAN_PROCESSES, PLAN_OUTPUT, PLAN_MEMORY_ALL, PLAN_ID_RANGE,
-    PLAN_SINGLE = PLAN_ID_RANGE, /* the ones above are there exactly once */
+    PLAN_FILE_SIZE, PLAN_DISK, PLAN_FILES, PLAN_PROCESSES, PLAN_OUTPUT, PLAN_MEMORY_ALL, PLAN_ID_RANGE, PLAN_ENTRIES,
+    PLAN_SINGLE = PLAN_ENTRIES, /* the ones above are there exactly once */
     PLAN_MOUNT,                /* a message of mount tags */
     PLAN_ARGV, PLAN_ENV, PLAN_LISTEN, PLAN_SERVES, PLAN_SERVICE /* once, where it is one */,
     PLAN_END, /* the last field, empty: a plan that was cut between two fields is seen */
@@ -73,6 +73,7 @@ void jail_plan_encode(const struct jail_plan *p, struct buf *ret)
     message_put_u64(ret, PLAN_MEMORY, p->limits.memory);
     message_put_u64(ret, PLAN_FILE_SIZE, p->limits.file_size);
     message_put_u64(ret, PLAN_DISK, p->limits.disk);
+    message_put_u64(ret, PLAN_ENTRIES, p->limits.entries);
     message_put_u64(ret, PLAN_FILES, p->limits.files);
     message_put_u64(ret, PLAN_PROCESSES, p->limits.processes);
     message_put_u64(ret, PLAN_OUTPUT, p->limits.output);
@@ -219,6 +220,7 @@ static uint64_t *limit_of(struct jail_plan *p, uint16_t tag)
     case PLAN_MEMORY_ALL: return &p->limits.memory_all;
     case PLAN_FILE_SIZE: return &p->limits.file_size;
     case PLAN_DISK: return &p->limits.disk;
+    case PLAN_ENTRIES: return &p->limits.entries;
     case PLAN_FILES: return &p->limits.files;
     case PLAN_PROCESSES: return &p->limits.processes;
     case PLAN_OUTPUT: return &p->limits.output;

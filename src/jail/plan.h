@@ -72,7 +72,10 @@ struct jail_limits { /* 0: none, but for output */
     uint64_t memory;    /* bytes of writable private memory a process asks for, used or not (RLIMIT_DATA); address space that
                            is only set aside is not counted: Node, Java and Go take much of that */
     uint64_t file_size; /* bytes */
-    uint64_t disk;      /* bytes in the uppers of all LAYERS together, to what is written in about 100 ms; JAIL_DISK */
+    uint64_t disk;      /* bytes in the uppers of all LAYERS and in all WRITE mounts together, there beyond what they held
+                           when the jail began; to what is written in about 100 ms; JAIL_DISK */
+    uint64_t entries;   /* files, folders, links and marks of what was removed there, likewise, and to what is made while they
+                           are counted twice; JAIL_ENTRIES */
     uint64_t files;     /* open descriptors */
     uint64_t processes; /* and threads, at once */
     uint64_t output;    /* bytes kept of standard output and of standard error, each: the first half and the last; the

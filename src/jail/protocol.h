@@ -54,7 +54,8 @@ enum jail_how {
     JAIL_NO_LAYERS,  /* a LAYERS mount is refused here (WHY says by what): the caller may copy instead */
     JAIL_REFUSED,    /* could not be built; WHY says which wall and what to do */
     JAIL_MEMORY,     /* limits.memory_all passed: the program, or everything, was ended */
-    JAIL_HOW_LAST = JAIL_MEMORY,
+    JAIL_ENTRIES,    /* limits.entries passed: everything was ended */
+    JAIL_HOW_LAST = JAIL_ENTRIES,
 };
 
 #endif

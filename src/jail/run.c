@@ -389,7 +389,7 @@ static void collect(struct outer *o)
 {
     if (o->plan.limits.wall_ms)
         o->deadline_ns = o->began_ns + (int64_t)o->plan.limits.wall_ms * 1000000;
-    if (o->uppers.limit && o->uppers.n)
+    if ((o->uppers.limit.bytes || o->uppers.limit.entries) && o->uppers.n)
         o->look_ns = o->began_ns + UPPERS_EVERY_MS * INT64_C(1000000);
     for (;;) {
         struct pollfd fds[] = {{.fd = o->socket, .events = POLLIN}, {.fd = o->out, .events = POLLIN},
@@ -453,7 +453,7 @@ static void bury(struct outer *o)
     if (o->done.kind != REPORT_DONE)
         return;
     if (o->over_disk && o->done.how == JAIL_TIMEOUT)
-        o->done.how = JAIL_DISK;
+        o->done.how = uppers_of_entries(&o->uppers) ? JAIL_ENTRIES : JAIL_DISK;
     if (o->oom_killed && o->done.how == JAIL_SIGNALLED && o->done.status == SIGKILL) {
         o->done.how = JAIL_MEMORY;
         o->note[0] = '\0';

@@ -41,6 +41,8 @@ static void find_limits(const struct jail_result *r, struct denials *d)
         add_limit(d, LIMIT_CPU, "4h");
     if (r->how == JAIL_DISK)
         add_limit(d, LIMIT_DISK, "40G");
+    if (r->how == JAIL_ENTRIES)
+        add_limit(d, LIMIT_FILES, "5000000");
     if (r->how == JAIL_MEMORY)
         add_limit(d, LIMIT_MEMORY, "16G");
     if (signal == SIGXFSZ)

@@ -185,8 +185,10 @@ enum err place_command(const struct place *p, struct slice *argv, size_t n, uint
     ret->nargv = n;
     ret->limits.cpu_ms = cpu_ms;
     ret->limits.wall_ms = wall_ms;
-    if (p->upper.n || p->copy.n)
+    if (p->upper.n || p->copy.n) {
+        ret->limits.entries = terms_limit(p->terms, LIMIT_FILES, PLACE_FILES);
         ret->limits.disk = terms_limit(p->terms, LIMIT_DISK, (uint64_t)PLACE_DISK_GIB * 1024 * MIB);
+    }
     ret->limits.file_size = terms_limit(p->terms, LIMIT_FILE_SIZE, ret->limits.disk ? ret->limits.disk : ret->limits.file_size);
     ret->limits.memory = 0; /* sanitizers and the like ask for far more than they use */
     ret->limits.memory_all = terms_limit(p->terms, LIMIT_MEMORY, memory_max());

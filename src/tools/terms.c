@@ -16,6 +16,7 @@ static const struct {
     [LIMIT_PROCESSES] = {"processes", COUNT, 1, 1 << 20},
     [LIMIT_OPEN_FILES] = {"open-files", COUNT, 16, 1 << 20},
     [LIMIT_FILE_SIZE] = {"file-size", BYTES, 1 << 10, 1LL << 50},
+    [LIMIT_FILES] = {"files", COUNT, 100, 1000000000},
     [LIMIT_DISK] = {"disk", BYTES, 1 << 20, 1LL << 50},
     [LIMIT_TMP] = {"tmp", BYTES, 1 << 20, 1LL << 50},
     [LIMIT_OUTPUT] = {"output", BYTES, 1 << 10, JAIL_OUTPUT_MAX},

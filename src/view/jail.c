@@ -39,7 +39,7 @@ static struct json *limits_of(const struct jail_limits *l)
 {
     const struct { const char *name; uint64_t v; } all[] = {
         {"memory", l->memory_all}, {"memory_of_a_process", l->memory}, {"cpu_ms", l->cpu_ms}, {"time_ms", l->wall_ms}, {"processes", l->processes},
-        {"open_files", l->files}, {"file_size", l->file_size}, {"disk", l->disk}, {"output", l->output}};
+        {"open_files", l->files}, {"file_size", l->file_size}, {"disk", l->disk}, {"files", l->entries}, {"output", l->output}};
     struct json *o = json_object();
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i].v)

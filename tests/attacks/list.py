@@ -440,6 +440,14 @@ try:
     breach("12 GB")
 except OSError: pass
 ''', ends=None, options=['--limit', 'disk=256M'], seconds=60)
+attack('disk: names without end in the folder', '''
+n = 0
+try:
+    while n < 3_000_000:
+        os.makedirs(f"d/{n}"); n += 1
+    breach(f"{n} folders")
+except OSError: pass
+''', ends=None, options=['--limit', 'files=2000'], seconds=60)
 attack('names in /tmp, which are memory', '''
 n = 0
 try:

@@ -517,6 +517,48 @@ static void test_disk_limit(void **state_)
                "rm f g*; head -c 5000000 /dev/zero > h; sleep 0.3; truncate -s 1G sparse; sleep 0.3");
 }
 
+/* Empty files, folders, links and what marks removed ones: they cost no blocks, but the file system has not many. */
+static void test_entries_limit(void **state_)
+{
+    (void)state_;
+    const char *const scripts[] = {
+        "i=0; while :; do mkdir $i; ln -s x $i/l; : > $i/f; i=$((i+1)); done",
+        "mkdir d; cd d; i=0; while :; do : > f; ln f $i; i=$((i+1)); done",
+    };
+    for (size_t i = 0; i < 2; i++) {
+        struct jail_plan p = new_layered("", new_layer(i ? "2" : "1"));
+        p.limits.entries = 2000;
+        struct jail_result r = play_shell(&p, scripts[i]);
+        expect(&r, JAIL_ENTRIES, SIGKILL);
+        jail_result_release(&r);
+    }
+    struct jail_plan p = new_layered("", new_layer("3")); /* under it, and what is gone again */
+    p.limits.entries = 2000;
+    output(&p, "for k in 1 2 3; do i=0; while test $i -lt 900; do : > $i; i=$((i+1)); done; sleep 1.1; rm -f [0-9]*; done");
+}
+
+/* A folder that is written into as it is, because there are no overlays: what lay there before does not count. */
+static void test_limits_without_layers(void **state_)
+{
+    (void)state_;
+    struct jail_plan p = new_layered("", "");
+    struct jail_mount *m = &p.mounts[p.nmounts - 2]; /* /work */
+    char copy[300];
+    snprintf(copy, sizeof copy, "%s/as-it-is", top);
+    assert_true(mkdir(copy, 0755) == 0 && chown(copy, p.uid, p.gid) == 0);
+    *m = (struct jail_mount){.kind = JAIL_WRITE, .source = slice_of(copy), .target = m->target};
+    output(&p, "head -c 6000000 /dev/zero > there; i=0; while test $i -lt 900; do : > $i; i=$((i+1)); done");
+    p.limits.disk = 8 << 20;
+    p.limits.entries = 1000;
+    output(&p, "head -c 6000000 /dev/zero > more; sleep 1.3; rm more");
+    struct jail_result r = play_shell(&p, "head -c 20000000 /dev/zero > more; sleep 9");
+    expect(&r, JAIL_DISK, SIGKILL);
+    jail_result_release(&r);
+    r = play_shell(&p, "rm more; i=0; while :; do : > more$i; i=$((i+1)); done");
+    expect(&r, JAIL_ENTRIES, SIGKILL);
+    jail_result_release(&r);
+}
+
 /* Files that were removed and are still open, by whichever process. */
 static void test_disk_limit_without_names(void **state_)
 {
@@ -717,7 +759,7 @@ int main(int argc, char **argv)
         TEST(test_writes_go_to_the_upper), TEST(test_stack), TEST(test_read_only_without_upper), TEST(test_nothing_changed),
         TEST(test_folders), TEST(test_owners), TEST(test_host_sockets_are_cut), TEST(test_pieces_are_not_seen),
         TEST(test_hostile_layers), TEST(test_refusals), TEST(test_other_file_systems), TEST(test_upper_that_cannot_be_written), TEST(test_submounts), TEST(test_submounts_of_a_user),
-        TEST(test_many_layers), TEST(test_disk_limit), TEST(test_disk_limit_without_names),
+        TEST(test_many_layers), TEST(test_disk_limit), TEST(test_entries_limit), TEST(test_limits_without_layers), TEST(test_disk_limit_without_names),
         TEST(test_disk_limit_of_what_is_hidden), TEST(test_disk_of_others), TEST(test_git), TEST(test_make_and_gcc),
         TEST(test_sqlite), TEST(test_python_venv), TEST(test_npm), TEST(test_many_jails),
     };

@@ -36,6 +36,7 @@ static void test_limits(void **state)
     expect(JAIL_SIGNALLED, SIGXCPU, "", "cpu", "--limit cpu=");
     expect(JAIL_EXITED, 128 + SIGXFSZ, "", "file-size", "--limit file-size=");
     expect(JAIL_DISK, 9, "", "disk", "--limit disk=");
+    expect(JAIL_ENTRIES, 9, "", "files", "--limit files=");
     expect(JAIL_MEMORY, 9, "", "memory", "--limit memory=");
 }
 

@@ -18,7 +18,7 @@ static struct slice layers[] = {{"/l/1/up", 7}, {"/l/2/up", 7}};
 static struct jail_plan sample(void)
 {
     struct jail_plan p = {.uid = 1000, .gid = 4294967294, .argv = argv, .nargv = 3, .env = env, .nenv = 2,
-                          .cwd = SLICE("/work"), .limits = {1, 2, 3, 4, 5, 6, 7, 8, 9}, .terminal = true, .id_range = 3999, .listen = listen_ports, .nlisten = 2};
+                          .cwd = SLICE("/work"), .limits = {1, 2, 3, 4, 5, 6, 12, 7, 8, 9}, .terminal = true, .id_range = 3999, .listen = listen_ports, .nlisten = 2};
     jail_plan_add(&p, (struct jail_mount){JAIL_WRITE, SLICE("/home/x"), SLICE("/work"), 0, false});
     jail_plan_add(&p, (struct jail_mount){JAIL_SCRATCH, SLICE_NONE, SLICE("/tmp"), 4096, false});
     jail_plan_add(&p, (struct jail_mount){JAIL_EMPTY, SLICE_NONE, SLICE("/work/.crannog"), 0, true});
@@ -82,7 +82,7 @@ static void test_round_trip(void **state)
     assert_int_equal(decode(buf_slice(&b), &got, &a), OK);
     jail_plan_encode(&got, &again);
     assert_true(slice_eq(buf_slice(&b), buf_slice(&again)));
-    assert_true(got.id_range == 3999 && got.uid == 1000 && got.gid == 4294967294 && got.terminal && got.limits.output == 9 && got.limits.disk == 6 && got.limits.memory_all == 3);
+    assert_true(got.id_range == 3999 && got.uid == 1000 && got.gid == 4294967294 && got.terminal && got.limits.output == 9 && got.limits.disk == 6 && got.limits.memory_all == 3 && got.limits.entries == 12);
     assert_true(slice_is(got.mounts[4].text, "a\n") && got.mounts[5].kind == JAIL_CACHE && got.mounts[5].bytes == 9);
     assert_true(got.nmounts == 6 && got.mounts[1].bytes == 4096 && got.mounts[2].optional);
     assert_true(got.nargv == 3 && got.argv[2].n == 0 && slice_is(got.env[1], "PATH=/bin"));

@@ -77,13 +77,13 @@ static void test_plan(void **state)
     struct terms t = {.nshow = 0};
     struct place p = {.work = "/work/x", .terms = &t, .upper = SLICE("/up")};
     struct jail_plan plan;
-    const char *const said[][2] = {{"memory", "16G"}, {"processes", "9"}, {"open-files", "77"}, {"disk", "1G"}, {"tmp", "3M"}, {"output", "5K"}};
+    const char *const said[][2] = {{"memory", "16G"}, {"processes", "9"}, {"open-files", "77"}, {"disk", "1G"}, {"files", "700"}, {"tmp", "3M"}, {"output", "5K"}};
     for (size_t i = 0; i < sizeof said / sizeof *said; i++)
         assert_int_equal(say(&t, said[i][0], said[i][1]), OK);
     assert_int_equal(terms_add_show(&t, SLICE("/opt/tool"), NULL), OK);
     assert_int_equal(terms_add_show(&t, SLICE("/work/x/below"), NULL), OK);
     assert_int_equal(place_command(&p, NULL, 0, 5, 6, &a, &plan, NULL), OK);
-    assert_true(plan.limits.memory_all == 16ULL << 30 && plan.limits.processes == 9 && plan.limits.files == 77 && plan.limits.disk == 1 << 30 &&
+    assert_true(plan.limits.memory_all == 16ULL << 30 && plan.limits.processes == 9 && plan.limits.files == 77 && plan.limits.disk == 1 << 30 && plan.limits.entries == 700 &&
                 plan.limits.file_size == 1 << 30 && plan.limits.output == 5 << 10 && plan.limits.cpu_ms == 5 && plan.limits.wall_ms == 6);
     size_t tools = 0;
     for (size_t i = 0; i < plan.nmounts; i++) {
