@@ -613,7 +613,13 @@ static void result_of(struct stage_set *t, struct job *j, struct completion *c)
     case STAGE_EXEC: result_exec(t, j, c); break;
     case STAGE_SQUASH: result_layer(t, j, c); break;
     case STAGE_APPLY: result_apply(t, j, c); break;
-    case STAGE_SURVEY: json_put_text(c->result, "backend", SLICE("overlay")); break;
+    case STAGE_SURVEY: {
+        struct json *masked = json_array();
+        json_push(masked, json_new_text(SLICE(".env")));
+        json_put_text(c->result, "backend", SLICE("overlay"));
+        json_put(c->result, "masked", masked);
+        break;
+    }
     case STAGE_LAND: {
         char now[32];
         if (j->into_layer) {

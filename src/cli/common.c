@@ -13,6 +13,7 @@
 #include "cli/cli.h"
 #include "cli/session.h"
 #include "infer/protocol.h"
+#include "layers/stamp.h"
 #include "text/yaml.h"
 #include "tools/setting.h"
 #include "wire/peer.h"
@@ -186,8 +187,11 @@ enum err cli_shown_path(struct slice path, struct arena *a, struct slice *ret, s
     char *text = below ? arena_printf(a, "%s/%.*s", home ? home : "", SLICE_ARG(slice_sub(path, 2, path.n))) : arena_str(a, path);
     if (!text)
         return error_set(e, ERR_MEMORY, "no memory for a path");
-    if (*text != '/')
-        return error_set(e, ERR_USAGE, "what is shown is a whole path like /opt/tool or ~/sdk, not '%.200s'", text);
+    if (*text != '/') { /* of the work folder, where it names what is hidden */
+        *ret = slice_of(text);
+        return stamp_check_path(*ret, NULL) == OK ? OK
+                   : error_set(e, ERR_USAGE, "what is shown is a whole path like /opt/tool or ~/sdk, or one in the work folder like .env, not '%.200s'", text);
+    }
     if (!realpath(text, real))
         return error_set(e, ERR_USAGE, "cannot show %.300s: %s", text, strerror(errno));
     struct setting_guard guard;

@@ -1,9 +1,13 @@
 /* crannog exec --show-plan: the jail that a command would get, before it gets it. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/sys.h"
 #include "cli/exec.h"
+#include "tools/credential.h"
 #include "view/jail.h"
 
 enum { PLAN_ARENA = 1 << 20, PLAN_TEXT = 1 << 20 };
@@ -84,6 +88,21 @@ static void print(const struct json *v)
     fputs(buf_str(&out), stdout);
 }
 
+/* What the first step of a run would find. */
+static enum err find_masked(const struct terms *t, struct arena *a, struct place *ret, struct error *e)
+{
+    struct credentials found;
+    FD_CLEANUP int folder = open(ret->work, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0)
+        return error_errno(e, errno, "cannot look through %s", ret->work);
+    enum err err = credentials_find(folder, ".crannog", a, &found, e);
+    size_t n = 0;
+    for (size_t i = 0; !err && i < found.n; i++)
+        if (!terms_names(t, found.paths[i]))
+            found.paths[n++] = found.paths[i];
+    return err ? err : place_mask(ret, found.paths, n, a, e);
+}
+
 int exec_show_plan(struct cli *c, const struct exec_job *j)
 {
     struct session s = {.cli = c, .setting_arena = ARENA_INIT(SETTING_ARENA)};
@@ -97,6 +116,8 @@ int exec_show_plan(struct cli *c, const struct exec_job *j)
         err = session_look_around(&s.setting_arena, &s.setting, &e);
     if (!err)
         err = place_look(j->work, NULL, &place, &e);
+    if (!err)
+        err = find_masked(&s.terms, &a, &place, &e);
     if (!err) {
         place.setting = &s.setting;
         place.terms = &s.terms;

@@ -236,6 +236,19 @@ static enum err result_squash(struct run_state *r, const struct open_step *o, co
     return OK;
 }
 
+/* What the jails hide from now on; which files are meant is for those who make the plans. */
+static enum err result_masked(struct run_state *r, const struct json *list, struct error *e)
+{
+    BUF_CLEANUP struct buf text = BUF_INIT(RUN_MASKED_BYTES);
+    if (!list)
+        return OK;
+    if (json_type(list) != JSON_ARRAY)
+        return error_set(e, ERR_CORRUPT, "what is hidden is not a list");
+    json_print(list, &text);
+    enum err err = buf_check(&text, "what is hidden", e);
+    return err ? err : fold_keep(r, buf_slice(&text), &r->masked, e);
+}
+
 /* A landing: what it replaced is an undo layer; what did not land is the rest, about which a person decides. */
 static enum err result_apply(struct run_state *r, const struct open_step *o, struct line *l, const struct json *undo,
                              const struct json *res, struct error *e)
@@ -311,7 +324,7 @@ static enum err apply_result(struct run_state *r, const struct open_step *o, str
         return layer ? fold_push_layer(r, layer, o->key.step, e) : OK;
     case STAGE_SURVEY:
         r->copies |= slice_is(json_text(json_get(res, "backend")), "copy"); /* layers of copies have no whiteouts: their forks copy too */
-        return OK;
+        return result_masked(r, json_get(res, "masked"), e);
     case STAGE_SQUASH: return result_squash(r, o, layer, e);
     case STAGE_EXEC: return layer ? fold_push_layer(r, layer, o->key.step, e) : OK;
     case STAGE_APPLY: return result_apply(r, o, l, layer, res, e);

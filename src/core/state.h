@@ -33,7 +33,7 @@
 #include "core/talk.h"
 
 enum { RUN_ARENA_BYTES = 64 * 1024 * 1024, RUN_PIECES_MAX = 10000, RUN_PARTS_MAX = 256, RUN_DEATHS_MAX = 3, HEAD = -1,
-       RUN_LAYERS_KEPT = 16 /* more are squashed */, RUN_LAYERS_MAX = 32, RUN_LAYER_NAME_MAX = 80 };
+       RUN_LAYERS_KEPT = 16 /* more are squashed */, RUN_LAYERS_MAX = 32, RUN_MASKED_BYTES = 256 * 1024, RUN_LAYER_NAME_MAX = 80 };
 
 enum stage {
     STAGE_LIST, STAGE_PIECES, STAGE_READ, STAGE_MEASURE, STAGE_ASK, STAGE_JOIN, STAGE_LOOK, STAGE_LAND, STAGE_VERIFY,
@@ -177,6 +177,7 @@ struct run_state {
     uint64_t origin_run;
     enum land_mode land;
     struct slice terms;  /* what a person said of its jails, JSON (tools/terms.h); empty: nothing */
+    struct slice masked; /* files of the work folder that its jails hide, a JSON array; empty: none */
     bool copies;         /* no overlay here: steps work in copies */
     struct layer_ref *layers; /* not in the folder yet, oldest first */
     size_t nlayers;

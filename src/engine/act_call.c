@@ -181,17 +181,36 @@ static bool is_kept(struct slice path)
     return slice_starts(path, SLICE("step:")) || slice_starts(path, SLICE("turn:"));
 }
 
+/* Whether a file tool is called with one of the files that its jail shows empty: better said than seen. */
+static bool is_hidden(const struct run_state *r, const struct tool_call *c, struct arena *a)
+{
+    struct place place = {.work = arena_str(a, r->work)};
+    struct slice path = c->path;
+    if (!place.work || !r->masked.n || (c->tool != TOOL_READ && c->tool != TOOL_WRITE && c->tool != TOOL_EDIT) ||
+        tool_masked(r, a, &place, NULL))
+        return false;
+    while (slice_starts(path, SLICE("./")))
+        path = slice_sub(path, 2, path.n);
+    for (size_t i = 0; i < place.nmasked; i++)
+        if (slice_eq(path, place.masked[i]) || slice_eq(path, slice_sub(place.masked[i], r->work.n + 1, place.masked[i].n)))
+            return true;
+    return false;
+}
+
 enum err call_at_once(struct engine *g, struct run *r, const struct open_step *o, struct completion *c, bool *ret_done, struct error *e)
 {
     ARENA_CLEANUP struct arena a = ARENA_INIT(CALL_ARENA);
     struct called call;
     enum err err = call_read(g, run_line(&r->state, o->item, o->piece)->talk, &a, &call, e);
-    *ret_done = !err && (*call.wrong || (call.call.tool == TOOL_READ && is_kept(call.call.path)));
+    bool hidden = !err && !*call.wrong && is_hidden(&r->state, &call.call, &a);
+    *ret_done = !err && (*call.wrong || hidden || (call.call.tool == TOOL_READ && is_kept(call.call.path)));
     if (err || !*ret_done)
         return err;
     *c = (struct completion){.key = o->key, .outcome = OUTCOME_OK, .blob = BUF_INIT(BLOB_BYTES_MAX), .result = json_object()};
     if (*call.wrong)
         put_words(&r->state, o, &call, call.wrong, true, c);
+    else if (hidden)
+        put_words(&r->state, o, &call, "this file holds credentials and is hidden from you; where the work needs it, the person may show it (--show)", true, c);
     else
         read_kept(g, r, o, &call, c);
     return OK;

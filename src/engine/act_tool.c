@@ -59,6 +59,19 @@ enum err tool_terms(const struct run_state *r, struct arena *a, struct terms *re
     return err ? err : terms_read(v, a, ret, e);
 }
 
+enum err tool_masked(const struct run_state *r, struct arena *a, struct place *ret, struct error *e)
+{
+    JSON_CLEANUP struct json *v = NULL;
+    enum err err = r->masked.n ? json_parse(r->masked, &v, e) : OK;
+    size_t n = err ? 0 : json_count(v);
+    struct slice *below = n ? arena_array(a, n, sizeof *below) : NULL;
+    if (n && !below)
+        return error_set(e, ERR_MEMORY, "no memory for a tool call");
+    for (size_t i = 0; i < n; i++)
+        below[i] = json_text(json_at(v, i));
+    return err ? err : place_mask(ret, below, n, a, e);
+}
+
 static int64_t smaller(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -284,6 +297,8 @@ static enum err phase_start(struct engine *g, struct run *r, const struct open_s
         err = tool_terms(&r->state, &a, &terms, e);
     place.terms = o->stage == STAGE_COMMIT ? NULL : &terms;
     place.setting = o->stage == STAGE_COMMIT ? NULL : m->setting; /* git alone, with the person's own settings */
+    if (!err && phase == PHASE_RUN && (o->stage == STAGE_EXEC || o->stage == STAGE_VERIFY || o->stage == STAGE_CALL || o->stage == STAGE_INSTRUCT))
+        err = tool_masked(&r->state, &a, &place, e);
     job->plain |= !err && place.holds_state && !job->seals; /* layers never lie below a root */
     if (!err)
         err = phase_plan(g, r, o, args, job, &a, &place, words, &message, &plan, e);

@@ -172,6 +172,8 @@ enum recovery tool_recover(struct engine *g, struct run *r, const struct open_st
 void tool_clamp(struct json *args, const struct amounts *granted, const struct amounts *floor);
 /* What a person said of the run's jails; `show` lies in the arena. */
 enum err MUST_USE tool_terms(const struct run_state *r, struct arena *a, struct terms *ret, struct error *e);
+/* The files of the work folder that the run's jails hide: ret->masked. */
+enum err MUST_USE tool_masked(const struct run_state *r, struct arena *a, struct place *ret, struct error *e);
 void tool_collect(struct engine *g, struct jail_job *job);
 /* Names the walls that a command may have met in `result` ("met"), and appends what to do about them (tools/denial.h). */
 void tool_denials(struct engine *g, const struct run_state *r, const struct jail_result *res, struct json *result, struct buf *words);

@@ -147,6 +147,7 @@ static enum err start_jail(struct engine *g, struct run *r, const struct service
     err = tool_terms(&r->state, &a, &terms, e);
     place.terms = &terms;
     place.setting = m->setting; /* the same toolchains as a step's */
+    err = err ? err : tool_masked(&r->state, &a, &place, e);
     err = err ? err : place_command(&place, words, 3, 0, 0, &a, &plan, e);
     if (err)
         return err;

@@ -208,12 +208,41 @@ static bool git_went_well(struct completion *c, const struct jail_result *res)
     return went_well(c, res, true, "git could not make a commit of it");
 }
 
+/* What its jails will not show, unless it was named, and that it is so. */
+static void put_masked(const struct run_state *r, struct completion *c, struct credentials *masked)
+{
+    ARENA_CLEANUP struct arena a = ARENA_INIT(1 << 20);
+    struct terms terms;
+    size_t all = masked->n;
+    bool known = tool_terms(r, &a, &terms, NULL) == OK;
+    masked->n = 0;
+    for (size_t i = 0; i < all; i++)
+        if (!known || !terms_names(&terms, masked->paths[i]))
+            masked->paths[masked->n++] = masked->paths[i];
+    BUF_CLEANUP struct buf names = BUF_INIT(sizeof c->why);
+    struct json *list = masked->n ? json_array() : NULL;
+    for (size_t i = 0; i < masked->n; i++) {
+        json_push(list, json_new_text(masked->paths[i]));
+        if (names.n + masked->paths[i].n < sizeof c->why / 2)
+            buf_addf(&names, "%s%.*s", i ? ", " : "", SLICE_ARG(masked->paths[i]));
+        else if (i == 0 || !slice_ends(buf_slice(&names), SLICE(" and more")))
+            buf_add_text(&names, " and more");
+    }
+    if (list)
+        json_put(c->result, "masked", list);
+    if (masked->cut)
+        json_put_bool(c->result, "masked_cut", true);
+    if (list)
+        snprintf(c->why, sizeof c->why, "hidden, as they hold credentials: %s (--show PATH shows one)", buf_str(&names));
+}
+
 /* The first step of a command: what of the folder it could not write, and whether overlays can be had here. */
-static void done_survey(struct completion *c, const struct jail_job *job, struct slice reply)
+static void done_survey(const struct run_state *r, struct completion *c, const struct jail_job *job, struct slice reply)
 {
     struct survey s;
+    struct credentials masked;
     struct error e;
-    if (layer_survey_reply(reply, &s, &e)) {
+    if (layer_survey_reply(reply, &s, &masked, &e)) {
         fail(c, true, e.text);
         return;
     }
@@ -221,10 +250,12 @@ static void done_survey(struct completion *c, const struct jail_job *job, struct
     json_put_int(c->result, "files", (int64_t)s.files);
     json_put_int(c->result, "foreign_owner", (int64_t)s.foreign_owner);
     json_put_int(c->result, "foreign_group", (int64_t)s.foreign_group);
+    put_masked(r, c, &masked);
     uint64_t foreign = s.foreign_owner + s.foreign_group;
+    size_t at = strlen(c->why);
     if (foreign && !job->plain)
-        snprintf(c->why, sizeof c->why, "%llu%s files here belong to another %s and cannot be changed inside, the first is %.100s",
-                 (unsigned long long)foreign, s.cut ? " or more" : "", s.foreign_owner ? "user" : "group", s.example);
+        snprintf(c->why + at, sizeof c->why - at, "%s%llu%s files here belong to another %s and cannot be changed inside, the first is %.100s",
+                 at ? "; " : "", (unsigned long long)foreign, s.cut ? " or more" : "", s.foreign_owner ? "user" : "group", s.example);
 }
 
 /* The layer of a command is sealed: how the command went was kept until now. */
@@ -334,7 +365,7 @@ void tool_done(struct engine *g, struct run *r, const struct open_step *o, struc
     } else if (o->stage == STAGE_INSTRUCT) {
         done_instruct(r, buf_slice(&res->reply), c);
     } else if (o->stage == STAGE_SURVEY) {
-        done_survey(c, job, buf_slice(&res->reply));
+        done_survey(&r->state, c, job, buf_slice(&res->reply));
     } else if (o->stage == STAGE_SQUASH) {
         done_squash(g, job, o, c);
     } else if (o->stage == STAGE_APPLY) {

@@ -20,7 +20,7 @@
 #include "base/buf.h"
 
 enum {
-    JAIL_MOUNTS_MAX = 96,
+    JAIL_MOUNTS_MAX = 128,
     JAIL_LAYERS_MAX = 32, /* of one mount */
     JAIL_WORDS_MAX = 1024, /* of argv, and of env */
     JAIL_PORTS_MAX = 64, /* of listen, and of serves */

@@ -9,6 +9,7 @@
 #include "layers/seal.h"
 #include "layers/squash.h"
 #include "layers/survey.h"
+#include "tools/credential.h"
 #include "tools/inside_args.h"
 #include "wire/message.h"
 
@@ -141,12 +142,16 @@ enum err inside_survey(struct slice args, struct buf *reply, struct error *e)
     char name[STAMP_NAME_MAX + 1];
     const char *cover;
     struct survey s;
+    struct credentials found;
+    ARENA_CLEANUP struct arena a = ARENA_INIT(CREDENTIALS_MAX * (STAMP_PATH_MAX + 64));
     enum err err = open_tag(args, LAYER_ROOT, &root, e);
     if (!err)
         err = get_cover(args, name, &cover, e);
     if (!err)
         err = survey_root(root, (uint32_t)message_get_u64(args, LAYER_UID, 0), (uint32_t)message_get_u64(args, LAYER_GID, 0),
                           message_get_u64(args, LAYER_RANGE, 0) != 0, cover, &s, e);
+    if (!err)
+        err = credentials_find(root, cover, &a, &found, e);
     if (err)
         return err;
     message_put_u64(reply, LAYER_FILES, s.files);
@@ -156,5 +161,8 @@ enum err inside_survey(struct slice args, struct buf *reply, struct error *e)
     message_put_u64(reply, LAYER_GROUP, s.foreign_group);
     message_put_u64(reply, LAYER_SPECIAL, s.special);
     message_put(reply, LAYER_EXAMPLE, slice_of(s.example));
+    for (size_t i = 0; i < found.n; i++)
+        message_put(reply, LAYER_MASKED, found.paths[i]);
+    message_put_u64(reply, LAYER_MASKED_CUT, found.cut);
     return buf_check(reply, "the answer to a survey", e);
 }

@@ -113,7 +113,25 @@ void layer_survey_args(struct buf *args, struct slice root, uint32_t uid, uint32
     message_put(args, LAYER_COVER, cover);
 }
 
-enum err layer_survey_reply(struct slice reply, struct survey *ret, struct error *e)
+static enum err take_masked(struct slice reply, struct credentials *ret)
+{
+    struct message_reader r = message_read(reply);
+    struct field f;
+    uint64_t cut;
+    *ret = (struct credentials){.n = 0};
+    while (message_next(&r, &f) > 0) {
+        if (f.tag != LAYER_MASKED)
+            continue;
+        if (ret->n == CREDENTIALS_MAX || !slice_is_utf8(f.bytes) || stamp_check_path(f.bytes, NULL))
+            return ERR_CORRUPT;
+        ret->paths[ret->n++] = f.bytes;
+    }
+    bool ok = get_number(reply, LAYER_MASKED_CUT, 1, &cut);
+    ret->cut = ok && cut;
+    return ok ? OK : ERR_CORRUPT;
+}
+
+enum err layer_survey_reply(struct slice reply, struct survey *ret, struct credentials *ret_masked, struct error *e)
 {
     struct survey s = {0};
     struct slice example = message_get(reply, LAYER_EXAMPLE);
@@ -122,7 +140,7 @@ enum err layer_survey_reply(struct slice reply, struct survey *ret, struct error
     bool ok = message_ok(reply) && get_number(reply, LAYER_FILES, most, &s.files) && get_number(reply, LAYER_FOLDERS, most, &s.folders) &&
               get_number(reply, LAYER_CUT, 1, &cut) && get_number(reply, LAYER_OWNER, most, &s.foreign_owner) &&
               get_number(reply, LAYER_GROUP, most, &s.foreign_group) && get_number(reply, LAYER_SPECIAL, most, &s.special) &&
-              example.n <= SURVEY_EXAMPLE_MAX && slice_index(example, '\0') == example.n;
+              example.n <= SURVEY_EXAMPLE_MAX && slice_index(example, '\0') == example.n && take_masked(reply, ret_masked) == OK;
     if (!ok)
         return bad("survey", e);
     s.cut = cut;

@@ -10,6 +10,7 @@
 
 #include "layers/manifest.h"
 #include "layers/survey.h"
+#include "tools/credential.h"
 
 struct layer_sealed {
     struct manifest manifest;  /* array in the arena */
@@ -36,6 +37,7 @@ void layer_squash_args(struct buf *args, const struct slice *folders, size_t nfo
 enum err MUST_USE layer_squash_reply(struct slice reply, struct error *e);
 
 void layer_survey_args(struct buf *args, struct slice root, uint32_t uid, uint32_t gid, bool range, struct slice cover);
-enum err MUST_USE layer_survey_reply(struct slice reply, struct survey *ret, struct error *e);
+/* What a step could not write, and which files hold credentials: their paths point into the reply. */
+enum err MUST_USE layer_survey_reply(struct slice reply, struct survey *ret, struct credentials *ret_masked, struct error *e);
 
 #endif

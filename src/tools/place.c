@@ -41,6 +41,18 @@ enum err place_look(const char *work, const char *state, struct place *ret, stru
     return n >= 0 && (size_t)n < sizeof ret->cover ? OK : error_set(e, ERR_LIMIT, "the path of the folder %.200s… is too long", work);
 }
 
+enum err place_mask(struct place *p, const struct slice *below, size_t n, struct arena *a, struct error *e)
+{
+    p->masked = n ? arena_array(a, n, sizeof *p->masked) : NULL;
+    bool ok = !n || p->masked;
+    for (p->nmasked = 0; ok && p->nmasked < n; p->nmasked++) {
+        char *path = arena_printf(a, "%s/%.*s", p->work, SLICE_ARG(below[p->nmasked]));
+        ok = path != NULL;
+        p->masked[p->nmasked] = slice_of(path);
+    }
+    return ok ? OK : error_set(e, ERR_MEMORY, "no memory for a jail's plan");
+}
+
 /* What a command may use of memory, all its processes together: never so much that the machine has none left. */
 static uint64_t memory_max(void)
 {
@@ -85,6 +97,8 @@ static void add_work(const struct place *p, bool writable, struct jail_plan *ret
     jail_plan_add(ret, m);
     /* Covered if it is there when the jail is made, not if it was there when somebody looked. */
     jail_plan_add(ret, (struct jail_mount){.kind = JAIL_EMPTY, .target = slice_of(p->cover), .optional = true});
+    for (size_t i = 0; i < p->nmasked; i++)
+        jail_plan_add(ret, (struct jail_mount){.kind = JAIL_EMPTY, .target = p->masked[i], .optional = true});
     if (p->holds_state && !p->copy.n && strcmp(p->state, p->cover) != 0 && !lies_below(p->state, p->cover))
         jail_plan_add(ret, (struct jail_mount){.kind = JAIL_EMPTY, .target = slice_of(p->state)});
 }
@@ -178,7 +192,7 @@ enum err place_command(const struct place *p, struct slice *argv, size_t n, uint
     if (!err && p->setting)
         err = add_environment(p, a, ret, e);
     for (size_t i = 0; p->terms && i < p->terms->nshow; i++)
-        if (!is_work(p, p->terms->show[i]))
+        if (*p->terms->show[i].p == '/' && !is_work(p, p->terms->show[i]))
             jail_plan_add(ret, (struct jail_mount){.kind = JAIL_SYSTEM, .source = p->terms->show[i], .target = p->terms->show[i], .optional = true});
     add_work(p, false, ret);
     ret->argv = argv;

@@ -22,12 +22,16 @@ struct place {
     size_t nlayers;
     struct slice upper;    /* and what it writes goes here; */
     struct slice copy;     /* or it works in this copy instead. Absolute paths, borrowed */
+    struct slice *masked;  /* files of it that are seen empty: absolute paths, borrowed */
+    size_t nmasked;
     const struct terms *terms;     /* what was said of a run's commands; NULL: nothing. Borrowed */
     const struct setting *setting; /* what a command finds around it; NULL: the bare system. Borrowed */
 };
 
 /* Looks at the folder. `state` is the real path of the crannog's own .crannog (borrowed), or NULL. ERR_MISSING, ERR_USAGE (not a folder) or ERR_LIMIT (its path is too long) with its name. */
 enum err MUST_USE place_look(const char *work, const char *state, struct place *ret, struct error *e);
+/* Hides files of the work folder, paths below it. What it needs lies in the arena. ERR_MEMORY. */
+enum err MUST_USE place_mask(struct place *p, const struct slice *below, size_t n, struct arena *a, struct error *e);
 /* A plan with the system's view, a scratch /tmp, and `work`: as the place says, or as it is and then read-only or
    writable; limits as for a short file tool. It borrows *p. */
 void place_plan(const struct place *p, bool writable, struct jail_plan *ret);

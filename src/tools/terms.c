@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "layers/stamp.h"
+
 enum kind { BYTES, TIME, COUNT };
 
 static const struct {
@@ -149,10 +151,18 @@ enum err terms_read(const struct json *v, struct arena *a, struct terms *ret, st
         struct slice path = arena_copy(a, json_text(json_at(show, i)));
         if (!path.p)
             return error_set(e, ERR_MEMORY, "no memory for a run's terms");
-        if (path.n < 2 || *path.p != '/' || terms_add_show(ret, path, NULL))
+        if (path.n < 2 || (*path.p != '/' && stamp_check_path(path, NULL)) || terms_add_show(ret, path, NULL))
             return error_set(e, ERR_CORRUPT, "what the run shows is not a list of paths");
     }
     return OK;
+}
+
+bool terms_names(const struct terms *t, struct slice below)
+{
+    for (size_t i = 0; i < t->nshow; i++)
+        if (slice_within(below, t->show[i]))
+            return true;
+    return false;
 }
 
 uint64_t terms_limit(const struct terms *t, enum limit l, uint64_t otherwise)

@@ -7,6 +7,7 @@
  *     cpu: 2h
  *   show:
  *     - /opt/tool
+ *     - .env
  */
 #ifndef CRANNOG_TOOLS_TERMS_H
 #define CRANNOG_TOOLS_TERMS_H
@@ -25,7 +26,7 @@ enum { TERMS_SHOW_MAX = 8 };
 
 struct terms {
     uint64_t limits[LIMITS]; /* bytes, milliseconds or a count; 0: not said */
-    struct slice show[TERMS_SHOW_MAX]; /* real absolute paths */
+    struct slice show[TERMS_SHOW_MAX]; /* real absolute paths, or paths below the work folder of what is hidden there (credential.h) */
     size_t nshow;
 };
 
@@ -34,7 +35,7 @@ const char *limit_name(enum limit l);
 void limit_print(enum limit l, uint64_t value, struct buf *out);
 /* A limit said as a word: "memory", "8G". Sizes take K M G T, times s m h d (a bare number is seconds). ERR_USAGE in words that name all limits. */
 enum err MUST_USE terms_set_limit(struct terms *t, struct slice name, struct slice value, struct error *e);
-/* One more folder or file to be shown; the path is real and setting_may_show() has seen it. ERR_USAGE past TERMS_SHOW_MAX. */
+/* One more folder or file to be shown; the path is real and setting_may_show() has seen it, or relative and checked. ERR_USAGE past TERMS_SHOW_MAX. */
 enum err MUST_USE terms_add_show(struct terms *t, struct slice path, struct error *e);
 /* What `over` says takes the place of what t says; folders are added. */
 enum err MUST_USE terms_merge(struct terms *t, const struct terms *over, struct error *e);
@@ -42,6 +43,8 @@ enum err MUST_USE terms_merge(struct terms *t, const struct terms *over, struct 
 struct json *terms_print(const struct terms *t);
 /* From run.started, NULL: nothing was said. ERR_CORRUPT. Paths lie in the arena. */
 enum err MUST_USE terms_read(const struct json *v, struct arena *a, struct terms *ret, struct error *e);
+/* Whether a path below the work folder was named to be shown. */
+bool terms_names(const struct terms *t, struct slice below);
 /* A limit, or else what holds without it. NULL: nothing was said. */
 uint64_t terms_limit(const struct terms *t, enum limit l, uint64_t otherwise);
 

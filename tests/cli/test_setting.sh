@@ -41,4 +41,4 @@ if command -v git >/dev/null; then
   check "what it sets for all repositories goes with it" sh -c "crannog exec -- git config --global user.name Other && ! grep Other $H/.gitconfig"
 fi
 check "a project in the middle of a toolchain is writable" sh -c "mkdir -p $H/.nvm/project && crannog exec --in $H/.nvm/project -- sh -c 'node && touch made' && test -e $H/.nvm/project/made"
-check "the home folder itself can be worked in, as itself" sh -c "mkdir $H/.local && crannog -C $T/other exec --in $H -- sh -c 'grep -q canary ~/.netrc && touch ~/made' && test -e $H/made"
+check "the home folder itself can be worked in, as itself" sh -c "mkdir $H/.local && crannog -C $T/other exec --in $H -- sh -c 'grep -q canary ~/.bash_history && test ! -s ~/.netrc && touch ~/made' && test -e $H/made"

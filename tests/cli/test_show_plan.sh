@@ -66,6 +66,7 @@ limits
   65536  open-files
   8G  file-size
   8G  disk, what it changes
+  1000000  files, that it changes
 
 walls
   namespaces of its own, no capabilities, no new privileges, a filter of system calls (`crannog doctor` tries them)

@@ -366,15 +366,21 @@ static void test_applets(void **state)
     close(squashed), close(up);
 
     struct survey s;
+    struct credentials masked;
+    int secret = openat(root, ".env", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(secret >= 0 && close(secret) == 0);
     layer_survey_args(&args, path_of("root"), getuid(), getgid() + 1, false, SLICE(".crannog"));
     ok(call(inside_survey));
-    ok(layer_survey_reply(buf_slice(&reply), &s, &why));
-    assert_true(s.files == 1 && s.foreign_group == 1 && !strcmp(s.example, "a"));
+    ok(layer_survey_reply(buf_slice(&reply), &s, &masked, &why));
+    assert_true(s.files == 2 && s.foreign_group == 2 && !strcmp(s.example, ".env"));
+    assert_true(masked.n == 1 && !masked.cut && slice_is(masked.paths[0], ".env"));
+    message_put(&reply, LAYER_MASKED, SLICE("../.env"));
+    assert_int_equal(layer_survey_reply(buf_slice(&reply), &s, &masked, &why), ERR_CORRUPT);
     message_put(&args, LAYER_ROOT, SLICE("root"));
     assert_int_equal(call(inside_survey), ERR_CORRUPT);
     buf_add_text(&args, "no message");
     assert_int_equal(call(inside_seal), ERR_CORRUPT);
-    assert_int_equal(layer_survey_reply(SLICE(""), &s, &why), ERR_CORRUPT);
+    assert_int_equal(layer_survey_reply(SLICE(""), &s, &masked, &why), ERR_CORRUPT);
     assert_int_equal(layer_seal_reply(SLICE(""), &arena, &sealed, &why), ERR_CORRUPT);
     assert_int_equal(layer_copy_reply(SLICE(""), &index, &why), ERR_CORRUPT);
 }

@@ -61,7 +61,13 @@ static void test_journal(void **state)
     assert_true(got.nshow == 2 && slice_is(got.show[0], "/opt/a") && slice_is(got.show[1], "/opt/b"));
     assert_int_equal(terms_read(NULL, &a, &got, NULL), OK);
     assert_true(got.nshow == 0 && terms_limit(&got, LIMIT_CPU, 7) == 7 && terms_limit(NULL, LIMIT_CPU, 8) == 8);
-    const char *const damaged[] = {"{\"limits\":{\"memory\":-1}}", "{\"limits\":{\"memory\":1}}", "{\"show\":[1]}", "{\"show\":[\"relative\"]}",
+    t.nshow = 0;
+    assert_true(terms_add_show(&t, SLICE("apps"), NULL) == OK && terms_add_show(&t, SLICE(".env"), NULL) == OK);
+    JSON_CLEANUP struct json *named = terms_print(&t);
+    assert_int_equal(terms_read(named, &a, &got, NULL), OK);
+    assert_true(terms_names(&got, SLICE("apps/.env")) && terms_names(&got, SLICE(".env")) && !terms_names(&got, SLICE("app/.env")) &&
+                !terms_names(&got, SLICE(".env.local")));
+    const char *const damaged[] = {"{\"limits\":{\"memory\":-1}}", "{\"limits\":{\"memory\":1}}", "{\"show\":[1]}", "{\"show\":[\"../relative\"]}",
                                    "{\"show\":[\"/a\",\"/b\",\"/c\",\"/d\",\"/e\",\"/f\",\"/g\",\"/h\",\"/i\"]}"};
     for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++) {
         JSON_CLEANUP struct json *bad = NULL;
