@@ -13,6 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ARENA_CLEANUP struct arena a = ARENA_INIT(64 * 1024 * 1024);
     struct layer_sealed sealed;
     struct survey survey;
+    struct credentials masked;
     enum err err = layer_seal_reply(s, &a, &sealed, NULL);
     ASSERT(!err || err == ERR_CORRUPT || err == ERR_MEMORY);
     if (!err) {
@@ -27,8 +28,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         within(index, s);
     err = layer_squash_reply(s, NULL);
     ASSERT(!err || err == ERR_CORRUPT);
-    err = layer_survey_reply(s, &survey, NULL);
+    err = layer_survey_reply(s, &survey, &masked, NULL);
     ASSERT(!err || err == ERR_CORRUPT);
+    for (size_t i = 0; !err && i < masked.n; i++) {
+        within(masked.paths[i], s);
+        ASSERT(stamp_check_path(masked.paths[i], NULL) == OK);
+    }
     ASSERT(err || survey.example[SURVEY_EXAMPLE_MAX] == '\0');
     return 0;
 }
