@@ -455,7 +455,8 @@ try:
     while n < 3_000_000: os.close(os.open(f"/tmp/n/{n}", os.O_CREAT | os.O_WRONLY)); n += 1
     breach(f"{n} files")
 except OSError: pass
-''', seconds=120)
+if n > 200_000: breach(f"{n} files in 64 MiB")
+''', options=['--limit', 'tmp=64M'])
 attack('bytes in /tmp and /dev/shm', '''
 for p in ("/tmp/b", "/dev/shm/b"):
     try:

@@ -637,7 +637,7 @@ static void test_every_fault(void **state)
     (void)state;
     static const int errors[] = {EIO, ENOSPC, EINTR, EACCES};
     unsigned n = length();
-    for (unsigned at = first(3); at <= n; at += stride(3)) {
+    for (unsigned at = first(5); at <= n; at += stride(5)) {
         enum err err = OK;
         begin();
         add(at, FAIL, errors[at % 4]);
@@ -655,7 +655,7 @@ static void test_sweep_person(void **state)
         only = SPOTS[spot];
         unsigned n = length();
         for (int kind = SAVE; kind <= LINK; kind++)
-            for (unsigned at = first(2); at <= n; at += stride(2)) {
+            for (unsigned at = first(4); at <= n; at += stride(4)) {
                 enum err err;
                 begin();
                 add(at, (enum kind)kind, spot);
@@ -674,7 +674,7 @@ static void test_sweep_person_and_kill(void **state)
     for (int spot = 0; spot < NSPOTS; spot++) {
         only = SPOTS[spot];
         unsigned n = length();
-        for (unsigned at = first(4); at <= n; at += stride(4))
+        for (unsigned at = first(8); at <= n; at += stride(8))
             for (unsigned die = at + 1 + k++ % stride(20); die <= n; die += stride(20)) {
                 enum err err;
                 begin();
