@@ -41,7 +41,7 @@ bool cli_common(struct cli *c, const struct command *cmd, int option, int *ret_e
 #define CLI_COMMON_OPTIONS {"help", no_argument, NULL, 'h'}, {"json", no_argument, NULL, 'j'}
 
 /* --limit NAME=VALUE and --show PATH, of the commands that begin runs. */
-#define CLI_TERMS_OPTIONS {"limit", required_argument, NULL, 'L'}, {"show", required_argument, NULL, 'S'}
+#define CLI_TERMS_OPTIONS {"limit", required_argument, NULL, 'L'}, {"show", required_argument, NULL, 'S'}, {"browser", no_argument, NULL, 'W'}
 /* Takes one of them; false: `option` is another. ERR_USAGE in *ret_err. */
 bool cli_terms(struct cli *c, int option, const char *value, enum err *ret_err, struct error *e);
 /* A path that a person wants to be shown, absolute or "~/...", without its links; ERR_USAGE in words. Lies in the arena. */

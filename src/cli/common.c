@@ -30,7 +30,8 @@ static const char first_config[] =
     "#limits:                             # of each command; also --limit memory=8G\n"
     "#  memory: 8G                        # and cpu: 2h, time: 1h, processes, open-files, file-size, files, disk, tmp, output\n"
     "#show:                               # folders that commands may read, beside the system and your toolchains; also --show\n"
-    "#  - /opt/tool\n";
+    "#  - /opt/tool\n"
+    "#browser: true                       # commands may start a browser with its own sandbox; also --browser\n";
 
 static const char first_agent[] = "# main\n\nThe agent that walks plans which name no other. What stands here is for agents with tools;\n"
                                   "items of a plan that only write an answer are not shown it.\n";
@@ -216,13 +217,15 @@ static enum err config_show(struct config *cfg, struct arena *a, const struct js
 
 bool cli_terms(struct cli *c, int option, const char *value, enum err *ret_err, struct error *e)
 {
-    struct slice s = slice_of(value);
+    struct slice s = value ? slice_of(value) : SLICE_NONE;
     size_t equals = slice_index(s, '=');
     if (option == 'L')
         *ret_err = equals == s.n ? error_set(e, ERR_USAGE, "--limit wants NAME=VALUE, like memory=8G")
                                  : terms_set_limit(&c->terms, slice_sub(s, 0, equals), slice_sub(s, equals + 1, s.n), e);
     else if (option == 'S')
         *ret_err = terms_add_show(&c->terms, s, e);
+    else if (option == 'W')
+        c->terms.browser = true;
     else
         return false;
     return true;
@@ -263,9 +266,13 @@ static enum err config_value(struct config *cfg, struct arena *a, struct slice k
         return config_limits(cfg, v, e);
     if (slice_is(key, "show"))
         return config_show(cfg, a, v, e);
+    if (slice_is(key, "browser")) {
+        cfg->terms.browser = json_bool(v, false);
+        return json_type(v) == JSON_BOOL ? OK : error_set(e, ERR_USAGE, "browser: wants true or false");
+    }
     if (slice_is(key, "services"))
         return services_in(cfg, a, v, e);
-    return error_set(e, ERR_USAGE, "there is no setting '%.*s' (model, window, budget, servers, limits, show, services are known)",
+    return error_set(e, ERR_USAGE, "there is no setting '%.*s' (model, window, budget, servers, limits, show, browser, services are known)",
                      SLICE_ARG(slice_sub(key, 0, 40)));
 }
 

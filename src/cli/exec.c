@@ -15,7 +15,7 @@ static int exec_run(struct cli *c, int argc, char **argv);
 
 const struct command cmd_exec = {
     .name = "exec",
-    .usage = "[--in DIR] [--ask] [--limit NAME=VALUE] [--show PATH] [--show-plan] -- CMD [ARGUMENT...]",
+    .usage = "[--in DIR] [--ask] [--limit NAME=VALUE] [--show PATH] [--browser] [--show-plan] -- CMD [ARGUMENT...]",
     .summary = "run a program inside the walls; what it changed can be taken back",
     .help =
         "  --in DIR  the folder it works in; the current one unless said\n"
@@ -24,6 +24,7 @@ const struct command cmd_exec = {
         "            what holds else or stands below limits: in crannog.yaml; several times\n"
         "  --show    a folder or file that it may read, at its own place; several times, or a list show: in crannog.yaml; a path in\n"
         "            the work folder names a file with credentials that it may read all the same\n"
+        "  --browser  it may start a browser, which builds a sandbox of its own inside: a few system calls more are open to it\n"
         "  --show-plan  what it would see, write, have around it and may use; nothing is run (--json too)\n\n"
         "It sees the system read-only and the folder, has a scratch /tmp of its own, no network, no keys. Your home folder is an empty\n"
         "one, in which the toolchains that you keep there (nvm, rustup, pyenv, go, sdkman and such) are at their places, read-only,\n"

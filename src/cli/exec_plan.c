@@ -85,6 +85,8 @@ static void print(const struct json *v)
     add_limits(json_get(v, "limits"), &out);
     heading("walls", &out);
     buf_add_text(&out, "  namespaces of its own, no capabilities, no new privileges, a filter of system calls (`crannog doctor` tries them)\n");
+    if (json_bool(json_get(v, "browser"), false))
+        buf_add_text(&out, "  but for a browser's own sandbox: user, pid and network namespaces within its own, and chroot\n");
     fputs(buf_str(&out), stdout);
 }
 

@@ -657,7 +657,7 @@ _Noreturn void init_main(int socket, const struct applets *a)
     if (!err)
         err = guard(socket, &e);
     if (!err)
-        err = seccomp_install(j.plan.applet.n > 0, &e);
+        err = seccomp_install(&j.plan, &e);
     if (!err)
         err = start(&w, &e);
     if (err)

@@ -233,7 +233,7 @@ enum err MUST_USE landlock_make(const struct jail_plan *p, const int *streams, s
 enum err MUST_USE landlock_enforce(int *ruleset, struct error *e);
 
 /* seccomp.c: from here on for this process and all below it. `applet`: it runs our own code and no program. */
-enum err MUST_USE seccomp_install(bool applet, struct error *e);
+enum err MUST_USE seccomp_install(const struct jail_plan *p, struct error *e);
 
 /* listen.c, inside: the listeners of the plan's ports, each 127.0.0.1 and where there is one ::1, handed out in one report. */
 enum err MUST_USE listeners_make(const struct jail_plan *p, int socket, struct error *e);

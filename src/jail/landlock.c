@@ -101,7 +101,7 @@ enum err landlock_make(const struct jail_plan *p, const int *streams, size_t nst
     enum err err = allow_mounts(ruleset, attr.fs, p, e);
     if (err)
         return err;
-    if (allow(ruleset, SLICE("/"), FS_READ_DIR) < 0 || allow(ruleset, SLICE("/proc"), FS_READ) < 0 ||
+    if (allow(ruleset, SLICE("/"), FS_READ_DIR) < 0 || allow(ruleset, SLICE("/proc"), FS_READ | (p->nests ? FS_WRITE_FILE | (attr.fs & FS_TRUNCATE) : 0)) < 0 ||
         allow(ruleset, SLICE("/dev"), (FS_USE | FS_READ_DIR) & attr.fs) < 0)
         return error_errno(e, errno, "cannot allow /proc and /dev to the jail by landlock");
     for (size_t i = 0; i < nstreams; i++) /* they may be opened again by name, as /dev/stderr; pipes have no place */

@@ -445,13 +445,23 @@ static enum err make_devices(const struct root *r, struct sources *s, struct err
     return OK;
 }
 
-/* /proc of the new pid namespace; read-only, so that nothing below /proc/sys can be set. */
+/* What the owner of a namespace may set is set by nobody. */
+static int seal_sysctls(int proc)
+{
+    FD_CLEANUP int sys_fd = open_tree(proc, "sys", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    struct mount_attr set = {.attr_set = MOUNT_ATTR_RDONLY};
+    return sys_fd < 0 || mount_setattr(sys_fd, "", AT_EMPTY_PATH, &set, sizeof set) < 0 ? -1
+               : move_mount(sys_fd, "", proc, "sys", MOVE_MOUNT_F_EMPTY_PATH);
+}
+
+/* /proc of the new pid namespace; read-only, so that nothing below /proc/sys can be set. A browser writes the maps of ids of its own
+   namespaces there: then that folder alone is read-only. */
 static enum err make_proc(const struct root *r, struct error *e)
 {
     static const char *const none[][2] = {{NULL, NULL}};
-    FD_CLEANUP int tree = fs_new("proc", none, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+    FD_CLEANUP int tree = fs_new("proc", none, (r->plan->nests ? 0 : MOUNT_ATTR_RDONLY) | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
                                  MOUNT_ATTR_NOEXEC);
-    if (tree < 0 || attach_tree(r, SLICE("/proc"), tree) < 0)
+    if (tree < 0 || attach_tree(r, SLICE("/proc"), tree) < 0 || (r->plan->nests && seal_sysctls(tree) < 0))
         return error_errno(e, errno, "cannot mount the jail's own /proc (%s)", idmap_mend(errno));
     for (size_t i = 0; i < sizeof proc_masks / sizeof *proc_masks; i++) {
         FD_CLEANUP int at = openat(tree, proc_masks[i], O_PATH | O_CLOEXEC | O_NOFOLLOW);

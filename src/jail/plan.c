@@ -10,7 +10,7 @@ enum plan_tag {
     PLAN_FILE_SIZE, PLAN_DISK, PLAN_FILES, PLAN_PROCESSES, PLAN_OUTPUT, PLAN_MEMORY_ALL, PLAN_ID_RANGE, PLAN_ENTRIES,
     PLAN_SINGLE = PLAN_ENTRIES, /* the ones above are there exactly once */
     PLAN_MOUNT,                /* a message of mount tags */
-    PLAN_ARGV, PLAN_ENV, PLAN_LISTEN, PLAN_SERVES, PLAN_SERVICE /* once, where it is one */,
+    PLAN_ARGV, PLAN_ENV, PLAN_LISTEN, PLAN_SERVES, PLAN_SERVICE, PLAN_NESTS /* once, where it is one, or does */,
     PLAN_END, /* the last field, empty: a plan that was cut between two fields is seen */
 };
 enum mount_tag {
@@ -91,6 +91,8 @@ void jail_plan_encode(const struct jail_plan *p, struct buf *ret)
         message_put_u64(ret, PLAN_SERVES, p->serves[i]);
     if (p->service)
         message_put(ret, PLAN_SERVICE, SLICE_NONE);
+    if (p->nests)
+        message_put(ret, PLAN_NESTS, SLICE_NONE);
     message_put(ret, PLAN_END, SLICE_NONE);
 }
 
@@ -289,6 +291,14 @@ static enum err take_port(struct field f, uint16_t *ports, size_t *n, struct err
     return OK;
 }
 
+static enum err take_flag(struct field f, bool *ret, struct error *e)
+{
+    if (*ret || f.bytes.n)
+        return corrupt(e, "a field's value");
+    *ret = true;
+    return OK;
+}
+
 static enum err take_field(struct field f, struct arena *a, struct jail_plan *p, unsigned *seen, struct error *e)
 {
     if (f.tag >= 1 && f.tag <= PLAN_SINGLE) {
@@ -308,10 +318,9 @@ static enum err take_field(struct field f, struct arena *a, struct jail_plan *p,
     case PLAN_SERVES:
         return take_port(f, p->serves, &p->nserves, e);
     case PLAN_SERVICE:
-        if (p->service || f.bytes.n)
-            return corrupt(e, "a field's value");
-        p->service = true;
-        return OK;
+        return take_flag(f, &p->service, e);
+    case PLAN_NESTS:
+        return take_flag(f, &p->nests, e);
     default:
         return error_set(e, ERR_VERSION, "a jail's plan has a field (%u) that this crannog-jail does not know; mend: "
                          "install crannog and crannog-jail of one version", f.tag);
@@ -336,6 +345,8 @@ static enum err check_whole(const struct jail_plan *p, unsigned seen, bool ended
         return corrupt(e, "it names not exactly one thing to run");
     if (shares_upper(p))
         return corrupt(e, "two mounts with one upper folder");
+    if (p->nests && p->applet.n)
+        return corrupt(e, "an applet that nests");
     if (p->service ? p->nargv == 0 || p->terminal : p->nserves != 0)
         return corrupt(e, "a service that is none");
     return p->nargv && p->argv[0].n == 0 ? corrupt(e, "its program has no name") : OK;

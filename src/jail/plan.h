@@ -96,6 +96,9 @@ struct jail_plan {
     size_t nenv;
     struct slice cwd;
     struct jail_limits limits;
+    bool nests;          /* for browsers, which build a jail of their own in it: user, pid and network namespaces and chroot are
+                            allowed, /proc is writable where a process may; what capabilities in a user namespace would open
+                            (mounts, netlink, packet filters, raw sockets) is refused */
     bool terminal;       /* 0, 1, 2 are passed through (exec at a terminal) instead of empty input and kept output; the
                             program has no controlling terminal, so Ctrl-C ends crannog-jail and thereby the jail */
     uint16_t *listen;    /* ports of its loopback that lead out of it (jail/ports.h), none twice */

@@ -4,7 +4,7 @@
  *
  * The program is put together here and not by libseccomp: that takes 0.3 ms of each start (measured, 120 rules), knows
  * no call newer than itself, and would be one more library in the smallest program. A row is a number and what about
- * it is refused: always (an instruction) or with certain arguments (four to six). The kernel runs the program once for
+ * it is refused: always (an instruction) or with certain arguments (four to twelve). The kernel runs the program once for
  * every system call there is when it is loaded, so its length is felt.
  *
  * Arguments are looked at as the kernel does: it cuts flags, modes, families and ioctl numbers to 32 bits, so only the
@@ -16,6 +16,7 @@
 #include <linux/filter.h>
 #include <linux/netlink.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
@@ -51,8 +52,11 @@ enum what {
     CREATES,    /* refused if the argument before says that a file is made and this one has one of these bits */
     FAMILY,     /* refused unless a socket family of ours, or netlink's routes: what asks which interfaces there are (libuv, Go,
                    Java, psutil) is told of its own loopback, and has no right to change anything */
+    TABLES,     /* refused if a socket option is one of the packet filters' */
     DEVICE,     /* refused if a character device; of an applet unless it is 0/0, a whiteout (layers are squashed by one) */
 };
+
+enum when { EVERYWHERE, NOT_NESTING, NESTING }; /* of jails that allow a browser's own sandbox (plan.h `nests`) */
 
 struct row {
     int nr;
@@ -60,21 +64,26 @@ struct row {
     int errnum;
     unsigned arg;
     uint32_t mask, value;
+    enum when when;
 };
 
 enum { SETID = S_ISUID | S_ISGID };
 enum { MADE = O_CREAT | (O_TMPFILE & ~O_DIRECTORY), NAMESPACES = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS |
-       CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET, NEWTIME = 0x80 };
+       CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET, NEWTIME = 0x80,
+       NESTED = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET };
 
 static const struct row rows[] = {
     /* changing what is visible */
     {SYS_mount, ALWAYS, EPERM}, {SYS_umount2, ALWAYS, EPERM}, {SYS_pivot_root, ALWAYS, EPERM},
-    {SYS_chroot, ALWAYS, EPERM}, {SYS_open_tree, ALWAYS, EPERM}, {SYS_move_mount, ALWAYS, EPERM},
+    {SYS_chroot, ALWAYS, EPERM, .when = NOT_NESTING}, {SYS_open_tree, ALWAYS, EPERM}, {SYS_move_mount, ALWAYS, EPERM},
     {SYS_fsopen, ALWAYS, EPERM}, {SYS_fsconfig, ALWAYS, EPERM}, {SYS_fsmount, ALWAYS, EPERM},
     {SYS_fspick, ALWAYS, EPERM}, {NR_mount_setattr, ALWAYS, EPERM}, {NR_open_tree_attr, ALWAYS, EPERM},
     /* new namespaces, and with them capabilities; clone3 hides its flags in memory, libc falls back to clone */
-    {SYS_setns, ALWAYS, EPERM}, {SYS_unshare, ANY_BIT, EPERM, 0, NAMESPACES | NEWTIME, 0},
-    {SYS_clone, ANY_BIT, EPERM, 0, NAMESPACES, 0}, {NR_clone3, ALWAYS, ENOSYS},
+    {SYS_setns, ALWAYS, EPERM}, {NR_clone3, ALWAYS, ENOSYS},
+    {SYS_unshare, ANY_BIT, EPERM, 0, NAMESPACES | NEWTIME, 0, NOT_NESTING},
+    {SYS_clone, ANY_BIT, EPERM, 0, NAMESPACES, 0, NOT_NESTING},
+    {SYS_unshare, ANY_BIT, EPERM, 0, (NAMESPACES | NEWTIME) & ~NESTED, 0, NESTING},
+    {SYS_clone, ANY_BIT, EPERM, 0, NAMESPACES & ~NESTED, 0, NESTING},
     /* other processes */
     {SYS_ptrace, ALWAYS, EPERM}, {SYS_process_vm_readv, ALWAYS, EPERM}, {SYS_process_vm_writev, ALWAYS, EPERM},
     {SYS_kcmp, ALWAYS, EPERM}, {NR_pidfd_getfd, ALWAYS, EPERM},
@@ -102,6 +111,9 @@ static const struct row rows[] = {
     {SYS_ioctl, IS, EPERM, 1, 0xffffffff, TIOCSTI}, {SYS_ioctl, IS, EPERM, 1, 0xffffffff, TIOCLINUX},
     /* only sockets that the network namespace holds (vsock, for one, knows no namespace) */
     {SYS_socket, FAMILY, EAFNOSUPPORT, 0}, {SYS_socketpair, FAMILY, EAFNOSUPPORT, 0},
+    /* and of a network namespace that somebody inside is the master of, nothing but its sockets: no raw ones, no tables */
+    {SYS_socket, IS, EPERM, 1, 0xf, SOCK_RAW, NESTING}, {SYS_setsockopt, TABLES, EPERM, 1, 0, 0, NESTING},
+    {SYS_getsockopt, TABLES, EPERM, 1, 0, 0, NESTING},
     /* Devices, and files that would give their owner's rights to whoever runs them outside. The flags of openat2 lie in
        memory: programs have a fallback. Applets are our own code, keep their paths beneath a root with it and have
        none. */
@@ -123,8 +135,13 @@ enum { NROWS = sizeof rows / sizeof *rows, CODE_MAX = 8 + 8 * NROWS };
 struct code {
     struct sock_filter at[CODE_MAX];
     unsigned short n;
-    bool applet;
+    bool applet, nests;
 };
+
+static bool applies(const struct code *c, const struct row *r)
+{
+    return r->when == EVERYWHERE || (r->when == NESTING) == c->nests;
+}
 
 static void add(struct code *c, unsigned op, uint32_t k, unsigned yes, unsigned no)
 {
@@ -171,12 +188,23 @@ static void condition(struct code *c, const struct row *r)
         load_arg(c, r->arg);
         add(c, BITS, r->mask, 0, 1);
         break;
+    case TABLES: /* IPT_SO_SET_REPLACE and its kin: 64 and above of SOL_IP, 64 and 65 of SOL_IPV6 */
+        load_arg(c, r->arg);
+        add(c, EQ, IPPROTO_IP, 2, 0);
+        add(c, EQ, IPPROTO_IPV6, 3, 0);
+        add(c, BPF_JMP | BPF_JA, 6, 0, 0);
+        load_arg(c, r->arg + 1);
+        add(c, BPF_JMP | BPF_JGE | BPF_K, 64, 3, 4);
+        load_arg(c, r->arg + 1);
+        add(c, AND, ~1u, 0, 0);
+        add(c, EQ, 64, 0, 1);
+        break;
     case FAMILY:
         load_arg(c, r->arg);
         add(c, EQ, AF_UNIX, 6, 0);
         add(c, EQ, AF_INET, 5, 0);
         add(c, EQ, AF_INET6, 4, 0);
-        add(c, EQ, AF_NETLINK, 0, 2);
+        add(c, EQ, c->nests ? AF_UNIX : AF_NETLINK, 0, 2);
         load_arg(c, r->arg + 2);
         add(c, EQ, NETLINK_ROUTE, 1, 0);
         break;
@@ -199,7 +227,7 @@ static void add_refused(struct code *c, int errnum)
 {
     unsigned short first = c->n;
     for (size_t i = 0; i < NROWS; i++)
-        if (rows[i].what == ALWAYS && rows[i].errnum == errnum && !(c->applet && rows[i].nr == NR_openat2))
+        if (rows[i].what == ALWAYS && applies(c, &rows[i]) && rows[i].errnum == errnum && !(c->applet && rows[i].nr == NR_openat2))
             add(c, EQ, (uint32_t)rows[i].nr, 0, 0);
     ASSERT(c->n > first);
     add(c, BPF_JMP | BPF_JA, 1, 0, 0);
@@ -221,14 +249,14 @@ static void build(struct code *c)
     add_refused(c, EPERM);
     add_refused(c, ENOSYS);
     for (size_t i = 0; i < NROWS; i++)
-        if (rows[i].what != ALWAYS)
+        if (rows[i].what != ALWAYS && applies(c, &rows[i]))
             add_row(c, &rows[i]);
     add(c, RET, SECCOMP_RET_ALLOW, 0, 0);
 }
 
-enum err seccomp_install(bool applet, struct error *e)
+enum err seccomp_install(const struct jail_plan *p, struct error *e)
 {
-    struct code c = {.applet = applet};
+    struct code c = {.applet = p->applet.n > 0, .nests = p->nests};
     build(&c);
     struct sock_fprog program = {c.n, c.at};
     if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)

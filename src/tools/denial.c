@@ -60,9 +60,12 @@ static void find_signs(struct slice out, const struct place *place, struct denia
     static const char *const files[] = {"Too many open files", "EMFILE", NULL};
     static const char *const processes[] = {"fork: retry", "Cannot fork", "fork: Resource temporarily unavailable", "can't start new thread",
                                             "unable to create native thread", NULL};
+    static const char *const nested[] = {"No usable sandbox", "Failed to move to new namespace", "/etc/chromium.d", NULL};
     static const char *const read_only[] = {"Read-only file system", "EROFS", NULL};
     if (says(out, network) && add(d, "network"))
         buf_add_text(&d->words, "perhaps the network: there is none in the jail; what is to be downloaded must be there before (install it outside first)\n");
+    if (!(place->terms && place->terms->browser) && says(out, nested) && add(d, "browser"))
+        buf_add_text(&d->words, "perhaps the sandbox that a browser builds for itself; it is allowed by --browser, or browser: true in crannog.yaml\n");
     if (says(out, full) && add(d, "tmp"))
         buf_add_text(&d->words, "perhaps the room in /tmp and the home folder; more is allowed by --limit tmp=8G, or below limits: in crannog.yaml\n");
     if (says(out, files) && add(d, "open-files"))

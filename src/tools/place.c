@@ -182,6 +182,15 @@ static enum err add_environment(const struct place *p, struct arena *a, struct j
     return OK;
 }
 
+/* A browser builds a sandbox in the sandbox, and wants fonts and what Debian's script reads. */
+static void add_browser(struct jail_plan *ret)
+{
+    static const char *const paths[] = {"/etc/fonts", "/etc/chromium", "/etc/chromium.d"};
+    ret->nests = true;
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        jail_plan_add(ret, (struct jail_mount){.kind = JAIL_SYSTEM, .source = slice_of(paths[i]), .target = slice_of(paths[i]), .optional = true});
+}
+
 enum err place_command(const struct place *p, struct slice *argv, size_t n, uint64_t cpu_ms, uint64_t wall_ms, struct arena *a,
                        struct jail_plan *ret, struct error *e)
 {
@@ -195,6 +204,8 @@ enum err place_command(const struct place *p, struct slice *argv, size_t n, uint
         if (*p->terms->show[i].p == '/' && !is_work(p, p->terms->show[i]))
             jail_plan_add(ret, (struct jail_mount){.kind = JAIL_SYSTEM, .source = p->terms->show[i], .target = p->terms->show[i], .optional = true});
     add_work(p, false, ret);
+    if (p->terms && p->terms->browser)
+        add_browser(ret);
     ret->argv = argv;
     ret->nargv = n;
     ret->limits.cpu_ms = cpu_ms;

@@ -113,6 +113,7 @@ enum err terms_merge(struct terms *t, const struct terms *over, struct error *e)
     for (size_t i = 0; i < LIMITS; i++)
         if (over->limits[i])
             t->limits[i] = over->limits[i];
+    t->browser |= over->browser;
     for (size_t i = 0; !err && i < over->nshow; i++)
         err = terms_add_show(t, over->show[i], e);
     return err;
@@ -121,7 +122,7 @@ enum err terms_merge(struct terms *t, const struct terms *over, struct error *e)
 struct json *terms_print(const struct terms *t)
 {
     struct json *v = json_object(), *l = json_object(), *show = json_array();
-    bool any = t->nshow > 0;
+    bool any = t->nshow > 0 || t->browser;
     for (size_t i = 0; i < LIMITS; i++) {
         any |= t->limits[i] != 0;
         if (t->limits[i])
@@ -131,6 +132,8 @@ struct json *terms_print(const struct terms *t)
         json_push(show, json_new_text(t->show[i]));
     json_put(v, "limits", l);
     json_put(v, "show", show);
+    if (t->browser)
+        json_put_bool(v, "browser", true);
     if (any)
         return v;
     json_free(v);
@@ -140,7 +143,7 @@ struct json *terms_print(const struct terms *t)
 enum err terms_read(const struct json *v, struct arena *a, struct terms *ret, struct error *e)
 {
     const struct json *l = json_get(v, "limits"), *show = json_get(v, "show");
-    *ret = (struct terms){.nshow = 0};
+    *ret = (struct terms){.browser = json_bool(json_get(v, "browser"), false)};
     for (size_t i = 0; i < LIMITS; i++) {
         int64_t n = json_int(json_get(l, limits[i].name), 0);
         if (n < 0 || (uint64_t)n > limits[i].most || (n && (uint64_t)n < limits[i].least))

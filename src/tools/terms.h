@@ -5,6 +5,7 @@
  *   limits:
  *     memory: 8G
  *     cpu: 2h
+ *   browser: true
  *   show:
  *     - /opt/tool
  *     - .env
@@ -28,6 +29,7 @@ struct terms {
     uint64_t limits[LIMITS]; /* bytes, milliseconds or a count; 0: not said */
     struct slice show[TERMS_SHOW_MAX]; /* real absolute paths, or paths below the work folder of what is hidden there (credential.h) */
     size_t nshow;
+    bool browser; /* commands may build a sandbox of their own inside (jail_plan.nests) */
 };
 
 /* "memory", ... and its value for people: "8G", "2h", "512". */

@@ -59,5 +59,7 @@ struct json *view_jail(const struct jail_plan *p)
     json_put(v, "sees", sees);
     json_put(v, "environment", words_of(p->env, p->nenv));
     json_put(v, "limits", limits_of(&p->limits));
+    if (p->nests)
+        json_put_bool(v, "browser", true);
     return v;
 }

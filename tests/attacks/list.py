@@ -8,9 +8,9 @@
 ATTACKS = []
 
 
-def attack(name, program, control=False, ends=0, after=None, plant=None, options=(), user='both', seconds=60):
+def attack(name, program, control=False, ends=0, after=None, plant=None, options=(), seconds=60):
     ATTACKS.append(dict(name=name, program=program, control=control, ends=ends, after=after, plant=plant, options=list(options),
-                        user=user, seconds=seconds))
+                        seconds=seconds))
 
 
 # ---- reading what is outside ----
@@ -336,6 +336,90 @@ for n in os.listdir("/proc/self/ns"):
         except OSError: continue
         let("setns", call("setns", fd, 0))
 ''')
+# What a browser may build inside (--browser): a user namespace, in which it is the master, and what that must not bring.
+NESTED = '''
+def enter(flags=0x10000000 | 0x40000000):
+    me, group = os.getuid(), os.getgid()
+    if call("unshare", flags): print("cannot even nest"); os._exit(0)
+    try:
+        for name, text in (("setgroups", "deny"), ("uid_map", f"0 {me} 1"), ("gid_map", f"0 {group} 1")):
+            with open(f"/proc/self/{name}", "w") as f: f.write(text)
+    except PermissionError:
+        if me == 0: os._exit(0)  # the kernel lets nobody nest whose number is 0; an ordinary user's round proves the rest
+        raise
+    if os.getuid() != 0: breach("no master of its own namespace: the attack proves nothing")
+enter()
+'''
+attack('nested: mounts', NESTED + '''
+let("mount", call("mount", b"none", b"/tmp", b"tmpfs", 0, b"")); let("bind", call("mount", b"/usr", b"/tmp", b"", 4096, b""))
+let("remount", call("mount", b"none", b"/usr", b"", 4096 | 32, b"")); let("umount", call("umount2", b"/proc/sys", 2))
+let("fsopen", call("fsopen", b"overlay", 0)); let("open_tree", call("open_tree", -100, b"/", 1))
+let("pivot", call("pivot_root", b"/tmp", b"/tmp"))
+for f in (0x20000, 0x4000000, 0x8000000, 0x2000000, 0x80, 0x10020000):
+    let(f"unshare {f:x}", call("unshare", f))
+for n in os.listdir("/proc/self/ns"): let("setns", call("setns", os.open(f"/proc/self/ns/{n}", os.O_RDONLY), 0))
+''', options=['--browser'])
+attack('nested: the network of its own, and what it reaches in the kernel', NESTED + '''
+for protocol in range(0, 24):
+    for kind in (socket.SOCK_RAW, socket.SOCK_DGRAM):
+        try: socket.socket(socket.AF_NETLINK, kind, protocol); breach(f"netlink {protocol}")
+        except OSError: pass
+for family in (socket.AF_INET, socket.AF_INET6, socket.AF_PACKET):
+    for protocol in (1, 6, 17, 58, 255):
+        try: socket.socket(family, socket.SOCK_RAW, protocol); breach(f"raw {family} {protocol}")
+        except OSError: pass
+for family, level, options in ((socket.AF_INET, 0, range(64, 132)), (socket.AF_INET6, 41, (64, 65))):
+    s = socket.socket(family, socket.SOCK_DGRAM)
+    for o in options:
+        try: s.setsockopt(level, o, b"\\0" * 200); breach(f"table {level} {o}")
+        except OSError as e:
+            if e.errno != errno.EPERM: breach(f"table {level} {o}: {e}")
+        try: s.getsockopt(level, o, 200); breach(f"table {level} {o}")
+        except OSError as e:
+            if e.errno != errno.EPERM: breach(f"table {level} {o}: {e}")
+socket.socket(socket.AF_INET6, socket.SOCK_STREAM).setsockopt(41, 67, 0)  # IPV6_TCLASS is no table
+''', options=['--browser'])
+attack('nested: settings of the machine and of other processes', NESTED + '''
+for root, _, files in os.walk("/proc/sys"):
+    for f in files:
+        try: open(os.path.join(root, f), "r+b", buffering=0).write(b"1"); breach(os.path.join(root, f))
+        except OSError: pass
+for pid in (1, os.getppid()):
+    for f in ("mem", "oom_score_adj", "uid_map", "setgroups", "clear_refs", "coredump_filter", "timens_offsets"):
+        if pid == os.getpid(): continue
+        if pid != 1 and f in ("oom_score_adj", "coredump_filter", "clear_refs"): continue  # its own shell
+        try: open(f"/proc/{pid}/{f}", "r+b", buffering=0).write(b"0"); breach(f"{pid} {f}")
+        except OSError: pass
+    let("ptrace", call("ptrace", 16, pid, 0, 0)); let("readv", call("process_vm_readv", pid, ctypes.create_string_buffer(16), 1, ctypes.create_string_buffer(16), 1, 0))
+for f in ("/proc/sysrq-trigger", "/proc/kcore", "/proc/kmsg", "/proc/irq/default_smp_affinity"):
+    try: open(f, "r+b", buffering=0).write(b"h"); breach(f)
+    except OSError: pass
+let("bpf", call("bpf", 0, ctypes.create_string_buffer(128), 128)); let("keyctl", call("keyctl", 0, -3, 1, 0, 0)); let("perf", call("perf", ctypes.create_string_buffer(128), 0, -1, -1, 0))
+''', options=['--browser'])
+attack('nested: out of a root that it changed itself', NESTED + '''
+os.mkdir("/tmp/deep"); os.chdir("/tmp")
+top = os.open("/", os.O_RDONLY)
+os.chroot("deep"); os.fchdir(top)
+for i in range(64): os.chdir("..")
+os.chroot(".")
+look(W["canary"])
+if "usr" not in os.listdir("/"): breach("a root that is not the jail's")
+for n in (b"/made", b"/usr/made"):
+    try: os.close(os.open(n, os.O_CREAT | os.O_WRONLY)); breach(n)
+    except OSError: pass
+try: os.mknod("/tmp/dev", 0o600 | stat.S_IFBLK, os.makedev(254, 0)); breach("a device")
+except OSError: pass
+try: os.chmod("/tmp/deep", 0o4755); breach("set-id")
+except OSError: pass
+''', options=['--browser'])
+attack('nested: processes that hide in a pid namespace', NESTED + '''
+if call("unshare", 0x20000000): print("no pid namespace")
+for i in range(3):
+    if os.fork() == 0:
+        os.setsid(); signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if os.fork() == 0: os.execv("/bin/sleep", ["sleep", W["mark"]])
+        time.sleep(300)
+''', options=['--browser'])
 attack('mounts in the old and the new way', '''
 let("tmpfs", call("mount", b"x", b"/tmp", b"tmpfs", 0, b"")); let("bind", call("mount", b"/", b"/tmp", b"", 4096, b""))
 let("remount", call("mount", b"", b"/usr", b"", 4096 | 32, b"")); let("proc", call("mount", b"x", b"/tmp", b"proc", 0, b""))

@@ -43,6 +43,7 @@ static void test_limits(void **state)
 static void test_signs(void **state)
 {
     (void)state;
+    expect(JAIL_EXITED, 1, "FATAL: No usable sandbox! Update your kernel\n", "browser", "--browser");
     expect(JAIL_EXITED, 6, "curl: (6) Could not resolve host: example.org\n", "network", "perhaps the network");
     expect(JAIL_EXITED, 1, "touch: cannot touch '/usr/x': Read-only file system\n", "read-only", "/home/me/work");
     expect(JAIL_EXITED, 1, "sh: 1: Cannot fork\n", "processes", "--limit processes=");

@@ -72,6 +72,22 @@ static void test_service(void **state)
     assert_int_equal(decode_plan(&p), ERR_CORRUPT);
 }
 
+/* A browser's sandbox is for programs. */
+static void test_nests(void **state)
+{
+    (void)state;
+    ARENA_CLEANUP struct arena a = ARENA_INIT(1 << 20);
+    BUF_CLEANUP struct buf b = BUF_INIT(JAIL_PLAN_MAX);
+    struct jail_plan p = sample(), got;
+    p.nests = true;
+    jail_plan_encode(&p, &b);
+    assert_int_equal(decode(buf_slice(&b), &got, &a), OK);
+    assert_true(got.nests);
+    p.applet = SLICE("seal");
+    p.nargv = 0;
+    assert_int_equal(decode_plan(&p), ERR_CORRUPT);
+}
+
 static void test_round_trip(void **state)
 {
     (void)state;
@@ -329,7 +345,7 @@ static void test_keep(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_service),
+        cmocka_unit_test(test_nests), cmocka_unit_test(test_round_trip), cmocka_unit_test(test_service),
         cmocka_unit_test(test_applet_round_trip),
         cmocka_unit_test(test_every_cut_is_refused),
         cmocka_unit_test(test_unknown_field_is_refused),
