@@ -39,7 +39,7 @@ static const struct {
 static const char *const proc_masks[] = {
     "cmdline", "config.gz", "consoles", "diskstats", "interrupts", "iomem", "ioports", "kallsyms", "key-users", "keys",
     "locks", "mdstat", "modules", "partitions", "sched_debug", "softirqs", "swaps", "timer_list", "acpi", "asound", "bus",
-    "driver", "dynamic_debug", "fs", "irq", "pressure", "scsi", "sys/debug", "sys/dev", "sys/kernel/keys",
+    "driver", "dynamic_debug", "fs", "irq", "pressure", "scsi", "sys/debug", "sys/dev/cdrom", "sys/dev/raid", "sys/kernel/keys",
 };
 
 enum { PTS_MAX = 64 };

@@ -37,7 +37,7 @@ void jail_plan_add_system(struct jail_plan *p)
         "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store",
         "/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/hosts", "/etc/localtime", "/etc/ld.so.cache",
         "/etc/alternatives", "/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/etc/pki/tls/certs", "/etc/os-release",
-        "/etc/java-11-openjdk", "/etc/java-17-openjdk", "/etc/java-21-openjdk", /* Debian's do not start without */
+        "/etc/manpath.config", "/etc/java-11-openjdk", "/etc/java-17-openjdk", "/etc/java-21-openjdk", /* Debian's do not start without */
     };
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
         if (!jail_plan_add(p, (struct jail_mount){JAIL_SYSTEM, slice_of(paths[i]), slice_of(paths[i]), 0, true}))

@@ -34,6 +34,7 @@ reads
   /etc/ssl/openssl.cnf
   /etc/pki/tls/certs
   /etc/os-release
+  /etc/manpath.config
   /etc/java-11-openjdk
   /etc/java-17-openjdk
   /etc/java-21-openjdk

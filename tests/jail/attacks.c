@@ -113,7 +113,7 @@ static enum err proc_tells(struct slice args, struct buf *reply, struct error *e
                                   "swaps", "locks", "slabinfo", "vmallocinfo", "consoles", "softirqs", "mdstat",
                                   "kpagecount", "kpageflags", "pagetypeinfo", "sys/kernel/usermodehelper/bset"};
     const char *const folders[] = {"acpi", "asound", "bus", "driver", "dynamic_debug", "fs", "irq", "pressure", "scsi",
-                                   "sys/debug", "sys/dev", "sys/kernel/keys"};
+                                   "sys/debug", "sys/dev/cdrom", "sys/dev/raid", "sys/kernel/keys"};
     const char *const needed[] = {"cpuinfo", "meminfo", "stat", "uptime", "loadavg", "version", "filesystems", "mounts",
                                   "net/dev", "sys/vm/overcommit_memory", "sys/kernel/random/uuid", "sys/kernel/osrelease",
                                   "sys/kernel/pid_max", "sys/fs/inotify/max_user_watches"};
