@@ -101,7 +101,10 @@ static double ours(const char *program, const struct jail_plan *p, bool ready)
     struct error e = {.code = OK};
     FRAME_CLEANUP struct frame f = FRAME_INIT;
     struct jail_result r;
-    if (ready && jail_ready(program, &waiting, &e))
+    BUF_CLEANUP struct buf beginning = BUF_INIT(JAIL_PLAN_MAX);
+    if (ready)
+        jail_plan_beginning(p, &beginning);
+    if (ready && jail_ready(program, buf_slice(&beginning), &waiting, &e))
         fail(e.text);
     if (ready)
         usleep(30000);

@@ -307,6 +307,16 @@ static enum err bash_plan(const struct place *place, const struct tool_call *c, 
     return err;
 }
 
+/* A file tool sees what a command sees, with the limits of a file tool. */
+static enum err file_tool_plan(const struct place *place, struct arena *a, struct jail_plan *ret, struct error *e)
+{
+    struct jail_limits limits = ret->limits;
+    enum err err = place_command(place, NULL, 0, limits.cpu_ms, limits.wall_ms, a, ret, e);
+    ret->limits = limits;
+    ret->nests = false; /* it is our own code */
+    return err;
+}
+
 enum err call_plan(struct engine *g, struct run *r, const struct open_step *o, const struct place *place, struct arena *a, struct slice *words,
                    struct buf *message, struct jail_plan *ret, struct error *e)
 {
@@ -318,6 +328,8 @@ enum err call_plan(struct engine *g, struct run *r, const struct open_step *o, c
     struct edit *edits = arena_array(a, c.call.nedits ? c.call.nedits : 1, sizeof *edits);
     if (!edits)
         return error_set(e, ERR_MEMORY, "no memory for a call");
+    if (c.call.tool != TOOL_BASH && (err = file_tool_plan(place, a, ret, e)))
+        return err;
     switch (c.call.tool) {
     case TOOL_READ:
         ret->applet = SLICE("work-read");

@@ -271,6 +271,17 @@ static enum err phase_plan(struct engine *g, struct run *r, const struct open_st
     return err ? err : buf_check(message, "a tool's arguments", e);
 }
 
+/* The jail that is ready for a plan: one that has built its beginning, if it is of a run's own commands and file tools, which all begin
+   alike; and that beginning is what the next one builds. */
+static struct peer *which_ready(struct machine *m, const struct open_step *o, enum phase phase, const struct jail_plan *p)
+{
+    if (phase != PHASE_RUN || o->stage != STAGE_CALL)
+        return &m->ready;
+    buf_reset(&m->begins);
+    jail_plan_beginning(p, &m->begins);
+    return m->begun.pid && slice_eq(buf_slice(&m->begun_with), buf_slice(&m->begins)) ? &m->begun : &m->ready;
+}
+
 /* Starts the jail of a phase. */
 static enum err phase_start(struct engine *g, struct run *r, const struct open_step *o, struct jail_job *job, enum phase phase,
                             struct error *e)
@@ -308,7 +319,7 @@ static enum err phase_start(struct engine *g, struct run *r, const struct open_s
     if (joins)
         services_ask(m, r->state.id);
     if (!err)
-        err = jail_start_ready(&m->ready, buf_str(&m->jail_path), &plan, plan.terminal ? m->terminal : NULL, true, &job->peer, e);
+        err = jail_start_ready(which_ready(m, o, phase, &plan), buf_str(&m->jail_path), &plan, plan.terminal ? m->terminal : NULL, true, &job->peer, e);
     return err;
 }
 

@@ -9,8 +9,17 @@
 static void use_the_wait(struct machine *m)
 {
     layer_sweep_litter(m);
-    if (m->door.pid && !m->ready.pid) /* whom a model answers, that one has a tool to run */
-        (void)!jail_ready(buf_str(&m->jail_path), &m->ready, NULL);
+    if (!m->door.pid) /* whom a model answers, that one has a tool to run */
+        return;
+    if (!m->ready.pid)
+        (void)!jail_ready(buf_str(&m->jail_path), SLICE_NONE, &m->ready, NULL);
+    if (m->begun.pid && !slice_eq(buf_slice(&m->begun_with), buf_slice(&m->begins)))
+        jail_unready(&m->begun);
+    if (!m->begun.pid && m->begins.n) {
+        buf_reset(&m->begun_with);
+        buf_add(&m->begun_with, buf_slice(&m->begins));
+        (void)!jail_ready(buf_str(&m->jail_path), buf_slice(&m->begun_with), &m->begun, NULL);
+    }
 }
 
 static size_t machine_watch(struct engine *g, struct pollfd *fds, size_t max, int64_t *timeout_ms)
@@ -58,6 +67,9 @@ static void machine_end(struct engine *g)
     peer_kill(&m->infer);
     peer_kill(&m->door);
     jail_unready(&m->ready);
+    jail_unready(&m->begun);
+    buf_release(&m->begun_with);
+    buf_release(&m->begins);
     for (size_t i = 0; i < m->nthinks; i++)
         if (m->thinks[i].id && !m->thinks[i].sent)
             outgoing_release(&m->thinks[i].out);
@@ -79,7 +91,7 @@ static void machine_end(struct engine *g)
 enum err machine_open(struct machine *m, const char *model_file, const char *state, struct act_table *ret, struct error *e)
 {
     *m = (struct machine){.jail_path = BUF_INIT(4096), .infer_path = BUF_INIT(4096), .meter_path = BUF_INIT(4096),
-                          .model_file = model_file, .state = state, .infer = PEER_INIT, .door = PEER_INIT, .ready = PEER_INIT, .threads = 2, .next_id = 1, .layers = -1};
+                          .model_file = model_file, .state = state, .infer = PEER_INIT, .door = PEER_INIT, .ready = PEER_INIT, .begun = PEER_INIT, .begun_with = BUF_INIT(JAIL_PLAN_MAX), .begins = BUF_INIT(JAIL_PLAN_MAX), .threads = 2, .next_id = 1, .layers = -1};
     for (size_t i = 0; i < MACHINE_JOBS_MAX; i++)
         m->jails[i].peer = PEER_INIT;
     for (size_t i = 0; i < MACHINE_SERVICES_MAX; i++)

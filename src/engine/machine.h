@@ -91,7 +91,9 @@ struct machine {
     struct step_key *queue; /* acts that wait until one of those places is free, or what landed has settled, in their order */
     size_t nqueue, cap_queue;
     int64_t landed_ms;      /* sys->now_ms() when the last landing had ended */
-    struct peer ready;      /* a crannog-jail that waits for its plan: started while a model answers */
+    struct peer ready;      /* a crannog-jail that waits for its plan: started while a model answers; */
+    struct peer begun;      /* and one that has built what plans of commands begin with, */
+    struct buf begun_with, begins; /* that beginning, and the one of the last such plan */
     struct peer infer;
     enum infer_stage infer_stage;
     struct infer_job calls[MACHINE_JOBS_MAX];

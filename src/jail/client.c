@@ -20,11 +20,22 @@ static enum err send_plan(int socket, const struct jail_plan *p, const int stdio
     return frame_send(socket, JAIL_RUN, 1, &o, e);
 }
 
-enum err jail_ready(const char *program_path, struct peer *ret, struct error *e)
+enum err jail_ready(const char *program_path, struct slice beginning, struct peer *ret, struct error *e)
 {
     static char name[] = "crannog-jail";
     char *argv[] = {name, NULL}, *env[] = {NULL};
-    return peer_start(program_path, argv, env, NULL, 0, false, ret, e);
+    struct peer peer = PEER_INIT;
+    enum err err = peer_start(program_path, argv, env, NULL, 0, false, &peer, e);
+    if (!err && beginning.n) {
+        OUTGOING_CLEANUP struct outgoing o = outgoing_new();
+        outgoing_put_large(&o, JAIL_PLAN, beginning);
+        err = frame_send(peer.socket, JAIL_BEGIN, 1, &o, e);
+    }
+    if (err)
+        peer_kill(&peer);
+    else
+        *ret = peer;
+    return err;
 }
 
 void jail_unready(struct peer *ready)
@@ -52,7 +63,7 @@ enum err jail_start_ready(struct peer *ready, const char *program_path, const st
     enum err err = peer.pid ? send_plan(peer.socket, p, stdio, e) : ERR_GONE;
     if (err == ERR_GONE) { /* there was none, or it died while it waited */
         peer_kill(&peer);
-        err = jail_ready(program_path, &peer, e);
+        err = jail_ready(program_path, SLICE_NONE, &peer, e);
         err = err ? err : send_plan(peer.socket, p, stdio, e);
     }
     if (!err && nonblocking && fcntl(peer.socket, F_SETFL, O_NONBLOCK) < 0)

@@ -33,8 +33,9 @@ struct jail_result {
 /* What a jail took too much of, where it was ended for that ("more memory than its limit"); else NULL. */
 const char *jail_took(enum jail_how how);
 
-/* Starts the program at `program_path` without a plan: it waits for one, and dies with us or when its socket is closed. */
-enum err MUST_USE jail_ready(const char *program_path, struct peer *ret, struct error *e);
+/* Starts the program at `program_path` without a plan: it waits for one, and dies with us or when its socket is closed. `beginning`:
+   what it builds meanwhile (jail_plan_beginning; then only plans that begin so may follow), or nothing. */
+enum err MUST_USE jail_ready(const char *program_path, struct slice beginning, struct peer *ret, struct error *e);
 /* Lets one go that is not needed: it ends by itself and leaves nothing, or is ended. */
 void jail_unready(struct peer *ready);
 /* Starts the program at `program_path` and sends it `p`. `stdio` are the descriptors 0, 1, 2 of a plan with

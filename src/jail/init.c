@@ -104,6 +104,8 @@ static enum err receive_go(struct jail *j, struct go *ret, struct sources *ret_s
             *(i < GIVEN_COUNT ? &j->given[i] : &ret_sources->fds[i - GIVEN_COUNT]) = fds[used++];
     memcpy(ret_sources->link, ret->link, sizeof ret->link);
     ret_sources->detached = ret->root;
+    if (ret->begins)
+        return err;
     j->watch_memory = ret->watch_memory;
     return err;
 }
@@ -114,6 +116,8 @@ static enum err read_plan(struct jail *j, const struct applets *a, struct error 
     static struct buf bytes = BUF_INIT(JAIL_PLAN_MAX);
     static struct arena arena = ARENA_INIT(1024 * 1024);
     struct stat st;
+    buf_reset(&bytes); /* of a plan's beginning */
+    arena_release(&arena);
     int fd = j->given[GIVEN_PLAN];
     char *at = fd >= 0 && fstat(fd, &st) == 0 && st.st_size >= 0 ? buf_extend(&bytes, (size_t)st.st_size) : NULL;
     if (!at || pread(fd, at, (size_t)st.st_size, 0) != st.st_size)
@@ -145,21 +149,32 @@ static enum err make_namespaces(struct error *e)
     return loopback_up(e);
 }
 
+/* A plan, or its beginning: builds what is not built yet. */
+static enum err build_next(struct jail *j, const struct applets *a, struct root *r, struct go *ret_go, struct sources *s, struct error *e)
+{
+    enum err err = receive_go(j, ret_go, s, e);
+    if (!err)
+        err = read_plan(j, a, e);
+    if (!err && r->fd < 0)
+        err = idmap_enter(ret_go->root, e);
+    if (!err && !ret_go->root)
+        err = mounts_open(&j->plan, r->built, -1, s, e);
+    return err ? err : mounts_build(r, s, e);
+}
+
 static enum err build(struct jail *j, const struct applets *a, enum jail_how *ret_how, struct error *e)
 {
     struct go go;
     struct sources sources = {.no_layers = false};
+    struct root root;
+    root_init(&root, &j->plan);
     enum err err = make_namespaces(e);
     if (!err)
-        err = receive_go(j, &go, &sources, e);
+        err = build_next(j, a, &root, &go, &sources, e);
+    if (!err && go.begins)
+        err = build_next(j, a, &root, &go, &sources, e);
     if (!err)
-        err = read_plan(j, a, e);
-    if (!err)
-        err = idmap_enter(go.root, e);
-    if (!err && !go.root)
-        err = mounts_open(&j->plan, -1, &sources, e);
-    if (!err)
-        err = mounts_build(&j->plan, &sources, e);
+        err = mounts_enter(&root, e);
     if (!err && j->plan.nlisten)
         err = listeners_make(&j->plan, j->socket, e);
     *ret_how = sources.no_layers ? JAIL_NO_LAYERS : JAIL_REFUSED;

@@ -8,9 +8,9 @@
  *                   seccomp.c)
  *
  * pid 1 is there before the plan is, because nothing of a plan is needed for it: what is kept ready (jail_ready) has paid
- * for its namespaces already.
+ * for its namespaces already, and where it was told how its plan will begin, for most of its mounts.
  *
- * They share one SOCK_SEQPACKET pair: the outer one sends `struct go` (with descriptors) once and later perhaps words
+ * They share one SOCK_SEQPACKET pair: the outer one sends `struct go` (with descriptors), for a beginning and for the plan, and later perhaps words
  * (enum word); pid 1 sends `struct report`s, some with descriptors. The program inside never has that socket.
  */
 #ifndef CRANNOG_JAIL_INTERNAL_H
@@ -71,6 +71,7 @@ struct go {
     bool have[GIVEN_COUNT + JAIL_SOURCES_MAX]; /* which descriptors are passed, those of enum given and then sources.fds,
                                     in order: JAIL_PASS_MAX with this message, the rest with further ones of a byte each */
     bool link[JAIL_MOUNTS_MAX];
+    bool begins;                 /* it is only the beginning of a plan: another go follows */
     bool watch_memory;           /* no control group limits what all use together */
 };
 
@@ -156,10 +157,22 @@ void cgroups_sweep(const struct cgroups *c);
 
 /* mounts.c: opens every source; with userns >= 0 (as root) READ, WRITE and LAYERS become idmapped clones. */
 void sources_init(struct sources *s);
-enum err MUST_USE mounts_open(const struct jail_plan *p, int userns, struct sources *ret, struct error *e);
+/* From mount `from` of the plan on; the devices come with the first. */
+enum err MUST_USE mounts_open(const struct jail_plan *p, size_t from, int userns, struct sources *ret, struct error *e);
 void mounts_close(struct sources *s);
-/* Inside: makes the root from the opened sources (closing them) and enters it. */
-enum err MUST_USE mounts_build(const struct jail_plan *p, struct sources *s, struct error *e);
+/* Inside: makes the root and the plan's mounts from `built` on, with the opened sources (closing them); the plan may go on
+   later. mounts_enter() goes into it. After an error the process ends. */
+struct root {
+    int fd; /* -1: not made */
+    dev_t ours[1 + JAIL_MOUNTS_MAX]; /* the root tmpfs, then those of SCRATCH: only there mount points are made */
+    size_t nours, built;
+    const struct jail_plan *plan;
+    int caches; /* the tmpfs that CACHE mounts write into, or -1 */
+    unsigned ncaches;
+};
+void root_init(struct root *r, const struct jail_plan *p);
+enum err MUST_USE mounts_build(struct root *r, struct sources *s, struct error *e);
+enum err MUST_USE mounts_enter(struct root *r, struct error *e);
 /* A detached private clone, nosuid, of the tree at `path` (`recursive`: AT_RECURSIVE or 0), or -1 and errno. Propagation
    is cut so that what is mounted there later, outside, does not appear inside without our flags. */
 int mounts_clone(const char *path, uint64_t attr, unsigned recursive, int userns);

@@ -114,14 +114,14 @@ static enum err open_mount(const struct jail_mount *m, int userns, int *ret, boo
     return mounts_open_failed(m, path, errno, userns, e);
 }
 
-enum err mounts_open(const struct jail_plan *p, int userns, struct sources *ret, struct error *e)
+enum err mounts_open(const struct jail_plan *p, size_t from, int userns, struct sources *ret, struct error *e)
 {
     sources_init(ret);
     ret->detached = userns >= 0;
     enum err err = OK;
-    for (size_t i = 0; !err && i < JAIL_DEVICES; i++)
+    for (size_t i = 0; !err && from == 0 && i < JAIL_DEVICES; i++)
         err = open_device(i, &ret->fds[i], e);
-    for (size_t i = 0; !err && i < p->nmounts; i++)
+    for (size_t i = from; !err && i < p->nmounts; i++)
         if (overlay_is(&p->mounts[i]))
             err = overlay_open(&p->mounts[i], userns, &ret->fds[JAIL_DEVICES + i], sources_pieces(ret, i),
                                &ret->no_layers, e);
@@ -145,15 +145,6 @@ void mounts_close(struct sources *s)
 }
 
 /* ---- building ---- */
-
-struct root {
-    int fd;
-    dev_t ours[1 + JAIL_MOUNTS_MAX]; /* the root tmpfs, then those of SCRATCH: only there mount points are made */
-    size_t nours;
-    const struct jail_plan *plan;
-    int caches; /* the tmpfs that CACHE mounts write into, or -1 */
-    unsigned ncaches;
-};
 
 /* A new file system, detached, with options "key=value", NULL-terminated; or -1. */
 static int fs_new(const char *type, const char *const options[][2], unsigned attr)
@@ -491,22 +482,34 @@ static enum err enter(const struct root *r, struct error *e)
     return OK;
 }
 
-enum err mounts_build(const struct jail_plan *p, struct sources *s, struct error *e)
+void root_init(struct root *r, const struct jail_plan *p)
 {
-    struct root r = {.fd = -1, .plan = p, .caches = -1};
-    enum err err = root_make(&r, e);
+    *r = (struct root){.fd = -1, .plan = p, .caches = -1};
+}
+
+static enum err begin(struct root *r, struct sources *s, struct error *e)
+{
+    enum err err = root_make(r, e);
     if (!err)
-        err = make_empties(&r, e);
+        err = make_empties(r, e);
     if (!err)
-        err = make_devices(&r, s, e);
-    if (!err)
-        err = make_proc(&r, e);
-    for (size_t i = 0; !err && i < p->nmounts; i++)
-        err = attach_mount(&r, i, s, e);
-    if (!err)
-        err = enter(&r, e);
+        err = make_devices(r, s, e);
+    return err ? err : make_proc(r, e);
+}
+
+enum err mounts_build(struct root *r, struct sources *s, struct error *e)
+{
+    enum err err = r->fd < 0 ? begin(r, s, e) : OK;
+    for (; !err && r->built < r->plan->nmounts; r->built += !err)
+        err = attach_mount(r, r->built, s, e);
     mounts_close(s);
-    sys_close_fd(&r.caches);
-    sys_close_fd(&r.fd);
+    return err;
+}
+
+enum err mounts_enter(struct root *r, struct error *e)
+{
+    enum err err = enter(r, e);
+    sys_close_fd(&r->caches);
+    sys_close_fd(&r->fd);
     return err;
 }

@@ -96,6 +96,19 @@ void jail_plan_encode(const struct jail_plan *p, struct buf *ret)
     message_put(ret, PLAN_END, SLICE_NONE);
 }
 
+void jail_plan_beginning(const struct jail_plan *p, struct buf *ret)
+{
+    static struct slice nothing = SLICE_INIT("-");
+    struct jail_plan b = {.uid = p->uid, .gid = p->gid, .id_range = p->id_range, .nests = p->nests, .cwd = SLICE("/"), .argv = &nothing, .nargv = 1};
+    while (b.nmounts < p->nmounts) {
+        const struct jail_mount *m = &p->mounts[b.nmounts];
+        if (m->kind == JAIL_LAYERS || m->kind == JAIL_WRITE || m->kind == JAIL_EMPTY)
+            break;
+        b.mounts[b.nmounts++] = *m;
+    }
+    jail_plan_encode(&b, ret);
+}
+
 /* ---- reading ---- */
 
 static bool has_nul(struct slice s)

@@ -113,6 +113,9 @@ struct jail_plan {
 void jail_plan_add_system(struct jail_plan *p);
 /* Appends one mount; false when the plan is full. */
 bool jail_plan_add(struct jail_plan *p, struct jail_mount m);
+/* The beginning of a plan that does not hang on what a step does: its ids and the mounts before the first one that a step writes
+   into or that covers something. As message bytes, of a plan that may be built ahead (JAIL_BEGIN) of all that begin so. */
+void jail_plan_beginning(const struct jail_plan *p, struct buf *ret);
 /* To and from message bytes. Encoding appends to `ret`, whose maximum JAIL_PLAN_MAX always suffices for a plan that can
    be decoded. Decoding takes outside bytes and checks every bound: ids, counts, absolute paths without "." and "..",
    no NUL, NAME=value. Slices point into `bytes`, arrays lie in `a`. A field it does not know is ERR_VERSION and not

@@ -1,6 +1,6 @@
 /*
- * What the engine and crannog-jail say to each other. One process a jail: the engine sends JAIL_RUN once, gets
- * JAIL_RESULT once, and the process ends. Before that a jail with ports that lead out gives a JAIL_LISTENER for each, and
+ * What the engine and crannog-jail say to each other. One process a jail: the engine sends JAIL_RUN once (perhaps JAIL_BEGIN
+ * before), gets JAIL_RESULT once, and the process ends. Before that a jail with ports that lead out gives a JAIL_LISTENER for each, and
  * a service goes on listening: it takes JAIL_OFFER, JAIL_LOOK and JAIL_STOP, and says JAIL_STATE when it is up and after
  * each JAIL_LOOK.
  */
@@ -20,6 +20,7 @@ enum jail_frame {
     JAIL_LOOK,     /* to a service: SHOW */
     JAIL_STATE,    /* UP, CPU_NS, OUT */
     JAIL_STOP,     /* to a service: end now; its RESULT follows */
+    JAIL_BEGIN,    /* before JAIL_RUN: PLAN, a beginning of it (jail_plan_beginning), to be built while there is time */
 };
 
 enum jail_tag {

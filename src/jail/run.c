@@ -27,6 +27,8 @@ enum { ENGINE = 3, GRACE_MS = 1000, DRAIN_MAX = 4 * 1024 * 1024, REPLY_HEAD = 8,
 struct outer {
     struct frame frame;
     struct buf bytes; /* of the plan */
+    struct buf begun; /* and of its beginning, if that was built ahead */
+    size_t nbegun;    /* mounts of it */
     struct arena arena;
     struct jail_plan plan;
     struct applets applets;
@@ -54,15 +56,33 @@ struct outer {
 
 /* ---- the plan ---- */
 
+static enum err decode(struct outer *o, struct error *e)
+{
+    buf_reset(&o->bytes);
+    arena_release(&o->arena);
+    enum err err = frame_large(&o->frame, JAIL_PLAN, &o->bytes, e);
+    return err ? err : jail_plan_decode(buf_slice(&o->bytes), &o->arena, &o->plan, e);
+}
+
+/* Whoever has built a beginning ahead plays only plans that begin so. */
+static enum err check_beginning(const struct outer *o, struct error *e)
+{
+    BUF_CLEANUP struct buf b = BUF_INIT(JAIL_PLAN_MAX);
+    if (!o->begun.n)
+        return OK;
+    jail_plan_beginning(&o->plan, &b);
+    return slice_eq(buf_slice(&b), buf_slice(&o->begun)) ? OK : error_set(e, ERR_CORRUPT, "the jail's plan does not begin as what was built");
+}
+
 static enum err read_plan(struct outer *o, struct error *e)
 {
-    enum err err = frame_receive(ENGINE, &o->frame, e);
-    if (!err && o->frame.type != JAIL_RUN)
+    enum err err = OK;
+    if (o->frame.type != JAIL_RUN)
         err = error_set(e, ERR_CORRUPT, "crannog-jail was sent a frame of type %u, not a plan", o->frame.type);
     if (!err)
-        err = frame_large(&o->frame, JAIL_PLAN, &o->bytes, e);
+        err = decode(o, e);
     if (!err)
-        err = jail_plan_decode(buf_slice(&o->bytes), &o->arena, &o->plan, e);
+        err = check_beginning(o, e);
     o->applet = !err && o->plan.applet.n;
     if (o->applet && !applet_find(&o->applets, o->plan.applet))
         return error_set(e, ERR_MISSING, "this crannog-jail has no applet %.*s; mend: install crannog and crannog-jail of "
@@ -178,12 +198,14 @@ static size_t next_pass(size_t left)
 
 static enum err send_go(struct outer *o, const struct sources *s, struct error *e)
 {
-    struct go go = {.root = o->root};
+    struct go go = {.root = o->root, .begins = !o->began_ns};
     int fds[GIVEN_COUNT + JAIL_SOURCES_MAX];
     size_t n = 0, sent = 0;
     memcpy(go.link, s->link, sizeof go.link);
-    go.watch_memory = !cgroups_limit(&o->groups, &o->plan.limits) && o->plan.limits.memory_all;
-    o->given[GIVEN_CPU] = cgroups_open_cpu(&o->groups);
+    if (!go.begins) {
+        go.watch_memory = !cgroups_limit(&o->groups, &o->plan.limits) && o->plan.limits.memory_all;
+        o->given[GIVEN_CPU] = cgroups_open_cpu(&o->groups);
+    }
     for (size_t i = 0; i < GIVEN_COUNT + JAIL_SOURCES_MAX; i++) {
         int fd = i < GIVEN_COUNT ? o->given[i] : s->fds[i - GIVEN_COUNT];
         if ((go.have[i] = fd >= 0))
@@ -203,18 +225,30 @@ static enum err equip(struct outer *o, struct error *e)
     o->given[GIVEN_PLAN] = sys_memfd("plan", buf_slice(&o->bytes));
     if (o->given[GIVEN_PLAN] < 0)
         return error_errno(e, errno, "cannot pass the jail's plan on");
-    enum err err = idmap_write(o->pid, &o->plan, o->root, e);
+    enum err err = o->begun.n ? OK : idmap_write(o->pid, &o->plan, o->root, e);
     if (!err && o->root) {
         char path[64];
         snprintf(path, sizeof path, "/proc/%d/ns/user", (int)o->pid);
         FD_CLEANUP int userns = sys->openat(AT_FDCWD, path, O_RDONLY, 0);
-        err = userns < 0 ? error_errno(e, errno, "cannot open %s", path) : mounts_open(&o->plan, userns, &s, e);
+        err = userns < 0 ? error_errno(e, errno, "cannot open %s", path) : mounts_open(&o->plan, o->nbegun, userns, &s, e);
     }
     if (!err)
         err = send_go(o, &s, e);
     o->no_layers = s.no_layers;
     mounts_close(&s);
     return err;
+}
+
+/* Builds the beginning of a plan that is still to come. */
+static enum err begin(struct outer *o, struct error *e)
+{
+    enum err err = decode(o, e);
+    if (!err)
+        err = equip(o, e);
+    close_given(o);
+    buf_add(&o->begun, buf_slice(&o->bytes));
+    o->nbegun = o->plan.nmounts;
+    return err ? err : buf_check(&o->begun, "a plan's beginning", e);
 }
 
 static void end_child(struct outer *o)
@@ -570,20 +604,27 @@ int jail_main(const struct jail_applet *applets, size_t n)
 {
     static struct outer o; /* large */
     o = (struct outer){
-        .frame = FRAME_INIT, .bytes = BUF_INIT(JAIL_PLAN_MAX), .arena = ARENA_INIT(1024 * 1024), .applets = {applets, n},
+        .frame = FRAME_INIT, .bytes = BUF_INIT(JAIL_PLAN_MAX), .begun = BUF_INIT(JAIL_PLAN_MAX), .arena = ARENA_INIT(1024 * 1024), .applets = {applets, n},
         .answer = BUF_INIT(JAIL_REPLY_MAX + REPLY_HEAD + 1024), .socket = -1, .out = -1, .err = -1, .reply = -1,
     };
     struct error e = {.code = OK}, unborn = {.code = OK};
     memset(o.given, -1, sizeof o.given);
     cgroups_init(&o.groups);
     tidy();
-    enum err born = bear(&o, &unborn), err = read_plan(&o, &e);
+    enum err born = bear(&o, &unborn), err = frame_receive(ENGINE, &o.frame, &e);
+    if (!err && o.frame.type == JAIL_BEGIN) {
+        born = born ? born : begin(&o, &unborn);
+        frame_release(&o.frame);
+        o.frame = FRAME_INIT;
+        err = frame_receive(ENGINE, &o.frame, &e);
+    }
     if (err && !o.frame.type) { /* nobody to answer: it was kept ready, and not needed, or else a person tries us out */
         end_child(&o);
         if (err != ERR_GONE)
             fprintf(stderr, "crannog-jail: %s; it is started by crannog\n", e.text);
         return err == ERR_GONE ? 0 : 2;
     }
+    err = err ? err : read_plan(&o, &e);
     service_init(&o.service);
     o.service.plan = &o.plan;
     o.service.engine = ENGINE;

@@ -515,7 +515,7 @@ static void test_kept_ready(void **state)
     struct peer ready = PEER_INIT, peer = PEER_INIT;
     struct error e;
     pid_t inner = 0;
-    assert_int_equal(jail_ready(jail_path, &ready, &e), OK);
+    assert_int_equal(jail_ready(jail_path, SLICE_NONE, &ready, &e), OK);
     for (int i = 0; i < 500 && !(inner = child_of(ready.pid)); i++)
         usleep(10000);
     assert_true(inner > 0);
@@ -528,13 +528,54 @@ static void test_kept_ready(void **state)
     expect(&r, JAIL_EXITED, 0);
     assert_string_equal(buf_str(&r.out), "/work\n");
     jail_result_release(&r);
-    assert_int_equal(jail_ready(jail_path, &ready, &e), OK);
+    assert_int_equal(jail_ready(jail_path, SLICE_NONE, &ready, &e), OK);
     for (int i = 0; i < 500 && !(inner = child_of(ready.pid)); i++)
         usleep(10000);
     peer_kill(&ready);
     for (int i = 0; i < 500 && lives(inner); i++)
         usleep(10000);
     assert_false(lives(inner));
+}
+
+/* One that has built the beginning of a plan plays plans that begin so, and no other. */
+static void test_built_ahead(void **state)
+{
+    (void)state;
+    struct peer ready = PEER_INIT, peer = PEER_INIT;
+    struct error e;
+    BUF_CLEANUP struct buf beginning = BUF_INIT(JAIL_PLAN_MAX);
+    struct jail_plan p = new_plan(), other = p;
+    words[0] = SLICE("pwd");
+    p.nargv = other.nargv = 1;
+    jail_plan_beginning(&p, &beginning);
+    assert_int_equal(jail_ready(jail_path, buf_slice(&beginning), &ready, &e), OK);
+    assert_int_equal(jail_start_ready(&ready, jail_path, &p, NULL, false, &peer, &e), OK);
+    struct jail_result r = finish(&peer);
+    expect(&r, JAIL_EXITED, 0);
+    assert_string_equal(buf_str(&r.out), "/work\n");
+    jail_result_release(&r);
+    other.mounts[0].target = SLICE("/elsewhere");
+    assert_int_equal(jail_ready(jail_path, buf_slice(&beginning), &ready, &e), OK);
+    assert_int_equal(jail_start_ready(&ready, jail_path, &other, NULL, false, &peer, &e), OK);
+    r = finish(&peer);
+    expect(&r, JAIL_REFUSED, 0);
+    assert_non_null(strstr(r.why, "does not begin"));
+    jail_result_release(&r);
+    other.mounts[0] = (struct jail_mount){JAIL_SYSTEM, SLICE("/not-there"), SLICE("/not-there"), 0, false}; /* it cannot be built: said when the plan comes */
+    buf_reset(&beginning);
+    jail_plan_beginning(&other, &beginning);
+    assert_int_equal(jail_ready(jail_path, buf_slice(&beginning), &ready, &e), OK);
+    usleep(50000);
+    assert_int_equal(jail_start_ready(&ready, jail_path, &other, NULL, false, &peer, &e), OK);
+    r = finish(&peer);
+    expect(&r, JAIL_REFUSED, 0);
+    assert_non_null(strstr(r.why, "/not-there"));
+    jail_result_release(&r);
+    assert_int_equal(jail_ready(jail_path, SLICE("no plan"), &ready, &e), OK);
+    assert_int_equal(jail_start_ready(&ready, jail_path, &p, NULL, false, &peer, &e), OK);
+    r = finish(&peer);
+    expect(&r, JAIL_REFUSED, 0);
+    jail_result_release(&r);
 }
 
 static void test_timeout(void **state)
@@ -617,7 +658,7 @@ static void test_memory_of_all(void **state)
     for (int early = 0; early < 2; early++) {
         struct peer ready = PEER_INIT, peer = PEER_INIT;
         struct error e;
-        assert_int_equal(jail_ready(jail_path, &ready, &e), OK);
+        assert_int_equal(jail_ready(jail_path, SLICE_NONE, &ready, &e), OK);
         usleep(early ? 300000 : 0); /* time to be moved into a group */
         struct jail_plan p = new_plan();
         p.limits.memory_all = 64 << 20;
@@ -828,7 +869,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_owners_on_disk), cmocka_unit_test(test_files_of_others),
         cmocka_unit_test(test_environment_and_input), cmocka_unit_test(test_inherited_descriptor), cmocka_unit_test(test_first_process_is_shut),
         cmocka_unit_test(test_terminal), cmocka_unit_test(test_terminal_folder), cmocka_unit_test(test_network), cmocka_unit_test(test_daemons_end),
-        cmocka_unit_test(test_dies_with_crannog_jail), cmocka_unit_test(test_kept_ready), cmocka_unit_test(test_timeout),
+        cmocka_unit_test(test_dies_with_crannog_jail), cmocka_unit_test(test_kept_ready), cmocka_unit_test(test_built_ahead), cmocka_unit_test(test_timeout),
         cmocka_unit_test(test_cpu_limit), cmocka_unit_test(test_process_limit),
         cmocka_unit_test(test_memory_and_file_limits), cmocka_unit_test(test_memory_of_all),
         cmocka_unit_test(test_shared_memory_counts_once), cmocka_unit_test(test_groups_go), cmocka_unit_test(test_output_is_bounded),
