@@ -207,8 +207,8 @@ static enum err unlock(struct apply *ap, struct slice path)
     return error_errno(ap->e, errno, "cannot remove %s", p.name);
 }
 
-/* Calls `act` for the pointers of a unit: those that every git moves, and those of the items that `which` picks. */
-static enum err for_pointers(struct apply *ap, struct slice git, size_t from, size_t to, bool (*which)(const struct item *it),
+/* Calls `act` for the pointers of a unit: those that every git moves, and the first `most` of the items that `which` picks. */
+static enum err for_pointers(struct apply *ap, struct slice git, size_t from, size_t to, size_t most, bool (*which)(const struct item *it),
                              enum err (*act)(struct apply *ap, struct slice path))
 {
     enum err err = OK;
@@ -217,7 +217,7 @@ static enum err for_pointers(struct apply *ap, struct slice git, size_t from, si
         err = path ? act(ap, slice_of(path)) : out_of_memory(ap->e);
     }
     size_t n = 0;
-    for (size_t i = from; !err && i < to && n < LOCKS_MAX; i++)
+    for (size_t i = from; !err && i < to && n < most; i++)
         if (which(&ap->v[i])) {
             err = act(ap, ap->v[i].c->path);
             n++;
@@ -247,6 +247,12 @@ static bool is_pointer(const struct item *it)
     return it->todo == TODO_LEAF && !it->early && landing_is_pointer(it->c->path);
 }
 
+/* Whatever became of the item, the attempt that locked it may have seen it otherwise. */
+static bool may_be_locked(const struct item *it)
+{
+    return landing_is_pointer(it->c->path);
+}
+
 static bool stays(const struct item *first, struct slice git)
 {
     return !slice_eq(first->c->path, git) || first->c->after.type == STAMP_FOLDER;
@@ -263,7 +269,7 @@ enum err git_lock(struct apply *ap)
             moves |= moves_pointer(&ap->v[k]);
         if (!moves)
             continue;
-        err = for_pointers(ap, git, i, end, is_pointer, lock);
+        err = for_pointers(ap, git, i, end, LOCKS_MAX, is_pointer, lock);
         for (size_t k = i; !err && k < end; k++)
             if (moves_pointer(&ap->v[k]))
                 err = look_again(ap, &ap->v[k]);
@@ -280,7 +286,7 @@ enum err git_unlock(struct apply *ap)
     for (size_t i = 0, end; !err && i < ap->n; i = end) {
         unit_at(ap, i, &git, &end);
         if (git.n)
-            err = for_pointers(ap, git, i, end, is_pointer, unlock);
+            err = for_pointers(ap, git, i, end, SIZE_MAX, may_be_locked, unlock);
     }
     return err;
 }

@@ -495,21 +495,32 @@ static void test_git_is_a_unit(void **state)
         {"sub/.git/HEAD", "sub/.git/refs/main", "was made where HEAD was another one; a repository"},
         {"sub/.git/packed-refs", "sub/.git/refs/main", "was made where packed-refs was another one; a repository"},
     };
+    static const char *const locks[] = {"sub/.git/index.lock", "sub/.git/HEAD.lock", "sub/.git/packed-refs.lock", "sub/.git/refs/main.lock",
+                                        "sub/.git/refs/new.lock"};
     struct seen seen[2];
+    char text[200];
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         committed(seen);
         struct landing_set s = set_of(&manifest, &wanted, undo);
+        snprintf(text, sizeof text, "crannog:%.*s", SLICE_ARG(s.name));
         put_at(root, cases[i].path, "by somebody else", 0644);
         if (i == 0) /* as a commit of theirs would */
             put_at(root, "sub/.git/index", "by somebody else", 0644);
-        age_folders(root);
-        char *mine = tree_text(root, WITH_TIMES);
+        for (size_t k = 0; k < sizeof locks / sizeof *locks; k++) /* of an attempt that died, before somebody moved something */
+            assert_int_equal(symlinkat(text, root, locks[k]), 0);
         struct landed l = land(s);
         assert_int_equal(l.result, LANDING_CONFLICT);
         assert_int_equal(l.nleft, 1);
+        for (size_t k = 0; k < sizeof locks / sizeof *locks; k++)
+            if (fstatat(root, locks[k], &(struct stat){0}, AT_SYMLINK_NOFOLLOW) == 0)
+                fail_msg("%s: %s stays", cases[i].path, locks[k]);
         assert_true(slice_is(l.left[0].change->path, cases[i].told));
         if (!strstr(l.left[0].why.p, cases[i].why))
             fail_msg("%s: %s", cases[i].path, l.left[0].why.p);
+        age_folders(root);
+        char *mine = tree_text(root, WITH_TIMES);
+        l = land(s);
+        assert_int_equal(l.result, LANDING_CONFLICT);
         assert_tree(root, mine, WITH_TIMES, "nothing landed");
         s.replace = true;
         l = land(s);
