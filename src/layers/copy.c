@@ -82,6 +82,8 @@ static enum err make_file(struct copying *w, int from, const struct stat *st, in
     if (fd < 0)
         return error_errno(w->e, errno, "cannot make the copy of %s", name);
     enum err err = walk_copy(from, fd, size, name, w->e);
+    if (!err)
+        err = walk_copy_attributes(from, fd, name, w->e);
     if (!err && sys->fchmod(fd, st->st_mode & MODE) < 0)
         err = error_errno(w->e, errno, "cannot give the copy of %s its mode", name);
     return err ? err : set_time(w, to, name, &st->st_mtim);

@@ -7,6 +7,7 @@
 #include "base/sys.h"
 #include "layers/internal.h"
 #include "layers/landing_path.h"
+#include "layers/walk.h"
 
 /* ---- names and folders ---- */
 
@@ -88,6 +89,8 @@ static enum err fill_file(struct landing *l, int fd)
         return error_errno(l->e, errno, "cannot open the layer's %.*s", SLICE_ARG(slice_sub(l->path, 0, 200)));
     bool same;
     enum err err = node_copy(from, fd, &l->wanted, l->part, &same, l->e);
+    if (!err && same)
+        err = walk_copy_attributes(from, fd, l->target, l->e);
     return err ? err : same ? OK : not_the_layer(l);
 }
 

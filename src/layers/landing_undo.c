@@ -14,6 +14,7 @@
 
 #include "base/sys.h"
 #include "layers/landing_set.h"
+#include "layers/walk.h"
 
 static const int64_t MARK_NS = 1000000001; /* a second and a bit after the epoch: no clock says that */
 
@@ -123,6 +124,8 @@ static enum err fill_file(struct apply *ap, struct item *it, struct place *from,
     enum err err = node_copy(source, fd, &it->base, "a file for undo", &same, ap->e);
     if (!err && !same)
         return changed_meanwhile(ap, it->c->path);
+    if (!err)
+        err = walk_copy_attributes(source, fd, from->name, ap->e);
     if (!err && sys->fchmod(fd, it->base.mode & 0777) < 0)
         err = error_errno(ap->e, errno, "cannot set a mode for undo");
     if (!err)

@@ -6,6 +6,7 @@
 #include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/sys.h"
@@ -172,6 +173,43 @@ void walk_close(struct walk_open *o)
     if (o->fd >= 0 && walk_shut(o, NULL)) /* once more: a single refusal must not leave it open */
         (void)!sys->fchmod(o->fd, o->mode);
     sys_close_fd(&o->fd);
+}
+
+/* ---- attributes ---- */
+
+static const char ACCESS_LIST[] = "system.posix_acl_access";
+enum { ATTRIBUTES_BYTES = 64 * 1024 }; /* of all names, and of a value: what Linux allows */
+
+static bool is_carried(const char *name)
+{
+    bool own = strncmp(name, "user.", 5) == 0 && strncmp(name, "user.overlay.", 13) != 0;
+    return own || strcmp(name, ACCESS_LIST) == 0;
+}
+
+static enum err copy_attribute(int from, int to, const char *name, char *value, const char *what, struct error *e)
+{
+    ssize_t n = fgetxattr(from, name, value, ATTRIBUTES_BYTES);
+    if (n < 0)
+        return errno == ENODATA ? OK : error_errno(e, errno, "cannot read the attribute %s of %s", name, what);
+    if (fsetxattr(to, name, value, (size_t)n, 0) == 0 || errno == EOPNOTSUPP)
+        return OK;
+    if (errno == EINVAL || errno == EPERM)
+        return error_set(e, ERR_DENIED, "%.200s has %s that a new version of it cannot be given here; set it outside, or remove it", what,
+                         strcmp(name, ACCESS_LIST) == 0 ? "an access list (getfacl)" : name);
+    return error_errno(e, errno, "cannot give %s its attribute %s", what, name);
+}
+
+enum err walk_copy_attributes(int from, int to, const char *what, struct error *e)
+{
+    static char names[ATTRIBUTES_BYTES], value[ATTRIBUTES_BYTES];
+    ssize_t n = flistxattr(from, names, sizeof names);
+    enum err err = OK;
+    if (n < 0)
+        return errno == EOPNOTSUPP ? OK : error_errno(e, errno, "cannot list the attributes of %s", what);
+    for (ssize_t at = 0; !err && at < n; at += (ssize_t)strlen(names + at) + 1)
+        if (is_carried(names + at))
+            err = copy_attribute(from, to, names + at, value, what, e);
+    return err;
 }
 
 /* ---- bytes ---- */

@@ -62,6 +62,11 @@ void walk_extent(int fd, off_t at, off_t size, off_t *ret_from, off_t *ret_to);
    file system can). `what` is what errors call it. If `from` becomes shorter meanwhile, the rest is a hole. */
 enum err MUST_USE walk_copy(int from, int to, uint64_t size, const char *what, struct error *e);
 
+/* The attributes of a file's own, `user.*` and its access list, are those of `from`; nothing else is carried over (security.*, trusted.*, what
+   overlays keep). A file system without any is fine. ERR_DENIED where an access list names people who are nobody here: without it more
+   might be allowed to others. Set the mode afterwards. */
+enum err MUST_USE walk_copy_attributes(int from, int to, const char *what, struct error *e);
+
 /* ---- durability ---- */
 
 enum { WALK_SYNC_EACH = 20 };

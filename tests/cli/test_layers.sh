@@ -182,6 +182,13 @@ for how in overlay copy; do
   check "$how: exactly, what landed before the end too" cmp before after
   rm -rf $p/many
 
+  # a file's own attributes stay with it
+  if python3 -c 'import os, sys; open(sys.argv[1], "w").write("1\n"); os.setxattr(sys.argv[1], "user.tag", b"v")' $p/tagged 2>/dev/null; then
+    check "$how: a file that was edited keeps its attributes" sh -c "crannog exec --in $p -- sh -c 'echo 2 >>tagged' && test \"\$(cat $p/tagged | tr '\\n' +)\" = 1+2+ &&
+      python3 -c 'import os; assert os.listxattr(\"$p/tagged\") == [\"user.tag\"]'"
+    rm $p/tagged
+  fi
+
   # what would run by itself outside waits for a word
   if command -v git >/dev/null; then
     (cd $p && git init -q . && git config user.email a@b.c && git config user.name n) >/dev/null 2>&1

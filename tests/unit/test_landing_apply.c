@@ -6,6 +6,7 @@
  */
 #include "landing_tree.h"
 
+#include <sys/xattr.h>
 #include <time.h>
 
 #include "tools/apply.h"
@@ -321,6 +322,60 @@ static void test_one_conflict_and_nothing_lands(void **state)
 }
 
 /* The same conflicts, and a person says yes: what lay there is in undo. A folder in the way stays a conflict. */
+static bool has_attribute(int at, const char *path, const char *name, const char *value)
+{
+    char got[64];
+    int fd = openat(at, path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fgetxattr(fd, name, got, sizeof got);
+    close(fd);
+    return value ? n == (ssize_t)strlen(value) && memcmp(got, value, (size_t)n) == 0 : n < 0;
+}
+
+static void set_attribute(int at, const char *path, const char *name, const void *value, size_t n)
+{
+    int fd = openat(at, path, O_RDONLY | O_CLOEXEC);
+    if (fsetxattr(fd, name, value, n, 0) < 0 && errno == EOPNOTSUPP)
+        skip(); /* a file system without any */
+    close(fd);
+}
+
+/* A file's own attributes and access list come with its new version, and back with the old one; what an overlay keeps does not. */
+static void test_attributes(void **state)
+{
+    (void)state;
+    static const char list[] = "system.posix_acl_access";
+    const struct { uint32_t version; struct { uint16_t tag, perm; uint32_t id; } of[5]; } acl = {
+        2, {{1, 6, UINT32_MAX}, {2, 4, getuid()}, {4, 4, UINT32_MAX}, {16, 4, UINT32_MAX}, {32, 0, UINT32_MAX}}};
+    char kept[64];
+    fresh();
+    put_at(root, "a", "a", 0640);
+    put_at(root, "b", "b", 0640);
+    set_attribute(root, "a", "user.tag", "old", 3);
+    set_attribute(root, "a", list, &acl, sizeof acl);
+    copy_tree(root, wanted);
+    put_at(wanted, "a", "a2", 0640);
+    put_at(wanted, "n", "n", 0600);
+    set_attribute(wanted, "a", "user.tag", "newer", 5);
+    set_attribute(wanted, "a", list, &acl, sizeof acl);
+    set_attribute(wanted, "a", "user.overlay.origin", "x", 1);
+    set_attribute(wanted, "n", "user.made", "1", 1);
+    manifest = difference(root, wanted, &arena);
+    struct landing_set s = set_of(&manifest, &wanted, undo);
+    struct landed l = land(s);
+    assert_int_equal(l.result, LANDING_DONE);
+    assert_true(text_is(root, "a", "a2") && has_attribute(root, "a", "user.tag", "newer") && has_attribute(root, "n", "user.made", "1"));
+    assert_true(has_attribute(root, "a", "user.overlay.origin", NULL) && has_attribute(root, "b", "user.tag", NULL));
+    int fd = openat(root, "a", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(fgetxattr(fd, list, kept, sizeof kept), sizeof acl);
+    assert_memory_equal(kept, &acl, sizeof acl);
+    close(fd);
+    undo_all(&l);
+    assert_true(text_is(root, "a", "a") && has_attribute(root, "a", "user.tag", "old"));
+    fd = openat(root, "a", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(fgetxattr(fd, list, kept, sizeof kept), sizeof acl);
+    close(fd);
+}
+
 static void test_replace(void **state)
 {
     (void)state;
@@ -882,7 +937,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random_trees),
         cmocka_unit_test(test_one_conflict_and_nothing_lands),
-        cmocka_unit_test(test_replace),
+        cmocka_unit_test(test_attributes), cmocka_unit_test(test_replace),
         cmocka_unit_test(test_guarded),
         cmocka_unit_test(test_git_is_a_unit),
         cmocka_unit_test(test_what_a_broken_manifest_wants),
