@@ -46,7 +46,7 @@ _Static_assert(JAIL_ID_BASE + (uint64_t)JAIL_ID_RANGES * JAIL_ID_STRIDE < 214748
    to mount. */
 struct sources {
     int fds[JAIL_SOURCES_MAX];
-    bool link[JAIL_MOUNTS_MAX]; /* a JAIL_SYSTEM source that is a symlink: made again inside, not mounted */
+    bool link[JAIL_MOUNTS_MAX]; /* a SYSTEM or SHOWN source that is a symlink: made again inside, not mounted */
     bool detached;              /* clones, made outside */
     bool no_layers;             /* what failed with them is JAIL_NO_LAYERS */
 };
@@ -169,6 +169,7 @@ struct root {
     const struct jail_plan *plan;
     int caches; /* the tmpfs that CACHE mounts write into, or -1 */
     unsigned ncaches;
+    int empty; /* an empty folder that stays, and that nobody sees: the one below /proc; or -1 */
 };
 void root_init(struct root *r, const struct jail_plan *p);
 enum err MUST_USE mounts_build(struct root *r, struct sources *s, struct error *e);
@@ -188,6 +189,11 @@ enum err MUST_USE overlay_open(const struct jail_mount *m, int userns, int *ret_
 /* Inside: the merged tree, detached. `root`: the new root, with its /proc; the working folder is changed. */
 enum err MUST_USE overlay_mount(int root, const struct jail_mount *m, int source, const int pieces[JAIL_PIECES],
                                 bool detached, int *ret, bool *ret_no_layers, struct error *e);
+
+/* Inside: `source`, a detached clone, read-only through an overlay, whose sockets and FIFOs have nobody behind them; or -1, where the kernel
+   refuses that or something is mounted below the source. Either way the clone is attached then, on the old root's /dev. `empty`: an empty
+   folder. The working folder is changed. */
+int overlay_mount_view(int root, const struct jail_mount *m, int source, int empty, bool detached);
 
 /* CACHE: opens its source; *ret stays -1 where it is missing, or its file system takes no idmapped mount: then there is
    nothing to find, and it is an empty folder. */

@@ -80,7 +80,7 @@ static enum err allow_mounts(int ruleset, uint64_t all, const struct jail_plan *
                       (m->kind == JAIL_LAYERS && m->upper.n);
         if (m->kind == JAIL_EMPTY) /* it has the rule of what it lies in, and is read-only */
             continue;
-        if (allow(ruleset, m->target, writes ? all : FS_READ) < 0 && !(errno == ENOENT && (m->optional || m->kind == JAIL_SYSTEM)))
+        if (allow(ruleset, m->target, writes ? all : FS_READ) < 0 && !(errno == ENOENT && (m->optional || m->kind == JAIL_SYSTEM || m->kind == JAIL_SHOWN)))
             return error_errno(e, errno, "cannot allow %.*s to the jail by landlock", SLICE_ARG(m->target));
     }
     return OK;

@@ -87,10 +87,17 @@ enum err mounts_open_failed(const struct jail_mount *m, const char *path, int er
 {
     if (errnum == ENOENT || errnum == ENOTDIR || errnum == EACCES)
         return error_errno(e, errnum, "cannot show %s inside the jail", path);
-    if (userns >= 0 && m->kind != JAIL_SYSTEM)
+    if (userns >= 0 && m->kind != JAIL_SYSTEM && m->kind != JAIL_SHOWN)
         return error_errno(e, errnum, "the file system of %s takes no idmapped mount, so its owners could not be kept; "
                            "mend: move the folder to ext4, xfs or btrfs, or run as the user who owns it", path);
     return error_errno(e, errnum, "cannot show %s inside the jail (%s)", path, idmap_mend(errnum));
+}
+
+/* A socket or FIFO: by a bind it is the machine's. */
+static bool has_somebody_behind(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && (S_ISSOCK(st.st_mode) || S_ISFIFO(st.st_mode));
 }
 
 static enum err open_mount(const struct jail_mount *m, int userns, int *ret, bool *ret_link, struct error *e)
@@ -104,11 +111,14 @@ static enum err open_mount(const struct jail_mount *m, int userns, int *ret, boo
         return error_set(e, ERR_LIMIT, "a path of %zu bytes cannot be shown inside the jail", m->source.n);
     memcpy(path, m->source.p, m->source.n);
     path[m->source.n] = '\0';
-    *ret_link = m->kind == JAIL_SYSTEM && is_link(path);
+    bool theirs = m->kind == JAIL_SYSTEM || m->kind == JAIL_SHOWN;
+    *ret_link = theirs && is_link(path);
     if (*ret_link)
         return OK;
     uint64_t attr = MOUNT_ATTR_NODEV | (m->kind == JAIL_WRITE ? 0 : MOUNT_ATTR_RDONLY);
-    *ret = mounts_clone(path, attr, AT_RECURSIVE, m->kind == JAIL_SYSTEM ? -1 : userns);
+    *ret = mounts_clone(path, attr, AT_RECURSIVE, theirs ? -1 : userns);
+    if (*ret >= 0 && has_somebody_behind(*ret))
+        return error_set(e, ERR_DENIED, "%s is a socket or a FIFO, and who is behind it lies outside the jail; mend: do not show it", path);
     if (*ret >= 0 || (errno == ENOENT && m->optional))
         return OK;
     return mounts_open_failed(m, path, errno, userns, e);
@@ -376,6 +386,22 @@ static int attach_link(const struct root *r, const struct jail_mount *m)
     return symlinkat(text, dir, name);
 }
 
+/* Whether it is one (J3). Our own applets connect to nothing, and start faster without; a service watches the work folder, of whose
+   changes an overlay would not tell it. */
+static bool is_view(const struct root *r, const struct jail_mount *m, int tree)
+{
+    bool shown = m->kind == JAIL_SHOWN, work = (m->kind == JAIL_READ || m->kind == JAIL_LAYERS) && !r->plan->service;
+    return !r->plan->applet.n && (shown || work) && tree >= 0 && is_folder(tree);
+}
+
+/* What of the machine is shown through an overlay has its files, and not who listens there. What is to be attached, or -1: where the
+   kernel refuses that, or something is mounted below, what there was. */
+static int view(const struct root *r, const struct jail_mount *m, int tree, bool detached)
+{
+    int ret = overlay_mount_view(r->fd, m, tree, r->empty, detached);
+    return ret >= 0 ? ret : open_tree(tree, "", AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+}
+
 static enum err attach_mount(struct root *r, size_t i, struct sources *s, struct error *e)
 {
     const struct jail_mount *m = &r->plan->mounts[i];
@@ -386,6 +412,9 @@ static enum err attach_mount(struct root *r, size_t i, struct sources *s, struct
         if (err)
             return err;
         tree = merged;
+    } else if (is_view(r, m, tree)) {
+        tree = merged = view(r, m, tree, s->detached);
+        done = merged < 0 ? -1 : 0;
     }
     if (m->kind == JAIL_SCRATCH)
         done = attach_scratch(r, m);
@@ -447,12 +476,13 @@ static int seal_sysctls(int proc)
 
 /* /proc of the new pid namespace; read-only, so that nothing below /proc/sys can be set. A browser writes the maps of ids of its own
    namespaces there: then that folder alone is read-only. */
-static enum err make_proc(const struct root *r, struct error *e)
+static enum err make_proc(struct root *r, struct error *e)
 {
     static const char *const none[][2] = {{NULL, NULL}};
     FD_CLEANUP int tree = fs_new("proc", none, (r->plan->nests ? 0 : MOUNT_ATTR_RDONLY) | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
                                  MOUNT_ATTR_NOEXEC);
-    if (tree < 0 || attach_tree(r, SLICE("/proc"), tree) < 0 || (r->plan->nests && seal_sysctls(tree) < 0))
+    r->empty = mkdirat(r->fd, "proc", 0755) < 0 ? -1 : open_nolink(r->fd, "proc", O_DIRECTORY);
+    if (tree < 0 || r->empty < 0 || attach_tree(r, SLICE("/proc"), tree) < 0 || (r->plan->nests && seal_sysctls(tree) < 0))
         return error_errno(e, errno, "cannot mount the jail's own /proc (%s)", idmap_mend(errno));
     for (size_t i = 0; i < sizeof proc_masks / sizeof *proc_masks; i++) {
         FD_CLEANUP int at = openat(tree, proc_masks[i], O_PATH | O_CLOEXEC | O_NOFOLLOW);
@@ -484,7 +514,7 @@ static enum err enter(const struct root *r, struct error *e)
 
 void root_init(struct root *r, const struct jail_plan *p)
 {
-    *r = (struct root){.fd = -1, .plan = p, .caches = -1};
+    *r = (struct root){.fd = -1, .plan = p, .caches = -1, .empty = -1};
 }
 
 static enum err begin(struct root *r, struct sources *s, struct error *e)
@@ -509,6 +539,7 @@ enum err mounts_build(struct root *r, struct sources *s, struct error *e)
 enum err mounts_enter(struct root *r, struct error *e)
 {
     enum err err = enter(r, e);
+    sys_close_fd(&r->empty);
     sys_close_fd(&r->caches);
     sys_close_fd(&r->fd);
     return err;

@@ -199,6 +199,20 @@ enum err overlay_mount(int root, const struct jail_mount *m, int source, const i
     return OK;
 }
 
+/* ---- views ---- */
+
+int overlay_mount_view(int root, const struct jail_mount *m, int source, int empty, bool detached)
+{
+    char lowers[32];
+    const struct jail_mount none = {0};
+    FD_CLEANUP int names = openat(root, "proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    snprintf(lowers, sizeof lowers, "%d:%d", source, empty); /* the kernel wants two */
+    if (names < 0 || fchdir(names) < 0 || move_mount(source, "", AT_FDCWD, "/dev", MOVE_MOUNT_F_EMPTY_PATH) < 0 ||
+        (detached && has_mounts_below(m->source))) /* these would not be seen; of a user's source the kernel says so */
+        return -1;
+    return make(&none, lowers, -1);
+}
+
 /* ---- caches ---- */
 
 enum err overlay_open_cache(const struct jail_mount *m, int userns, int *ret, struct error *e)

@@ -164,7 +164,7 @@ static bool take_mount_field(struct field f, struct jail_mount *m)
     uint64_t v = 0;
     switch (f.tag) {
     case MOUNT_KIND:
-        if (!field_number(f, JAIL_FILE, &v) || v < JAIL_READ)
+        if (!field_number(f, JAIL_SHOWN, &v) || v < JAIL_READ)
             return false;
         m->kind = (enum jail_mount_kind)v;
         return true;

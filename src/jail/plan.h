@@ -5,9 +5,11 @@
  * J1  Nothing is visible inside but the mounts of the plan, a private /tmp, /dev with harmless devices and terminals of
  *     its own, and /proc of the jail's own pid namespace, of which what tells of the machine is hidden.
  * J2  The environment inside is exactly `env`; no descriptor is inherited but 0, 1, 2, and none of these is a folder.
- * J3  No network: a network namespace of its own with a loopback that is up, and nothing else. Known gap: a Unix socket
- *     or FIFO that lies in a READ, WRITE or SYSTEM folder (toolchains, what --show names) and has a process of the machine behind it can be reached through the
- *     bind, as any mount allows; through LAYERS (with a layer or an upper) it cannot.
+ * J3  No network: a network namespace of its own with a loopback that is up, and nothing else. Behind a Unix socket or FIFO of a LAYERS or
+ *     CACHE mount there is nobody, for an overlay's are not those below it; to a program READ and SHOWN folders are overlays without an
+ *     upper for this reason, and a socket or FIFO itself is not shown. Known gaps, where a bind lets it be reached as any mount does:
+ *     SYSTEM, where only root could put one (of such a FIFO landlock leaves reading); a READ or SHOWN folder that something is mounted
+ *     below, or where the kernel has no such overlay; READ of a service, which watches it; WRITE.
  * J4  When the plan's program ends, or a limit is hit, or crannog-jail dies, every process of the jail is dead before
  *     the result is reported.
  *     What leaves a jail by a folder can still act outside it; setuid and setgid bits and devices are refused inside.
@@ -48,6 +50,7 @@ enum jail_mount_kind {
                       written is seen by this jail alone. It is no wall: where it cannot be had, an empty SCRATCH is there
                       instead */
     JAIL_FILE,     /* a file of our own, `text`, that the jail may change; its folder is the jail's root or a SCRATCH */
+    JAIL_SHOWN,    /* as SYSTEM, of what a person keeps or shows: toolchains, folders (J3) */
 };
 
 struct jail_mount {

@@ -202,7 +202,7 @@ enum err place_command(const struct place *p, struct slice *argv, size_t n, uint
         err = add_environment(p, a, ret, e);
     for (size_t i = 0; p->terms && i < p->terms->nshow; i++)
         if (*p->terms->show[i].p == '/' && !is_work(p, p->terms->show[i]))
-            jail_plan_add(ret, (struct jail_mount){.kind = JAIL_SYSTEM, .source = p->terms->show[i], .target = p->terms->show[i], .optional = true});
+            jail_plan_add(ret, (struct jail_mount){.kind = JAIL_SHOWN, .source = p->terms->show[i], .target = p->terms->show[i], .optional = true});
     add_work(p, false, ret);
     if (p->terms && p->terms->browser)
         add_browser(ret);

@@ -146,7 +146,7 @@ static void show_release(struct making *m, struct slice entry)
     for (size_t i = 0; toolchain_releases[i]; i++)
         if (slice_starts(name, slice_of(toolchain_releases[i]))) {
             snprintf(folder, sizeof folder, "%.*s", SLICE_ARG(place));
-            show(m, JAIL_SYSTEM, folder);
+            show(m, JAIL_SHOWN, folder);
             return;
         }
 }
@@ -159,12 +159,12 @@ static void show_opt(struct making *m, struct slice entry)
         return;
     size_t n = 5 + slice_index(slice_sub(entry, 5, entry.n), '/');
     snprintf(folder, sizeof folder, "%.*s", (int)n, entry.p);
-    show(m, JAIL_SYSTEM, folder);
+    show(m, JAIL_SHOWN, folder);
 }
 
 static bool can_be_found(const struct setting *s, struct slice path)
 {
-    return is_system(path) || is_shown(s, path, JAIL_SYSTEM) || is_shown(s, path, JAIL_CACHE);
+    return is_system(path) || is_shown(s, path, JAIL_SHOWN) || is_shown(s, path, JAIL_CACHE);
 }
 
 /* An entry of PATH as the jail has it: as it is, or without its links where these are not there inside (fnm, a home folder behind a link). */
@@ -379,7 +379,7 @@ enum err setting_make(const struct setting_eye *eye, struct arena *a, struct set
     if (err)
         return err;
     for (const struct toolchain *t = toolchains; t->parts[0]; t++)
-        show_row(&m, JAIL_SYSTEM, t);
+        show_row(&m, JAIL_SHOWN, t);
     for (const struct toolchain *t = toolchain_caches; t->parts[0]; t++)
         show_row(&m, JAIL_CACHE, t);
     take_path(&m);

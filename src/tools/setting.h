@@ -36,7 +36,7 @@ struct setting_guard {
 struct setting {
     struct setting_guard guard;
     struct slice home;  /* absolute, without links; empty: there is none to stand in for, and HOME is /tmp */
-    struct jail_mount shown[SETTING_SHOWN_MAX]; /* SYSTEM and CACHE, all optional */
+    struct jail_mount shown[SETTING_SHOWN_MAX]; /* SHOWN and CACHE, all optional */
     size_t nshown;
     struct slice env[SETTING_ENV_MAX]; /* all but PATH, HOME, TMPDIR and TERM */
     size_t nenv;

@@ -50,13 +50,22 @@ class World:
         self.put(self.canary)
         for name in CREDENTIALS:
             self.put(os.path.join(self.home, name))
-        self.reached, self.sockets, self.holds = [], [], []
+        self.reached, self.sockets, self.holds, self.fifos = [], [], [], []
         self.listen(socket.AF_INET, ('127.0.0.1', 0))
         self.port = self.holds[0].getsockname()[1]
         self.listen(socket.AF_INET6, ('::1', self.port))
         self.abstract = 'crannog-attack-' + secrets.token_hex(8)
         self.listen(socket.AF_UNIX, '\0' + self.abstract)
-        for path in (os.path.join(self.outside, 'sock'), os.path.join(self.home, 'agent.sock')):
+        for folder in ('shown', 'home/.cargo/bin'):  # what jails are shown: by --show, and as a toolchain
+            os.makedirs(os.path.join(top, folder))
+            with open(os.path.join(top, folder, 'file'), 'w', encoding='utf-8') as out:
+                out.write('shown\n')
+            os.mkfifo(os.path.join(top, folder, 'fifo'))
+            os.chmod(os.path.join(top, folder, 'fifo'), 0o666)
+            self.fifos.append(os.open(os.path.join(top, folder, 'fifo'), os.O_RDWR | os.O_NONBLOCK))
+            os.write(self.fifos[-1], SECRET.encode())
+        self.shown = [os.path.join(top, 'shown'), os.path.join(self.home, '.cargo/bin')]
+        for path in (os.path.join(self.outside, 'sock'), os.path.join(self.home, 'agent.sock'), *(f + '/sock' for f in self.shown)):
             self.listen(socket.AF_UNIX, path)
             self.sockets.append(path)
         self.own()
@@ -80,6 +89,17 @@ class World:
         self.holds.append(s)
         threading.Thread(target=self.accept, args=(s, address), daemon=True).start()
 
+    def fifos_are_whole(self):
+        """What lies in the shown FIFOs is what was put there, and is put there again."""
+        for n, fd in enumerate(self.fifos):
+            try:
+                got = os.read(fd, 65536)
+            except BlockingIOError:
+                got = b''
+            os.write(fd, SECRET.encode())
+            if got != SECRET.encode():
+                yield f'the FIFO in {self.shown[n]} held {got!r}'
+
     def accept(self, s, address):
         while True:
             try:
@@ -99,7 +119,7 @@ class World:
     def facts(self, pids):
         """What the attacker knows; not the secret."""
         return json.dumps({'canary': self.canary, 'home': self.home, 'outside': self.outside, 'crannog': self.crannog, 'port': self.port,
-                           'credentials': [os.path.join(self.home, n) for n in CREDENTIALS], 'sockets': self.sockets, 'pids': pids,
+                           'credentials': [os.path.join(self.home, n) for n in CREDENTIALS], 'sockets': self.sockets, 'shown': self.shown, 'pids': pids,
                            'abstract': self.abstract, 'mark': self.mark, 'free_port': free_port(), 'addresses': addresses()})
 
     def fresh_work(self):
@@ -361,6 +381,7 @@ class Player:
         fifo, listener = self.things_of_the_person()
         if a['control']:
             self.control(a)
+            list(w.fifos_are_whole())
             w.fresh_work()
             listener.close()
             os.close(fifo)
@@ -368,7 +389,7 @@ class Player:
         time.sleep(0.03)  # what was written just before a step counts as written meanwhile
         before, grouped = snapshot(w.home, w.outside), groups()
         began = time.monotonic()
-        got = self.run(['exec', '--in', w.work, *a['options'], '--', *self.argv(a)], a['seconds'])
+        got = self.run(['exec', '--in', w.work, *(o.format(shown=w.shown[0]) for o in a['options']), '--', *self.argv(a)], a['seconds'])
         took = time.monotonic() - began
         said = (got.stdout + got.stderr).decode(errors='replace')
         wrong = [line for line in said.splitlines() if line.startswith('BREACH')]
@@ -388,6 +409,7 @@ class Player:
                 wrong.append('something came through the FIFO')
         except BlockingIOError:
             pass
+        wrong += list(w.fifos_are_whole())
         os.close(fifo)
         listener.close()
         self.told(a, not wrong, f'{a["name"]} ({took:.1f} s)', wrong)

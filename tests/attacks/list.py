@@ -263,6 +263,15 @@ attack('a FIFO in the folder with somebody behind it', '''
 try: fd = os.open("theirs.fifo", os.O_WRONLY | os.O_NONBLOCK); os.write(fd, b"pwned"); breach("fifo")
 except OSError: pass
 ''', control=True)
+attack('sockets and FIFOs with somebody behind them, in a folder that is shown and in a toolchain', '''
+for folder in W["shown"]:
+    with open(folder + "/file") as f:
+        if f.read() != "shown\\n": sys.exit("it is not shown")
+    try_to(folder, dial, socket.AF_UNIX, folder + "/sock")
+    try: fd = os.open(folder + "/fifo", os.O_WRONLY | os.O_NONBLOCK); os.write(fd, b"pwned"); breach("fifo")
+    except OSError: pass
+    look(folder + "/fifo")
+''', control=True, options=('--show', '{shown}'))
 attack('a listener that the machine would see', '''
 s = socket.socket(); s.bind(("0.0.0.0", W["free_port"])); s.listen(); print("PORT"); sys.stdout.flush(); time.sleep(0.5)
 ''', after='port_is_shut')

@@ -136,6 +136,49 @@ static void test_links_are_not_followed(void **state)
     jail_result_release(&r);
 }
 
+/* J3: who holds a FIFO of the machine open meets nobody through what is shown; one by its own name is not shown; files are, also of what
+   is mounted below (as root: an overlay would leave that out without a word). */
+static void test_nobody_is_behind_what_is_shown(void **state)
+{
+    (void)state;
+    char shown[300], under[320], held[8] = "";
+    snprintf(shown, sizeof shown, "%s/shown", top);
+    make_folder(shown, 0755, owner);
+    write_text(below(shown, "file"), "f", 0644, owner);
+    assert_int_equal(mkfifo(below(shown, "fifo"), 0666), 0);
+    assert_int_equal(chmod(below(shown, "fifo"), 0666), 0);
+    int fifo = open(below(shown, "fifo"), O_RDWR | O_NONBLOCK);
+    assert_true(fifo >= 0 && write(fifo, "held", 4) == 4);
+    const enum jail_mount_kind kinds[] = {JAIL_READ, JAIL_SHOWN};
+    for (size_t i = 0; i < 2; i++) {
+        struct jail_plan p = new_plan();
+        jail_plan_add(&p, (struct jail_mount){.kind = kinds[i], .source = slice_of(shown), .target = SLICE("/shown")});
+        assert_string_equal(output(&p, "cat /shown/file; ls /shown; dd if=/shown/fifo iflag=nonblock 2>/dev/null; dd of=/shown/fifo oflag=nonblock "
+                                       "conv=notrunc if=/shown/file 2>/dev/null || echo no"), "ffifo\nfile\nno\n");
+        jail_plan_add(&p, (struct jail_mount){.kind = kinds[i], .source = slice_of(below(shown, "fifo")), .target = SLICE("/fifo")});
+        struct jail_result r = play_shell(&p, "true");
+        expect(&r, JAIL_REFUSED, 0);
+        assert_non_null(strstr(r.why, "a socket or a FIFO"));
+        jail_result_release(&r);
+    }
+    assert_true(read(fifo, held, sizeof held) == 4 && memcmp(held, "held", 4) == 0);
+    close(fifo);
+    unlink(below(shown, "fifo"));
+    snprintf(under, sizeof under, "%s/under", shown);
+    make_folder(under, 0755, owner);
+    if (root && mount("none", under, "tmpfs", 0, NULL) == 0) {
+        write_text(below(under, "file"), "u", 0644, owner);
+        struct jail_plan p = new_plan();
+        jail_plan_add(&p, (struct jail_mount){.kind = JAIL_SHOWN, .source = slice_of(shown), .target = SLICE("/shown")});
+        const char *got = output(&p, "cat /shown/file /shown/under/file; (echo x >/shown/under/file) 2>/dev/null || echo no");
+        umount2(under, MNT_DETACH);
+        assert_string_equal(got, "funo\n");
+    }
+    rmdir(under);
+    unlink(below(shown, "file"));
+    rmdir(shown);
+}
+
 static void test_scratch_is_sized(void **state)
 {
     (void)state;
@@ -863,7 +906,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_outside_is_not_there), cmocka_unit_test(test_read_only_stays_so),
         cmocka_unit_test(test_submounts_are_read_only), cmocka_unit_test(test_special_files),
-        cmocka_unit_test(test_empty_covers), cmocka_unit_test(test_links_are_not_followed),
+        cmocka_unit_test(test_empty_covers), cmocka_unit_test(test_nobody_is_behind_what_is_shown), cmocka_unit_test(test_links_are_not_followed),
         cmocka_unit_test(test_scratch_is_sized), cmocka_unit_test(test_terminals_inside), cmocka_unit_test(test_second_wall), cmocka_unit_test(test_streams_by_name),
         cmocka_unit_test(test_kernel_is_closed), cmocka_unit_test(test_no_rights), cmocka_unit_test(test_ids),
         cmocka_unit_test(test_owners_on_disk), cmocka_unit_test(test_files_of_others),

@@ -147,8 +147,8 @@ static void test_layers(void **state)
         assert_int_equal(decode_plan(&p), ERR_CORRUPT);
     }
     one[0] = SLICE("/l/1/up");
-    for (int kind = JAIL_READ; kind <= JAIL_SYSTEM; kind++) {
-        struct slice source = kind == JAIL_EMPTY || kind == JAIL_SCRATCH ? SLICE_NONE : SLICE("/s");
+    for (int kind = JAIL_READ; kind <= JAIL_SHOWN; kind++) {
+        struct slice source = kind == JAIL_EMPTY || kind == JAIL_SCRATCH || kind == JAIL_FILE ? SLICE_NONE : SLICE("/s");
         for (int what = 0; what < 3; what++) {
             struct jail_plan p = sample();
             p.mounts[0] = (struct jail_mount){.kind = (enum jail_mount_kind)kind, .source = source, .target = SLICE("/t"),
@@ -255,7 +255,7 @@ static void test_values(void **state)
     p.mounts[1].source = SLICE("/x"); /* a scratch folder has none */
     assert_int_equal(decode_plan(&p), ERR_CORRUPT);
     p = sample();
-    p.mounts[0].kind = (enum jail_mount_kind)(JAIL_FILE + 1);
+    p.mounts[0].kind = (enum jail_mount_kind)(JAIL_SHOWN + 1);
     assert_int_equal(decode_plan(&p), ERR_CORRUPT);
     p = sample();
     p.uid = UINT32_MAX;

@@ -91,8 +91,8 @@ static void test_tables(void **state)
                       {"HOME=/home/seven"}, NULL};
     struct setting s = look(&w, &a);
     assert_true(slice_is(s.home, "/home/seven"));
-    assert_int_equal(shown(&s, "/home/seven/.nvm")->kind, JAIL_SYSTEM);
-    assert_int_equal(shown(&s, "/home/seven/.cargo/bin")->kind, JAIL_SYSTEM);
+    assert_int_equal(shown(&s, "/home/seven/.nvm")->kind, JAIL_SHOWN);
+    assert_int_equal(shown(&s, "/home/seven/.cargo/bin")->kind, JAIL_SHOWN);
     assert_int_equal(shown(&s, "/home/seven/.cargo/registry")->kind, JAIL_CACHE);
     assert_int_equal(shown(&s, "/home/seven/.npm/_cacache")->kind, JAIL_CACHE);
     assert_int_equal(shown(&s, "/home/seven/.cache/go-build")->kind, JAIL_CACHE);

@@ -93,7 +93,7 @@ static void test_plan(void **state)
                 plan.limits.file_size == 1 << 30 && plan.limits.output == 5 << 10 && plan.limits.cpu_ms == 5 && plan.limits.wall_ms == 6);
     size_t tools = 0;
     for (size_t i = 0; i < plan.nmounts; i++) {
-        tools += slice_is(plan.mounts[i].target, "/opt/tool") && plan.mounts[i].kind == JAIL_SYSTEM;
+        tools += slice_is(plan.mounts[i].target, "/opt/tool") && plan.mounts[i].kind == JAIL_SHOWN;
         assert_false(slice_is(plan.mounts[i].target, "/work/x/below"));
         assert_true(plan.mounts[i].kind != JAIL_SCRATCH || plan.mounts[i].bytes == 3 << 20);
     }
