@@ -3,35 +3,30 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/sys.h"
-#include "cli/cli.h"
-#include "jail/client.h"
-#include "tools/place.h"
+#include "cli/doctor.h"
 
 static int doctor_run(struct cli *c, int argc, char **argv);
 
 const struct command cmd_doctor = {
     .name = "doctor",
-    .usage = "[--audit] [--rebuild] [--adopt] [--json]",
+    .usage = "[--audit] [--rebuild] [--adopt] [--json] | --fix [--root FOLDER]",
     .summary = "check that everything a run needs is there and works",
     .help =
         "Tries each wall of the jail and the model for real, and says what mends what is missing.\n\n"
         "  --audit    also reads the whole journal: every chain, every blob, every list that follows from it\n"
         "  --rebuild  makes those lists anew from the journal's events\n"
-        "  --adopt    says that this machine is the crannog's from now on (after it was moved here; the other must stop)\n\n"
-        "examples:\n  crannog doctor\n  crannog doctor --audit\n",
+        "  --adopt    says that this machine is the crannog's from now on (after it was moved here; the other must stop)\n"
+        "  --fix      as root: writes what this machine lacks so that everybody's jails can be made, each with a word of what it does\n"
+        "             (settings of the kernel in /etc/sysctl.d, a profile for AppArmor), and nothing where nothing is lacking\n"
+        "  --root FOLDER  with --fix: for the system that lies in FOLDER (an image); only files are written\n\n"
+        "examples:\n  crannog doctor\n  crannog doctor --audit\n  sudo crannog doctor --fix\n",
     .run = doctor_run,
 };
 
-struct findings {
-    struct json *list;
-    bool json, bad;
-};
-
-static void found(struct findings *f, bool ok, const char *what, const char *text)
+void found(struct findings *f, bool ok, const char *what, const char *text)
 {
     f->bad |= !ok;
     if (f->json) {
@@ -43,88 +38,8 @@ static void found(struct findings *f, bool ok, const char *what, const char *tex
     } else {
         BUF_CLEANUP struct buf safe = BUF_INIT(64 * 1024);
         cli_print_safe(slice_of(text), &safe);
-        printf("%s %-8s %s\n", ok ? "ok " : "BAD", what, buf_str(&safe));
+        printf("%s %-9s %s\n", ok ? "ok " : "BAD", what, buf_str(&safe));
     }
-}
-
-/* What the jail must refuse, tried inside it; each line that the script prints is a wall with a hole. */
-static const char probes[] =
-    "cat /etc/shadow >/dev/null 2>&1 && echo 'reads /etc/shadow'\n"
-    "[ -e \"$1\" ] && echo 'sees your home folder'\n"
-    "(: >/usr/x) 2>/dev/null && echo 'writes below /usr'\n"
-    "(: >./.crannog-doctor) 2>/dev/null && echo 'writes in the work folder'\n"
-    "[ \"$(ls /proc | grep -c '^[0-9]')\" -gt 12 ] && echo 'sees processes of the host'\n"
-    "[ \"$(cat /proc/net/dev | wc -l)\" -gt 3 ] && echo 'has a network'\n"
-    "grep -q '^CapEff:.*[1-9a-f]' /proc/self/status && echo 'has capabilities'\n"
-    "grep -q '^Seccomp:.*2' /proc/self/status || echo 'has no seccomp filter'\n"
-    "exit 0\n";
-
-static enum err run_jail(struct slice *words, size_t n, struct jail_result *ret, struct error *e)
-{
-    BUF_CLEANUP struct buf path = BUF_INIT(4096);
-    char work[] = "/tmp/crannog-doctor-XXXXXX";
-    struct peer p = PEER_INIT;
-    struct place place;
-    struct jail_plan plan;
-    struct frame f;
-    enum err err = peer_find("crannog-jail", &path, e);
-    if (!err && !mkdtemp(work))
-        err = error_set(e, ERR_IO, "cannot make a folder in /tmp");
-    if (err)
-        return err;
-    err = place_look(work, NULL, &place, e);
-    if (!err) {
-        err = place_command(&place, words, n, 5000, 10000, NULL, &plan, e);
-    }
-    if (!err) {
-        err = jail_start(buf_str(&path), &plan, NULL, false, &p, e);
-    }
-    if (!err)
-        err = frame_receive(p.socket, &f, e);
-    if (!err) {
-        err = jail_result_parse(&f, ret, e);
-        frame_release(&f);
-    }
-    peer_kill(&p);
-    rmdir(work);
-    return err;
-}
-
-static void check_jail(struct findings *f)
-{
-    const char *home = getenv("HOME");
-    struct slice words[] = {SLICE("/bin/sh"), SLICE("-c"), slice_of(probes), SLICE("sh"), slice_of(home && *home ? home : "/root")};
-    struct jail_result res = {0};
-    struct error e;
-    BUF_CLEANUP struct buf text = BUF_INIT(8192);
-    if (run_jail(words, 5, &res, &e)) {
-        found(f, false, "jail", e.text);
-    } else if (res.how != JAIL_EXITED || res.status != 0) { /* probes that did not all run prove nothing */
-        found(f, false, "jail", *res.why ? res.why : "the jail's program did not come to its end");
-    } else if (res.out.n) {
-        struct slice rest = buf_slice(&res.out), line;
-        while (slice_line(&rest, &line))
-            buf_addf(&text, "%sa program inside %.*s", text.n ? "; " : "", SLICE_ARG(line));
-        found(f, false, "jail", buf_str(&text));
-    } else {
-        found(f, true, "jail", "its walls hold: files, network, processes, capabilities, system calls were tried");
-    }
-    jail_result_release(&res);
-}
-
-/* The second wall. A jail on a kernel that has it is refused rather than made without it, so the version is the proof. */
-static void check_landlock(struct findings *f)
-{
-    enum { NR_landlock_create_ruleset = 444, CREATE_VERSION = 1, LEAST = 2, WHOLE = 6 };
-    long version = syscall(NR_landlock_create_ruleset, NULL, 0, CREATE_VERSION);
-    char text[256];
-    if (version >= LEAST)
-        snprintf(text, sizeof text, "version %ld guards the same paths a second time%s", version,
-                 version >= WHOLE ? ", and sockets and signals" : "");
-    else
-        snprintf(text, sizeof text, "there is none here (%s), so the mounts of the jail stand alone; mend: a kernel from 5.19 on, "
-                 "with landlock in lsm= of its command line", version == 1 ? "version 1 refuses renames" : "landlock");
-    found(f, version >= LEAST, "landlock", text);
 }
 
 static void check_model(struct findings *f, struct cli *c)
@@ -197,8 +112,10 @@ static void check_journal(struct findings *f, struct cli *c, bool audit, bool re
 static int doctor_run(struct cli *c, int argc, char **argv)
 {
     static const struct option options[] = {CLI_COMMON_OPTIONS, {"audit", no_argument, NULL, 'a'}, {"rebuild", no_argument, NULL, 'r'},
-                                            {"adopt", no_argument, NULL, 'A'}, {0}};
-    bool audit = false, rebuild = false, adopt = false;
+                                            {"adopt", no_argument, NULL, 'A'}, {"fix", no_argument, NULL, 'f'},
+                                            {"root", required_argument, NULL, 'R'}, {0}};
+    const char *root = NULL;
+    bool audit = false, rebuild = false, adopt = false, fix = false;
     int status;
     for (int o; (o = getopt_long(argc, argv, "hj", options, NULL)) != -1;) {
         if (o == 'a')
@@ -207,18 +124,27 @@ static int doctor_run(struct cli *c, int argc, char **argv)
             rebuild = true;
         else if (o == 'A')
             adopt = true;
+        else if (o == 'f')
+            fix = true;
+        else if (o == 'R')
+            root = optarg;
         else if (!cli_common(c, &cmd_doctor, o, &status) || status >= 0)
             return status;
     }
     if (optind != argc)
         return cli_usage(&cmd_doctor, "doctor takes no arguments");
+    if ((root && !fix) || (fix && (audit || rebuild || adopt)))
+        return cli_usage(&cmd_doctor, root && !fix ? "--root goes with --fix" : "--fix stands alone");
     struct findings f = {.list = json_array(), .json = c->json};
-    check_jail(&f);
-    check_landlock(&f);
-    check_model(&f, c);
-    if (adopt)
-        adopt_here(&f, c);
-    check_journal(&f, c, audit, rebuild);
+    if (fix) {
+        doctor_fix(&f, root);
+    } else {
+        doctor_jail(&f);
+        check_model(&f, c);
+        if (adopt)
+            adopt_here(&f, c);
+        check_journal(&f, c, audit, rebuild);
+    }
     if (c->json)
         cli_print_json(f.list);
     json_free(f.list);

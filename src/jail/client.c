@@ -107,6 +107,8 @@ static void take_numbers(struct slice m, struct jail_result *r)
     r->rss = message_get_u64(m, JAIL_RSS, 0);
     r->leftover = message_get_u64(m, JAIL_LEFTOVER, 0);
     r->changed = message_get_u64(m, JAIL_CHANGED, 0) != 0;
+    r->landlock = message_get_u64(m, JAIL_LANDLOCK, 0);
+    r->grouped = message_get_u64(m, JAIL_GROUPED, 0) != 0;
     r->out_dropped = message_get_u64(m, JAIL_OUT_DROPPED, 0);
     r->err_dropped = message_get_u64(m, JAIL_ERR_DROPPED, 0);
 }

@@ -23,6 +23,8 @@ struct jail_result {
     uint64_t leftover;       /* processes that had to be ended, */
     char left[200];          /* and the names of a few: printable, as they call themselves */
     bool changed;            /* the upper of a LAYERS mount holds something */
+    uint64_t landlock;       /* the version in force; 0: none */
+    bool grouped;            /* a control group limited memory and processes */
     struct buf out, err;     /* kept output, owned */
     uint64_t out_dropped, err_dropped; /* bytes, gone from the middle */
     struct buf reply;        /* an applet's answer, a message; owned */

@@ -107,12 +107,11 @@ static bool sysctl_is(const char *path, char c)
 const char *idmap_mend(int errnum)
 {
     if (sysctl_is("/proc/sys/kernel/unprivileged_userns_clone", '0'))
-        return "mend: sysctl -w kernel.unprivileged_userns_clone=1";
+        return "mend: sudo crannog doctor --fix, or sysctl -w kernel.unprivileged_userns_clone=1";
     if (sysctl_is("/proc/sys/user/max_user_namespaces", '0'))
-        return "mend: sysctl -w user.max_user_namespaces=10000";
+        return "mend: sudo crannog doctor --fix, or sysctl -w user.max_user_namespaces=10000";
     if (sysctl_is("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", '1'))
-        return "mend: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or an AppArmor profile that allows "
-               "userns to crannog-jail";
+        return "mend: sudo crannog doctor --fix, which gives AppArmor a profile that allows userns to crannog-jail";
     if (errnum == ENOSPC || errnum == EUSERS)
         return "mend: raise the limits in /proc/sys/user/";
     return "in a container or a chroot: mend it by starting that with the right to make namespaces and mount /proc "

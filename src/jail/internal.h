@@ -243,7 +243,7 @@ bool uppers_of_entries(const struct uppers *u);
    processes but ourselves; *ret_unseen where one does not let us look. */
 uint64_t held_bytes(DIR *proc, const dev_t *devs, size_t ndevs, bool *ret_unseen);
 
-/* landlock.c: the version that this kernel has; 0: none. */
+/* landlock.c: the version that this kernel has; 0: none, or one that is of no use. */
 int landlock_version(void);
 /* The rules of a plan, by its paths as they are now, as a descriptor; -1 where this kernel has no version that is of use.
    `streams`: open files that may be opened again by name, -1 among them. */

@@ -21,8 +21,7 @@
 #include "jail/internal.h"
 
 /* The kernel's numbers and layouts: the headers of 6.1 do not know all of them. */
-enum { NR_create_ruleset = 444, NR_add_rule = 445, NR_restrict_self = 446, CREATE_VERSION = 1, RULE_PATH_BENEATH = 1,
-       LEAST_VERSION = 2 };
+enum { NR_create_ruleset = 444, NR_add_rule = 445, NR_restrict_self = 446, CREATE_VERSION = 1, RULE_PATH_BENEATH = 1 };
 enum {
     FS_EXECUTE = 1 << 0, FS_WRITE_FILE = 1 << 1, FS_READ_FILE = 1 << 2, FS_READ_DIR = 1 << 3,
     FS_VERSION_2 = (1 << 14) - 1, FS_TRUNCATE = 1 << 14, FS_IOCTL_DEV = 1 << 15, /* versions 3 and 5 */
@@ -42,7 +41,7 @@ struct path_beneath {
 int landlock_version(void)
 {
     int ret = (int)syscall(NR_create_ruleset, NULL, 0, CREATE_VERSION);
-    return ret < 0 ? 0 : ret;
+    return ret < LANDLOCK_LEAST ? 0 : ret;
 }
 
 static uint64_t handled(int version)
@@ -90,11 +89,11 @@ enum err landlock_make(const struct jail_plan *p, const int *streams, size_t nst
 {
     int version = landlock_version();
     *ret = -1;
-    if (version < LEAST_VERSION)
+    if (version == 0)
         return OK;
     struct ruleset_attr attr = {.fs = handled(version),
-                                .scoped = version >= 6 ? SCOPE_ABSTRACT_SOCKETS | SCOPE_SIGNALS : 0};
-    size_t size = version >= 6 ? sizeof attr : version >= 4 ? 16 : 8;
+                                .scoped = version >= LANDLOCK_SCOPES ? SCOPE_ABSTRACT_SOCKETS | SCOPE_SIGNALS : 0};
+    size_t size = version >= LANDLOCK_SCOPES ? sizeof attr : version >= 4 ? 16 : 8;
     FD_CLEANUP int ruleset = (int)syscall(NR_create_ruleset, &attr, size, 0);
     if (ruleset < 0)
         return error_errno(e, errno, "cannot make landlock's rules");

@@ -44,7 +44,12 @@ enum jail_tag {
     JAIL_LIFE,     /* descriptor: the reading end of a pipe that hangs up when the jail with the listeners has ended */
     JAIL_SHOW,     /* bytes of output wanted, its end; at most JAIL_SHOW_MAX */
     JAIL_UP,       /* 1: it listens at all its ports, or has none and did not end at once */
+    JAIL_LANDLOCK, /* the version of landlock that was in force; 0: none */
+    JAIL_GROUPED,  /* 1: a control group limited memory and processes; 0: pid 1 looked at them */
 };
+
+/* Versions of landlock: the least that is used, and the first that knows of abstract sockets and signals. */
+enum { LANDLOCK_LEAST = 2, LANDLOCK_SCOPES = 6 };
 
 enum jail_how {
     JAIL_EXITED = 1, /* STATUS: exit status; an applet exits 0 with a REPLY, or with its enum err and WHY */

@@ -43,6 +43,7 @@ struct outer {
     struct buf answer;
     int64_t began_ns, deadline_ns; /* 0: none */
     enum { RUNNING, STOPPING, KILLED } stage;
+    bool grouped;       /* a control group limits memory and processes */
     struct report done; /* kind 0 until pid 1 has said how it went */
     char note[sizeof((struct report *)NULL)->text];
     uint64_t wall_ns;
@@ -203,7 +204,8 @@ static enum err send_go(struct outer *o, const struct sources *s, struct error *
     size_t n = 0, sent = 0;
     memcpy(go.link, s->link, sizeof go.link);
     if (!go.begins) {
-        go.watch_memory = !cgroups_limit(&o->groups, &o->plan.limits) && o->plan.limits.memory_all;
+        o->grouped = cgroups_limit(&o->groups, &o->plan.limits);
+        go.watch_memory = !o->grouped && o->plan.limits.memory_all;
         o->given[GIVEN_CPU] = cgroups_open_cpu(&o->groups);
     }
     for (size_t i = 0; i < GIVEN_COUNT + JAIL_SOURCES_MAX; i++) {
@@ -561,6 +563,8 @@ static enum err report(struct outer *o, struct error *e)
     message_put_u64(&m.message, JAIL_LEFTOVER, o->done.leftover);
     message_put(&m.message, JAIL_LEFT_NAMES, slice_of(o->done.kind == REPORT_DONE && o->done.leftover ? o->done.text : ""));
     message_put_u64(&m.message, JAIL_CHANGED, o->changed);
+    message_put_u64(&m.message, JAIL_LANDLOCK, (uint64_t)landlock_version());
+    message_put_u64(&m.message, JAIL_GROUPED, o->grouped);
     message_put(&m.message, JAIL_WHY, slice_of(o->done.kind == REPORT_REFUSED ? o->done.text : o->note));
     put_notes(o, &m.message);
     put_kept(&m, &o->kept_out, JAIL_OUT, JAIL_OUT_DROPPED);
