@@ -354,7 +354,9 @@ def enter(flags=0x10000000 | 0x40000000):
         for name, text in (("setgroups", "deny"), ("uid_map", f"0 {me} 1"), ("gid_map", f"0 {group} 1")):
             with open(f"/proc/self/{name}", "w") as f: f.write(text)
     except PermissionError:
-        if me == 0: os._exit(0)  # the kernel lets nobody nest whose number is 0; an ordinary user's round proves the rest
+        if me == 0:  # the kernel lets nobody nest whose number is 0; an ordinary user's round proves the rest
+            print("TRIED", flush=True)
+            os._exit(0)
         raise
     if os.getuid() != 0: breach("no master of its own namespace: the attack proves nothing")
 enter()
