@@ -10,7 +10,8 @@ static enum err send_plan(int socket, const struct jail_plan *p, const int stdio
 {
     BUF_CLEANUP struct buf bytes = BUF_INIT(JAIL_PLAN_MAX);
     jail_plan_encode(p, &bytes);
-    enum err err = buf_check(&bytes, "a jail's plan", e);
+    enum err err = jail_plan_whole(p, e);
+    err = err ? err : buf_check(&bytes, "a jail's plan", e);
     if (err)
         return err;
     OUTGOING_CLEANUP struct outgoing o = outgoing_new();

@@ -23,10 +23,20 @@ enum mount_tag {
 
 bool jail_plan_add(struct jail_plan *p, struct jail_mount m)
 {
-    if (p->nmounts == JAIL_MOUNTS_MAX)
+    if (p->nmounts == JAIL_MOUNTS_MAX) {
+        p->lost = true;
         return false;
+    }
     p->mounts[p->nmounts++] = m;
     return true;
+}
+
+enum err jail_plan_whole(const struct jail_plan *p, struct error *e)
+{
+    if (!p->lost)
+        return OK;
+    return error_set(e, ERR_LIMIT, "the jail would need more than %d mounts, and one that was left out could be a wall; show fewer folders "
+                     "(--show, `show:`), or have fewer toolchains in the home folder", JAIL_MOUNTS_MAX);
 }
 
 void jail_plan_add_system(struct jail_plan *p)

@@ -88,6 +88,7 @@ struct jail_limits { /* 0: none, but for output */
 struct jail_plan {
     struct jail_mount mounts[JAIL_MOUNTS_MAX]; /* in order */
     size_t nmounts;
+    bool lost;           /* a mount did not fit: such a plan is never played (jail_plan_whole) */
     uint32_t uid, gid;   /* numbers inside: those of the owner of `work` */
     uint32_t id_range;   /* as root: which of JAIL_ID_RANGES ranges of ids outside is behind those inside. Jails of one range
                             are one user to the machine; nothing on disk has these ids */
@@ -114,8 +115,10 @@ struct jail_plan {
 /* The read-only view of the system (/usr, /lib*, /bin, /sbin, a chosen few of /etc), appended to p's mounts as far as
    there is room; whatever this machine has not is skipped when the plan is played. */
 void jail_plan_add_system(struct jail_plan *p);
-/* Appends one mount; false when the plan is full. */
+/* Appends one mount; false when the plan is full, which the plan remembers. */
 bool jail_plan_add(struct jail_plan *p, struct jail_mount m);
+/* ERR_LIMIT, with words, of a plan that lost a mount: it could be a wall (J5). Who starts a jail asks. */
+enum err MUST_USE jail_plan_whole(const struct jail_plan *p, struct error *e);
 /* The beginning of a plan that does not hang on what a step does: its ids and the mounts before the first one that a step writes
    into or that covers something. As message bytes, of a plan that may be built ahead (JAIL_BEGIN) of all that begin so. */
 void jail_plan_beginning(const struct jail_plan *p, struct buf *ret);

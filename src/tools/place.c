@@ -220,5 +220,5 @@ enum err place_command(const struct place *p, struct slice *argv, size_t n, uint
     ret->limits.files = terms_limit(p->terms, LIMIT_OPEN_FILES, 65536);
     ret->limits.processes = terms_limit(p->terms, LIMIT_PROCESSES, 512);
     ret->limits.output = terms_limit(p->terms, LIMIT_OUTPUT, ret->limits.output);
-    return err;
+    return err ? err : jail_plan_whole(ret, e);
 }

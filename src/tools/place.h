@@ -37,7 +37,8 @@ enum err MUST_USE place_mask(struct place *p, const struct slice *below, size_t 
 void place_plan(const struct place *p, bool writable, struct jail_plan *ret);
 /* The same for a command: its words (borrowed), `cpu_ms` of CPU and `wall_ms` of time, its setting and terms (but those of CPU and time,
    which the caller has looked at); in layers or a copy it may
-   write up to PLACE_DISK_GIB in PLACE_FILES files; of memory PLACE_MEMORY_GIB, or three quarters of the machine. What the plan needs beyond *p lies in the arena. ERR_MEMORY. */
+   write up to PLACE_DISK_GIB in PLACE_FILES files; of memory PLACE_MEMORY_GIB, or three quarters of the machine. What the plan needs beyond *p lies in the arena. ERR_MEMORY; ERR_LIMIT where it
+   has more mounts than a plan may. */
 enum { PLACE_DISK_GIB = 8, PLACE_FILES = 1000000, PLACE_MEMORY_GIB = 8 };
 enum err MUST_USE place_command(const struct place *p, struct slice *argv, size_t n, uint64_t cpu_ms, uint64_t wall_ms, struct arena *a,
                                 struct jail_plan *ret, struct error *e);

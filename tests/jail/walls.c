@@ -886,6 +886,11 @@ static void test_refusals(void **state)
     r = play_applet(&p, "no_such_applet", "");
     expect(&r, JAIL_REFUSED, 0);
     jail_result_release(&r);
+    p = new_plan(); /* a plan that lost a mount is not played, whoever looked at it before */
+    while (jail_plan_add(&p, p.mounts[0]))
+        continue;
+    struct peer peer = PEER_INIT;
+    assert_int_equal(jail_start(jail_path, &p, NULL, false, &peer, NULL), ERR_LIMIT);
     p = new_plan(); /* a mount point is never made in a person's folder */
     jail_plan_add(&p, (struct jail_mount){JAIL_SCRATCH, SLICE_NONE, SLICE("/work/made"), 4096, false});
     r = play_shell(&p, "true");

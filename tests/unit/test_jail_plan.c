@@ -297,8 +297,13 @@ static void test_counts(void **state)
     p.nenv++;
     assert_int_equal(decode_plan(&p), ERR_LIMIT);
     p = sample();
-    while (jail_plan_add(&p, p.mounts[0]))
-        continue;
+    while (p.nmounts < JAIL_MOUNTS_MAX)
+        assert_true(jail_plan_add(&p, p.mounts[0]));
+    assert_int_equal(jail_plan_whole(&p, NULL), OK);
+    assert_false(jail_plan_add(&p, p.mounts[0])); /* what did not fit is not forgotten */
+    struct error e = {0};
+    assert_int_equal(jail_plan_whole(&p, &e), ERR_LIMIT);
+    assert_non_null(strstr(e.text, "more than 128 mounts"));
     assert_int_equal(p.nmounts, JAIL_MOUNTS_MAX);
     assert_int_equal(decode_plan(&p), OK);
     BUF_CLEANUP struct buf b = BUF_INIT(JAIL_PLAN_MAX), two = BUF_INIT(JAIL_PLAN_MAX);

@@ -98,6 +98,12 @@ static void test_plan(void **state)
         assert_true(plan.mounts[i].kind != JAIL_SCRATCH || plan.mounts[i].bytes == 3 << 20);
     }
     assert_int_equal(tools, 1);
+    struct slice masked[JAIL_MOUNTS_MAX]; /* a wall that does not fit is a refusal, not a plan without it */
+    for (size_t i = 0; i < JAIL_MOUNTS_MAX; i++)
+        masked[i] = SLICE("/work/x/.env");
+    p.masked = masked;
+    p.nmasked = JAIL_MOUNTS_MAX;
+    assert_int_equal(place_command(&p, NULL, 0, 5, 6, &a, &plan, NULL), ERR_LIMIT);
 }
 
 int main(void)
