@@ -361,7 +361,7 @@ static int attach_empty(const struct root *r, const struct jail_mount *m)
 {
     FD_CLEANUP int at = open_target(r, m->target, MAKE_FOLDER);
     if (at < 0)
-        return errno == ENOENT && m->optional ? 0 : -1;
+        return (errno == ENOENT || errno == ENOTDIR) && m->optional ? 0 : -1; /* no such way (any more): nothing there to cover */
     return cover(r, at);
 }
 

@@ -37,7 +37,8 @@ enum jail_mount_kind {
     JAIL_READ = 1, /* bind, read-only, nosuid, nodev, recursive; idmapped when root */
     JAIL_WRITE,    /* bind, writable, nosuid, nodev, recursive; idmapped when root */
     JAIL_EMPTY,    /* an empty read-only folder (or file, as the target is one) laid over the target: covers a
-                      .crannog; optional: a missing target is skipped */
+                      .crannog; optional: a missing target is skipped, also one whose
+                      way leads through a file or a symlink; one that is a symlink itself is not */
     JAIL_SCRATCH,  /* a tmpfs of `bytes` (0: 64 MiB), writable, noexec off */
     JAIL_LAYERS,   /* an overlay: `source` below; over it the folders `layers`, oldest first; on top, with an `upper`, what
                       this jail writes (userxattr, volatile), else all of it read-only. Where the kernel or a file system

@@ -112,7 +112,14 @@ static void test_empty_covers(void **state)
     unlink(below(work, ".env"));
     rmdir(hidden);
     p = new_plan(); /* nothing to cover: nothing is left behind either */
+    jail_plan_add(&p, (struct jail_mount){JAIL_EMPTY, SLICE_NONE, SLICE("/work/apps/web/.env"), 0, true});
     output(&p, "true");
+    write_text(below(work, "apps"), "a file now", 0600, owner);
+    output(&p, "grep -q now apps");
+    unlink(below(work, "apps"));
+    assert_int_equal(symlink("/ro", below(work, "apps")), 0);
+    output(&p, "test -L apps");
+    unlink(below(work, "apps"));
     assert_false(exists(below(work, ".crannog")));
 }
 
