@@ -45,7 +45,7 @@ void jail_plan_add_system(struct jail_plan *p)
        how this machine is set up otherwise. */
     static const char *const paths[] = {
         "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store",
-        "/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/hosts", "/etc/localtime", "/etc/ld.so.cache",
+        "/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/hosts", "/etc/services", "/etc/protocols", "/etc/localtime", "/etc/ld.so.cache",
         "/etc/alternatives", "/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/etc/pki/tls/certs", "/etc/os-release",
         "/etc/manpath.config", "/etc/java-11-openjdk", "/etc/java-17-openjdk", "/etc/java-21-openjdk", /* Debian's do not start without */
     };

@@ -27,6 +27,8 @@ reads
   /etc/group
   /etc/nsswitch.conf
   /etc/hosts
+  /etc/services
+  /etc/protocols
   /etc/localtime
   /etc/ld.so.cache
   /etc/alternatives

@@ -97,7 +97,7 @@ static enum err visible(struct slice args, struct buf *reply, struct error *e)
     err = err ? err : only_names("/dev", " . .. null zero full random urandom fd stdin stdout stderr shm tty pts ptmx ", e);
     err = err ? err : only_names("/dev/pts", " . .. ptmx ", e);
     err = err ? err : only_names("/etc", " . .. passwd group nsswitch.conf hosts localtime ld.so.cache alternatives ssl "
-                                         "pki os-release manpath.config java-11-openjdk java-17-openjdk java-21-openjdk ", e);
+                                         "pki os-release services protocols manpath.config java-11-openjdk java-17-openjdk java-21-openjdk ", e);
     for (int pid = 3; !err && pid < 40000; pid++) /* 1 and we */
         if (kill(pid, 0) == 0 || errno != ESRCH)
             err = error_set(e, ERR_DENIED, "process %d of somebody else is visible", pid);
