@@ -112,3 +112,14 @@ wait_for() {
     sleep 0.1
   done
 }
+
+# user_first: as root, plays the whole test as an ordinary user before the rest.
+user_first() {
+  who=$(id -u)
+  [ "$who" = 0 ] && command -v setpriv >/dev/null && [ -z "${AS_USER-}" ] || return 0
+  bin=$(reachable)
+  mkdir "$T/user" && chown 1234:1234 "$T/user"
+  AS_USER=1 TMPDIR="$T/user" BIN="$bin" CRANNOG="$T/user/crannog" setpriv --reuid 1234 --regid 1234 --clear-groups sh "$0" | sed 's/^\(ok\|not ok\|skip\) /\1 as a user: /' >"$T/as-user"
+  cat "$T/as-user"
+  failures=$(grep -c '^not ok' "$T/as-user")
+}

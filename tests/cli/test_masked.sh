@@ -3,14 +3,7 @@
 # told so; and that whatever is done with their names inside, the person's files stay as they were.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/agent.sh"
-who=$(id -u)
-if [ "$who" = 0 ] && command -v setpriv >/dev/null && [ -z "${AS_USER-}" ]; then # the same as an ordinary user, first
-  bin=$(reachable)
-  mkdir "$T/user" && chown 1234:1234 "$T/user"
-  AS_USER=1 TMPDIR="$T/user" BIN="$bin" CRANNOG="$T/user/crannog" setpriv --reuid 1234 --regid 1234 --clear-groups sh "$0" | sed 's/^\(ok\|not ok\|skip\) /\1 as a user: /' >"$T/as-user"
-  cat "$T/as-user"
-  failures=$(grep -c '^not ok' "$T/as-user")
-fi
+user_first
 PATH=$BIN:$PATH
 cd "$T" || exit 1
 crannog init >/dev/null

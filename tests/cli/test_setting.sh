@@ -2,14 +2,7 @@
 # Proves that a command finds the person's toolchains and caches around it, at their places, read-only or with writes that go
 # with it, in an empty home folder; that nothing else of that folder is there, secrets least of all; and who they are to git.
 . "$(dirname "$0")/lib.sh"
-who=$(id -u)
-if [ "$who" = 0 ] && command -v setpriv >/dev/null && [ -z "${AS_USER-}" ]; then # the same as an ordinary user, first
-  bin=$(reachable)
-  mkdir "$T/user" && chown 1234:1234 "$T/user"
-  AS_USER=1 TMPDIR="$T/user" BIN="$bin" CRANNOG="$T/user/crannog" setpriv --reuid 1234 --regid 1234 --clear-groups sh "$0" | sed 's/^\(ok\|not ok\|skip\) /\1 as a user: /' >"$T/as-user"
-  cat "$T/as-user"
-  failures=$(grep -c '^not ok' "$T/as-user")
-fi
+user_first
 PATH=$BIN:$PATH
 H=$T/home
 mkdir -p "$H/.nvm/versions/node/v1/bin" "$H/.cache/go-build" "$H/.cargo/bin" "$H/.cargo/registry" "$H/.ssh" "$H/work" "$H/tools/bin" "$H/go1.0/bin" "$H/.config/gh"
