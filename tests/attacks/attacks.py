@@ -52,7 +52,7 @@ class World:
             self.put(os.path.join(self.home, name))
         self.reached, self.sockets, self.holds, self.fifos = [], [], [], []
         self.listen(socket.AF_INET, ('127.0.0.1', 0))
-        self.port = self.holds[0].getsockname()[1]
+        self.port = self.holds[0][0].getsockname()[1]
         self.listen(socket.AF_INET6, ('::1', self.port))
         self.abstract = 'crannog-attack-' + secrets.token_hex(8)
         self.listen(socket.AF_UNIX, '\0' + self.abstract)
@@ -86,7 +86,7 @@ class World:
         s.listen()
         if family == socket.AF_UNIX and address[0] != '\0':
             os.chmod(address, 0o666)
-        self.holds.append(s)
+        self.holds.append((s, address))
         threading.Thread(target=self.accept, args=(s, address), daemon=True).start()
 
     def fifos_are_whole(self):
@@ -106,8 +106,20 @@ class World:
                 peer, _ = s.accept()
             except OSError:
                 return
-            self.reached.append(repr(address))
+            self.reached.append(address)
             peer.close()
+
+    def settle(self, *more):
+        """Waits until everybody who knocked was let in: queues are first come, first served, so we knock last and are let in last."""
+        for s, address in [*self.holds, *more]:
+            with socket.socket(s.family) as last:
+                last.settimeout(20)
+                try:
+                    last.connect(s.getsockname())
+                except (FileNotFoundError, ConnectionRefusedError):  # its name in the folder is gone, or another's
+                    continue
+                last.recv(1)
+            self.reached.remove(address)
 
     def env(self):
         """What a person's shell has; all of it is theirs alone."""
@@ -364,11 +376,12 @@ class Player:
         facts = self.world.facts([self.bystander.pid, os.getpid(), 1])
         return ['/usr/bin/python3', '-c', PRELUDE + a['program'] + '\nprint("TRIED")\n', facts]
 
-    def control(self, a):
+    def control(self, a, listener):
         """The same without a jail: it must succeed."""
         got = self.run([], argv=self.argv(a))
         said = (got.stdout + got.stderr).decode(errors='replace')
         self.told(a, 'BREACH' in said or SECRET in said, f'{a["name"]}: would succeed without a jail', [] if 'BREACH' in said or SECRET in said else [said[-800:]])
+        self.world.settle((listener, 'theirs.sock'))
         self.world.reached.clear()
 
     def play(self, a):
@@ -380,7 +393,7 @@ class Player:
                 subprocess.run(['chown', '-hR', f'{w.uid}:{w.uid}', w.work], check=True)
         fifo, listener = self.things_of_the_person()
         if a['control']:
-            self.control(a)
+            self.control(a, listener)
             list(w.fifos_are_whole())
             w.fresh_work()
             listener.close()
@@ -403,6 +416,7 @@ class Player:
             wrong.append('a secret was read: ' + said[max(0, said.find(SECRET) - 200):][:300])
         if a['after']:
             wrong += list(globals()['after_' + a['after']](w, self.run))
+        w.settle((listener, 'theirs.sock'))
         wrong += self.look(before, grouped)
         try:
             if os.read(fifo, 16):

@@ -14,7 +14,7 @@ T2  No finished step is done again: once the journal says that a step ended well
     and no (item, piece, stage, part) ends well twice.
 T3  Each file lands exactly once; none is ever half written.
 T4  A note that a person edited stays as the person left it.
-T5  The spend counter never goes back, and the books are never below what was really answered.
+T5  The spend counter is the sum of what finished, and no finished attempt is booked below what was really answered to it.
 T6  At the end everything is there: every note, the briefing, and the plan's own check passes.
 """
 import argparse
@@ -145,15 +145,17 @@ class Torture:
         return view
 
     def check_effects(self):
-        finished, where, kinds = {}, {}, {}
+        finished, booked, where, kinds = {}, {}, {}, {}
         for event in self.events:
             key = (event.get('step'), event.get('attempt'))
             if event['type'] == 'step.intended':
                 p = event['payload']
                 where[event['step']] = (p['item'], p['piece'], p['stage'])
                 kinds[event['step']] = p['act']
-            elif event['type'] == 'step.finished' and event['payload']['outcome'] == 'ok':
-                finished[event['step']] = key
+            elif event['type'] == 'step.finished':
+                booked[key] = event['payload']['used'].get('tokens', 0)
+                if event['payload']['outcome'] == 'ok':
+                    finished[event['step']] = key
         places = [where[s] for s in finished]  # one part a text and no failing check here, so each place ends well once
         check(len(places) == len(set(places)), 'T2: the same place of the plan ended well twice')
         answered, asked_after = {}, []
@@ -168,7 +170,9 @@ class Torture:
         check(not asked_after, f'T2: finished steps were asked again: {asked_after}')
         for step, key in finished.items():
             check(kinds[step] != 'model' or key in answered, f'T2: step {step} ended well but was never answered')
-        check(self.spent >= sum(answered.values()), 'T5: the books are below what was answered')
+        for key in booked.keys() & answered.keys():  # an attempt that a kill left open is booked when it is taken up again
+            check(booked[key] >= answered[key], f'T5: step {key[0]}.{key[1]} is booked at {booked[key]} and was answered {answered[key]}')
+        return set(answered) - set(booked)
 
     def check_files(self):
         for name in set(self.watch.read()):
@@ -259,7 +263,8 @@ class Torture:
             check(engine.returncode == 4, f'the run ended with status {engine.returncode}: {errors[-400:]}')
             self.answer_questions(view)
         check(view['status'] == 'done', 'T6: the run never ended')
-        self.check_effects()
+        unbooked = self.check_effects()
+        check(not unbooked, f'T5: answers that nobody booked: {unbooked}')
         self.check_files()
         for name in TEXTS:
             check(os.path.exists(os.path.join(self.work, 'notes', name + '.md')), f'T6: notes/{name}.md is missing')
