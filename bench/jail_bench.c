@@ -9,6 +9,8 @@
  * fork() until it is collected. Both walls are asked for the same: all namespaces, /usr read-only, /proc, /dev. The
  * other launcher has no layer.
  *
+ * Then a file of 2 kB read by the agent's file tool, in a jail that was kept ready and in one that stayed, from the call until the answer.
+ *
  * Then two hundred jails at once, without and with a layer: until all `true` have ended, and what each takes of
  * memory at rest (MemAvailable, of `sleep`s and what started them).
  */
@@ -22,6 +24,7 @@
 
 #include "base/sys.h"
 #include "jail/client.h"
+#include "tools/work.h"
 
 enum { RUNS_MAX = 100000, DEEP = 16, AT_ONCE = 200 };
 
@@ -185,6 +188,78 @@ static void one_at_a_time(const char *program, char **other, size_t n, const str
         free(ms[k]);
 }
 
+/* ---- a file tool ---- */
+
+enum { READ_BYTES = 2000 };
+
+static struct slice read_args(struct buf *args)
+{
+    static char path[300];
+    snprintf(path, sizeof path, "%s/work/file", folder);
+    FILE *f = fopen(path, "w");
+    for (int i = 0; f && i < READ_BYTES / 20; i++)
+        fputs("nineteen characters\n", f);
+    if (!f || fclose(f))
+        fail(path);
+    snprintf(path, sizeof path, "/work");
+    work_read_args(args, slice_of(path), SLICE("file"), 1, 1000, 48 * 1024);
+    return buf_slice(args);
+}
+
+/* Until the answer is there. */
+static double answer(struct peer *jail, struct jail_result *r, int64_t began)
+{
+    struct error e;
+    FRAME_CLEANUP struct frame f = FRAME_INIT;
+    if (frame_receive(jail->socket, &f, &e) || jail_result_parse(&f, r, &e))
+        fail(e.text);
+    double ms = (double)(sys->boottime_ns() - began) / 1e6;
+    if (r->how != JAIL_EXITED || r->status != 0 || r->reply.n < READ_BYTES)
+        fail(r->why[0] ? r->why : "the file was not read");
+    jail_result_release(r);
+    return ms;
+}
+
+static void file_tool(const char *program, size_t n)
+{
+    BUF_CLEANUP struct buf args = BUF_INIT(4096), beginning = BUF_INIT(JAIL_PLAN_MAX);
+    struct jail_plan p = bench_plan();
+    struct peer ready, jail = PEER_INIT, warm = PEER_INIT;
+    struct jail_result r;
+    struct error e;
+    char path[300];
+    double *ms[2] = {calloc(n, sizeof **ms), calloc(n, sizeof **ms)};
+    snprintf(path, sizeof path, "%s/work", folder);
+    jail_plan_add(&p, (struct jail_mount){JAIL_READ, slice_of(path), SLICE("/work"), 0, false});
+    p.applet = SLICE("work-read");
+    p.args = read_args(&args);
+    p.nargv = 0;
+    p.stays = true;
+    jail_plan_beginning(&p, &beginning);
+    if (!ms[0] || !ms[1] || jail_start(program, &p, NULL, false, &warm, &e))
+        fail("cannot begin");
+    (void)answer(&warm, &r, 0);
+    for (size_t i = 0; i < n; i++) {
+        if (jail_ready(program, buf_slice(&beginning), &ready, &e))
+            fail(e.text);
+        usleep(30000);
+        int64_t began = sys->boottime_ns();
+        if (jail_start_ready(&ready, program, &p, NULL, false, &jail, &e))
+            fail(e.text);
+        ms[0][i] = answer(&jail, &r, began);
+        peer_kill(&jail);
+        began = sys->boottime_ns();
+        if (jail_again(&warm, &p, &e))
+            fail(e.text);
+        ms[1][i] = answer(&warm, &r, began);
+    }
+    peer_kill(&warm);
+    double one = print("a file read, ready", ms[0], n), two = print("a file read, warm", ms[1], n);
+    printf("warm: %.2f of ready\n", two / one);
+    free(ms[0]);
+    free(ms[1]);
+}
+
 /* ---- many at once ---- */
 
 static double available_mb(void)
@@ -256,6 +331,7 @@ int main(int argc, char **argv)
     add_layers(&plans[1], 0);
     add_layers(&plans[2], DEEP);
     one_at_a_time(argv[1], argv + 4, n, plans);
+    file_tool(argv[1], n);
     at_once("crannog-jail", argv[1], plans[0], false);
     at_once("crannog-jail, a layer", argv[1], plans[1], true);
     return 0;

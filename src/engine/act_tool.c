@@ -282,6 +282,55 @@ static struct peer *which_ready(struct machine *m, const struct open_step *o, en
     return m->begun.pid && slice_eq(buf_slice(&m->begun_with), buf_slice(&m->begins)) ? &m->begun : &m->ready;
 }
 
+/* ---- jails that stay ---- */
+
+enum { WARM_S = 10 }; /* what a jail shows was so when it began; nobody relies on that for longer than a turn's tools take */
+
+void tool_cool(struct machine *m, int64_t *timeout_ms)
+{
+    if (!m->warm.pid)
+        return;
+    int64_t left_ms = (m->warm_ns + WARM_S * SECOND_NS - sys->boottime_ns()) / 1000000;
+    if (left_ms <= 0)
+        jail_unready(&m->warm);
+    else if (left_ms < *timeout_ms)
+        *timeout_ms = left_ms;
+}
+
+/* An applet that changes nothing, over folders as they are: what is mounted over layers might not show what a person changes below. */
+static bool may_stay(const struct jail_job *job, const struct open_step *o, enum phase phase, const struct jail_plan *p)
+{
+    bool stays = phase == PHASE_RUN && o->stage == STAGE_CALL && job->plain && !job->seals && p->applet.n;
+    for (size_t i = 0; i < p->nmounts; i++)
+        stays &= p->mounts[i].kind != JAIL_LAYERS && p->mounts[i].kind != JAIL_WRITE;
+    return stays;
+}
+
+/* Plays a plan in the jail that stayed, if it may be played there and that one lives. */
+static bool play_warm(struct machine *m, struct jail_job *job, const struct jail_plan *p)
+{
+    BUF_CLEANUP struct buf walls = BUF_INIT(JAIL_PLAN_MAX);
+    struct error e;
+    jail_plan_walls(p, &walls);
+    job->walls = hash_of(buf_slice(&walls));
+    if (!m->warm.pid || !buf_ok(&walls) || !hash_eq(&job->walls, &m->warm_walls) || jail_again(&m->warm, p, &e))
+        return false;
+    job->peer = m->warm;
+    job->stayed_ns = m->warm_ns;
+    m->warm = PEER_INIT;
+    return true;
+}
+
+/* Keeps the jail of a job that stays. */
+static void keep_warm(struct machine *m, struct jail_job *job)
+{
+    jail_unready(&m->warm);
+    m->warm = job->peer;
+    m->warm_ns = job->stayed_ns ? job->stayed_ns : job->began_ns;
+    m->warm_walls = job->walls;
+    job->peer = PEER_INIT;
+}
+
 /* Starts the jail of a phase. */
 static enum err phase_start(struct engine *g, struct run *r, const struct open_step *o, struct jail_job *job, enum phase phase,
                             struct error *e)
@@ -318,7 +367,8 @@ static enum err phase_start(struct engine *g, struct run *r, const struct open_s
         err = error_set(e, ERR_MEMORY, "no memory for a tool call");
     if (joins)
         services_ask(m, r->state.id);
-    if (!err)
+    plan.stays = !err && may_stay(job, o, phase, &plan);
+    if (!err && !(plan.stays && play_warm(m, job, &plan)))
         err = jail_start_ready(which_ready(m, o, phase, &plan), buf_str(&m->jail_path), &plan, plan.terminal ? m->terminal : NULL, true, &job->peer, e);
     return err;
 }
@@ -529,6 +579,13 @@ void tool_collect(struct engine *g, struct jail_job *job)
         return;
     struct run *r = engine_find(g, job->key.run);
     const struct open_step *o = r ? engine_step(r, &job->key) : NULL;
+    if (err == ERR_GONE && o && job->stayed_ns) { /* it did not stay after all, and nothing was begun */
+        job->stayed_ns = 0;
+        peer_kill(&job->peer);
+        err = phase_start(g, r, o, job, PHASE_RUN, &e);
+        if (!err)
+            return;
+    }
     struct completion c = {.key = job->key, .outcome = OUTCOME_OK, .blob = BUF_INIT(BLOB_BYTES_MAX)};
     if (!err) {
         err = jail_result_parse(&f, &res, &e);
@@ -552,6 +609,8 @@ void tool_collect(struct engine *g, struct jail_job *job)
     } else if (o) {
         tool_done(g, r, o, job, &res, &c);
     }
+    if (res.stays)
+        keep_warm(g->acts.ctx, job);
     jail_result_release(&res);
     if (job->stage == STAGE_APPLY || job->stage == STAGE_LAND)
         ((struct machine *)g->acts.ctx)->landed_ms = sys->now_ms();

@@ -29,6 +29,7 @@ static size_t machine_watch(struct engine *g, struct pollfd *fds, size_t max, in
     int64_t settle_ms = m->nqueue ? tool_settle_ms(m) : 0;
     if (!g->ndone && *timeout_ms > 0)
         use_the_wait(m);
+    tool_cool(m, timeout_ms);
     if (settle_ms && settle_ms < *timeout_ms)
         *timeout_ms = settle_ms;
     if (m->infer.pid && n < max)
@@ -68,6 +69,7 @@ static void machine_end(struct engine *g)
     peer_kill(&m->door);
     jail_unready(&m->ready);
     jail_unready(&m->begun);
+    jail_unready(&m->warm);
     buf_release(&m->begun_with);
     buf_release(&m->begins);
     for (size_t i = 0; i < m->nthinks; i++)
@@ -91,7 +93,7 @@ static void machine_end(struct engine *g)
 enum err machine_open(struct machine *m, const char *model_file, const char *state, struct act_table *ret, struct error *e)
 {
     *m = (struct machine){.jail_path = BUF_INIT(4096), .infer_path = BUF_INIT(4096), .meter_path = BUF_INIT(4096),
-                          .model_file = model_file, .state = state, .infer = PEER_INIT, .door = PEER_INIT, .ready = PEER_INIT, .begun = PEER_INIT, .begun_with = BUF_INIT(JAIL_PLAN_MAX), .begins = BUF_INIT(JAIL_PLAN_MAX), .threads = 2, .next_id = 1, .layers = -1};
+                          .model_file = model_file, .state = state, .infer = PEER_INIT, .door = PEER_INIT, .ready = PEER_INIT, .begun = PEER_INIT, .warm = PEER_INIT, .begun_with = BUF_INIT(JAIL_PLAN_MAX), .begins = BUF_INIT(JAIL_PLAN_MAX), .threads = 2, .next_id = 1, .layers = -1};
     for (size_t i = 0; i < MACHINE_JOBS_MAX; i++)
         m->jails[i].peer = PEER_INIT;
     for (size_t i = 0; i < MACHINE_SERVICES_MAX; i++)

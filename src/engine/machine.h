@@ -29,6 +29,8 @@ struct jail_job {
     int64_t began_ms; /* sys->now_ms(), before anything was mounted or copied */
     char layer[RUN_LAYER_NAME_MAX + 1]; /* its folder; "" while there is none */
     struct buf index;        /* of its copy (layers/copy.h) */
+    struct hash walls;       /* of its jail, if that may stay; */
+    int64_t stayed_ns;       /* since when it is there, if it stayed from another step; else 0 */
     struct jail_result ran;  /* how the step went, while its layer is sealed */
     uint64_t cpu_ns;         /* of the phases before */
 };
@@ -94,6 +96,9 @@ struct machine {
     struct peer ready;      /* a crannog-jail that waits for its plan: started while a model answers; */
     struct peer begun;      /* and one that has built what plans of commands begin with, */
     struct buf begun_with, begins; /* that beginning, and the one of the last such plan */
+    struct peer warm;       /* a jail that stayed after a file was read, for those of the same turn; */
+    struct hash warm_walls; /* what can be played in it, */
+    int64_t warm_ns;        /* and since when it is there, by sys->boottime_ns() */
     struct peer infer;
     enum infer_stage infer_stage;
     struct infer_job calls[MACHINE_JOBS_MAX];
@@ -187,6 +192,8 @@ void tool_done(struct engine *g, struct run *r, const struct open_step *o, struc
 bool tool_jail_was_killed(const struct jail_result *res);
 /* Begins what waits for a place, as far as there are some. */
 void tool_start_queued(struct engine *g);
+/* Lets the jail go that stayed warm, when it has for long; *timeout_ms becomes no longer than until then. */
+void tool_cool(struct machine *m, int64_t *timeout_ms);
 /* How long until a step can tell what it changes from what landed last: its clock and that of the files have a grain. 0: it can. */
 int64_t tool_settle_ms(const struct machine *m);
 /* Ends a job and gives back what it holds; its layer's folder goes too, unless the job has let go of it. */

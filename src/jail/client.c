@@ -76,6 +76,11 @@ enum err jail_start_ready(struct peer *ready, const char *program_path, const st
     return err;
 }
 
+enum err jail_again(const struct peer *stays, const struct jail_plan *p, struct error *e)
+{
+    return send_plan(stays->socket, p, NULL, e);
+}
+
 const char *jail_took(enum jail_how how)
 {
     switch (how) {
@@ -110,6 +115,7 @@ static void take_numbers(struct slice m, struct jail_result *r)
     r->changed = message_get_u64(m, JAIL_CHANGED, 0) != 0;
     r->landlock = message_get_u64(m, JAIL_LANDLOCK, 0);
     r->grouped = message_get_u64(m, JAIL_GROUPED, 0) != 0;
+    r->stays = message_get_u64(m, JAIL_STAYS, 0) != 0;
     r->out_dropped = message_get_u64(m, JAIL_OUT_DROPPED, 0);
     r->err_dropped = message_get_u64(m, JAIL_ERR_DROPPED, 0);
 }

@@ -24,6 +24,7 @@ struct jail_result {
     char left[200];          /* and the names of a few: printable, as they call themselves */
     bool changed;            /* the upper of a LAYERS mount holds something */
     uint64_t landlock;       /* the version in force; 0: none */
+    bool stays;              /* the jail takes another plan (jail_again) */
     bool grouped;            /* a control group limited memory and processes */
     struct buf out, err;     /* kept output, owned */
     uint64_t out_dropped, err_dropped; /* bytes, gone from the middle */
@@ -48,6 +49,8 @@ enum err MUST_USE jail_start(const char *program_path, const struct jail_plan *p
 /* The same with one that is ready, where there is one; it is taken. */
 enum err MUST_USE jail_start_ready(struct peer *ready, const char *program_path, const struct jail_plan *p, const int stdio[3],
                                    bool nonblocking, struct peer *ret, struct error *e);
+/* Sends a jail that stays its next plan; ERR_GONE: it has ended. */
+enum err MUST_USE jail_again(const struct peer *stays, const struct jail_plan *p, struct error *e);
 /* Reads a JAIL_RESULT; ERR_CORRUPT for a frame that is not one. After an error *ret is empty. The caller releases. */
 enum err MUST_USE jail_result_parse(const struct frame *f, struct jail_result *ret, struct error *e);
 void jail_result_release(struct jail_result *r); /* NULL is fine */

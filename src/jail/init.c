@@ -51,6 +51,7 @@ static _Noreturn void refuse(int socket, enum jail_how how, const struct error *
 /* What pid 1 works from. */
 struct jail {
     struct jail_plan plan;
+    const struct applets *applets;
     const struct jail_applet *applet; /* NULL: run plan.argv */
     int socket;                       /* our end of the pair */
     int given[GIVEN_COUNT];           /* -1 where there is none */
@@ -111,7 +112,7 @@ static enum err receive_go(struct jail *j, struct go *ret, struct sources *ret_s
 }
 
 /* The outer process has read the same bytes; ours are a copy that nobody else can change. */
-static enum err read_plan(struct jail *j, const struct applets *a, struct error *e)
+static enum err read_plan(struct jail *j, struct error *e)
 {
     static struct buf bytes = BUF_INIT(JAIL_PLAN_MAX);
     static struct arena arena = ARENA_INIT(1024 * 1024);
@@ -124,7 +125,7 @@ static enum err read_plan(struct jail *j, const struct applets *a, struct error 
         return error_errno(e, errno, "cannot read the jail's plan");
     sys_close_fd(&j->given[GIVEN_PLAN]);
     enum err err = jail_plan_decode(buf_slice(&bytes), &arena, &j->plan, e);
-    j->applet = err ? NULL : applet_find(a, j->plan.applet);
+    j->applet = err ? NULL : applet_find(j->applets, j->plan.applet);
     return err;
 }
 
@@ -150,11 +151,11 @@ static enum err make_namespaces(struct error *e)
 }
 
 /* A plan, or its beginning: builds what is not built yet. */
-static enum err build_next(struct jail *j, const struct applets *a, struct root *r, struct go *ret_go, struct sources *s, struct error *e)
+static enum err build_next(struct jail *j, struct root *r, struct go *ret_go, struct sources *s, struct error *e)
 {
     enum err err = receive_go(j, ret_go, s, e);
     if (!err)
-        err = read_plan(j, a, e);
+        err = read_plan(j, e);
     if (!err && r->fd < 0)
         err = idmap_enter(ret_go->root, e);
     if (!err && !ret_go->root)
@@ -162,7 +163,7 @@ static enum err build_next(struct jail *j, const struct applets *a, struct root 
     return err ? err : mounts_build(r, s, e);
 }
 
-static enum err build(struct jail *j, const struct applets *a, enum jail_how *ret_how, struct error *e)
+static enum err build(struct jail *j, enum jail_how *ret_how, struct error *e)
 {
     struct go go;
     struct sources sources = {.no_layers = false};
@@ -170,9 +171,9 @@ static enum err build(struct jail *j, const struct applets *a, enum jail_how *re
     root_init(&root, &j->plan);
     enum err err = make_namespaces(e);
     if (!err)
-        err = build_next(j, a, &root, &go, &sources, e);
+        err = build_next(j, &root, &go, &sources, e);
     if (!err && go.begins)
-        err = build_next(j, a, &root, &go, &sources, e);
+        err = build_next(j, &root, &go, &sources, e);
     if (!err)
         err = mounts_enter(&root, e);
     if (!err && j->plan.nlisten)
@@ -350,7 +351,7 @@ struct watch {
     struct jail *j;
     int signals;   /* a signalfd of SIGCHLD */
     DIR *proc;     /* to sum up CPU time and what is held, where these are limited */
-    uint64_t cpu_before; /* of our group, when the program began */
+    uint64_t cpu_before; /* of our group, or of those that were collected, when the program began */
     int64_t memory_ns;   /* when its memory was last looked at closely */
     dev_t devs[JAIL_MOUNTS_MAX]; /* of the overlays, where the disk is limited */
     size_t ndevs;
@@ -417,7 +418,7 @@ static uint64_t jail_cpu_ns(const struct watch *w)
         uint64_t now = cgroup_cpu_ns(count);
         return now > w->cpu_before ? now - w->cpu_before : 0; /* it could not be read: the next time */
     }
-    return children_cpu_ns(NULL) + sum_of(w->proc, process_cpu_ns);
+    return children_cpu_ns(NULL) - w->cpu_before + sum_of(w->proc, process_cpu_ns);
 }
 
 /* ---- memory, where no control group limits it ---- */
@@ -544,17 +545,23 @@ static void set_how(struct watch *w, enum ended_by by)
         r->how = signalled ? JAIL_SIGNALLED : JAIL_EXITED;
 }
 
-static _Noreturn void finish(struct watch *w, enum ended_by by)
+/* Ends all that is left and tells how it went. */
+static void finish(struct watch *w, enum ended_by by)
 {
     w->done.kind = REPORT_DONE;
     if (w->ended)
         name_leftovers(&w->done);
     w->done.leftover = end_all(w);
-    w->done.cpu_ns = children_cpu_ns(&w->done.rss);
+    w->done.cpu_ns = children_cpu_ns(&w->done.rss) - w->cpu_before;
     if (w->j->given[GIVEN_CPU] >= 0)
         w->done.cpu_ns = jail_cpu_ns(w);
     set_how(w, by);
     tell(w->j->socket, &w->done);
+}
+
+static _Noreturn void end(struct watch *w, enum ended_by by)
+{
+    finish(w, by);
     _exit(0);
 }
 
@@ -587,7 +594,66 @@ static void hear(struct watch *w)
     else if (n == (ssize_t)sizeof d)
         dial_answer(w->j->socket, &d);
     else if (n == 1 && d.word == WORD_STOP)
-        finish(w, BY_WORD);
+        end(w, BY_WORD);
+}
+
+/* Only what is needed is held on: the streams have gone to the program. */
+static void let_go(struct jail *j)
+{
+    for (size_t i = GIVEN_IN; i <= GIVEN_REPLY; i++)
+        sys_close_fd(&j->given[i]);
+}
+
+static enum err run(struct watch *w, struct error *e)
+{
+    int count = w->j->given[GIVEN_CPU];
+    w->cpu_before = count >= 0 ? cgroup_cpu_ns(count) : children_cpu_ns(NULL);
+    w->program = fork();
+    if (w->program == 0)
+        run_program(w->j);
+    if (w->program < 0)
+        return error_errno(e, errno, "cannot start the jail's program");
+    let_go(w->j);
+    return OK;
+}
+
+/* What is covered may have come to light since the covers were laid: a mount goes when somebody outside puts another file in the place of
+   what it lies on. Ours are of the root's file system. */
+static bool covers_hold(const struct jail_plan *p)
+{
+    struct stat root, st;
+    char path[PATH_MAX];
+    if (stat("/", &root) < 0)
+        return false;
+    for (size_t i = 0; i < p->nmounts; i++) {
+        if (p->mounts[i].kind != JAIL_EMPTY)
+            continue;
+        snprintf(path, sizeof path, "%.*s", SLICE_ARG(p->mounts[i].target));
+        if (lstat(path, &st) < 0 ? errno != ENOENT && errno != ENOTDIR : st.st_dev != root.st_dev)
+            return false;
+    }
+    return true;
+}
+
+/* The next plan of a jail that stays; any other has ended. */
+static void go_on(struct watch *w)
+{
+    struct go go;
+    struct sources none;
+    struct error e = {.code = OK};
+    if (!w->j->plan.stays)
+        _exit(0);
+    enum err err = receive_go(w->j, &go, &none, &e);
+    if (!err)
+        err = read_plan(w->j, &e);
+    if (!err && !covers_hold(&w->j->plan))
+        _exit(0);
+    w->ended = false;
+    w->done = (struct report){.kind = 0};
+    if (!err)
+        err = run(w, &e);
+    if (err)
+        refuse(w->j->socket, JAIL_REFUSED, &e);
 }
 
 static _Noreturn void watch(struct watch *w)
@@ -602,24 +668,20 @@ static _Noreturn void watch(struct watch *w)
         while (n > 0 && read(w->signals, &info, sizeof info) > 0)
             ;
         reap(w);
-        if (w->ended)
+        if (w->ended) {
             finish(w, BY_ITSELF);
+            go_on(w);
+            continue;
+        }
         if (n > 0 && fds[1].revents & (POLLHUP | POLLERR))
             _exit(1);
         if (n > 0 && fds[1].revents & POLLIN)
             hear(w);
         if (cpu_max && jail_cpu_ns(w) > cpu_max)
-            finish(w, BY_CPU);
+            end(w, BY_CPU);
         if (w->j->watch_memory && over_memory(w))
-            finish(w, BY_MEMORY);
+            end(w, BY_MEMORY);
     }
-}
-
-/* Only what is needed is held on: the streams have gone to the program. */
-static void let_go(struct jail *j)
-{
-    for (size_t i = GIVEN_IN; i <= GIVEN_REPLY; i++)
-        sys_close_fd(&j->given[i]);
 }
 
 /* Targets cannot be moved or replaced: they are mounts. But what leads there can, once the program runs. */
@@ -645,19 +707,11 @@ static enum err start(struct watch *w, struct error *e)
     sigprocmask(SIG_BLOCK, &chld, NULL);
     w->signals = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
     find_overlays(w);
-    int count = w->j->given[GIVEN_CPU];
-    w->cpu_before = count >= 0 ? cgroup_cpu_ns(count) : 0;
-    bool looks = (w->j->plan.limits.cpu_ms && count < 0) || w->ndevs || w->j->watch_memory || w->j->plan.service;
+    bool looks = (w->j->plan.limits.cpu_ms && w->j->given[GIVEN_CPU] < 0) || w->ndevs || w->j->watch_memory || w->j->plan.service;
     w->proc = looks ? opendir("/proc") : NULL;
     if (w->signals < 0 || (looks && !w->proc))
         return error_errno(e, errno, "cannot watch the jail's processes");
-    w->program = fork();
-    if (w->program == 0)
-        run_program(w->j);
-    if (w->program < 0)
-        return error_errno(e, errno, "cannot start the jail's program");
-    let_go(w->j);
-    return OK;
+    return run(w, e);
 }
 
 _Noreturn void init_main(int socket, const struct applets *a)
@@ -667,8 +721,9 @@ _Noreturn void init_main(int socket, const struct applets *a)
     struct watch w = {.j = &j};
     enum jail_how how = JAIL_REFUSED;
     j.socket = socket;
+    j.applets = a;
     memset(j.given, -1, sizeof j.given);
-    enum err err = build(&j, a, &how, &e);
+    enum err err = build(&j, &how, &e);
     if (!err)
         err = guard(socket, &e);
     if (!err)

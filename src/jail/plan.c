@@ -10,7 +10,7 @@ enum plan_tag {
     PLAN_FILE_SIZE, PLAN_DISK, PLAN_FILES, PLAN_PROCESSES, PLAN_OUTPUT, PLAN_MEMORY_ALL, PLAN_ID_RANGE, PLAN_ENTRIES,
     PLAN_SINGLE = PLAN_ENTRIES, /* the ones above are there exactly once */
     PLAN_MOUNT,                /* a message of mount tags */
-    PLAN_ARGV, PLAN_ENV, PLAN_LISTEN, PLAN_SERVES, PLAN_SERVICE, PLAN_NESTS /* once, where it is one, or does */,
+    PLAN_ARGV, PLAN_ENV, PLAN_LISTEN, PLAN_SERVES, PLAN_SERVICE, PLAN_NESTS, PLAN_STAYS /* once, where it is one, or does */,
     PLAN_END, /* the last field, empty: a plan that was cut between two fields is seen */
 };
 enum mount_tag {
@@ -103,6 +103,8 @@ void jail_plan_encode(const struct jail_plan *p, struct buf *ret)
         message_put(ret, PLAN_SERVICE, SLICE_NONE);
     if (p->nests)
         message_put(ret, PLAN_NESTS, SLICE_NONE);
+    if (p->stays)
+        message_put(ret, PLAN_STAYS, SLICE_NONE);
     message_put(ret, PLAN_END, SLICE_NONE);
 }
 
@@ -117,6 +119,14 @@ void jail_plan_beginning(const struct jail_plan *p, struct buf *ret)
         b.mounts[b.nmounts++] = *m;
     }
     jail_plan_encode(&b, ret);
+}
+
+void jail_plan_walls(const struct jail_plan *p, struct buf *ret)
+{
+    struct jail_plan walls = *p;
+    walls.applet = SLICE("-");
+    walls.args = SLICE_NONE;
+    jail_plan_encode(&walls, ret);
 }
 
 /* ---- reading ---- */
@@ -344,6 +354,8 @@ static enum err take_field(struct field f, struct arena *a, struct jail_plan *p,
         return take_flag(f, &p->service, e);
     case PLAN_NESTS:
         return take_flag(f, &p->nests, e);
+    case PLAN_STAYS:
+        return take_flag(f, &p->stays, e);
     default:
         return error_set(e, ERR_VERSION, "a jail's plan has a field (%u) that this crannog-jail does not know; mend: "
                          "install crannog and crannog-jail of one version", f.tag);
@@ -360,6 +372,15 @@ static bool shares_upper(const struct jail_plan *p)
     return false;
 }
 
+/* Whether nothing that one applet did could be there for the next, or lead out. */
+static bool may_stay(const struct jail_plan *p)
+{
+    for (size_t i = 0; i < p->nmounts; i++)
+        if (p->mounts[i].kind == JAIL_WRITE || p->mounts[i].upper.n)
+            return false;
+    return p->applet.n && !p->nlisten && !p->terminal;
+}
+
 static enum err check_whole(const struct jail_plan *p, unsigned seen, bool ended, struct error *e)
 {
     if (!ended || seen != (2u << PLAN_SINGLE) - 2)
@@ -370,6 +391,8 @@ static enum err check_whole(const struct jail_plan *p, unsigned seen, bool ended
         return corrupt(e, "two mounts with one upper folder");
     if (p->nests && p->applet.n)
         return corrupt(e, "an applet that nests");
+    if (p->stays && !may_stay(p))
+        return corrupt(e, "one that stays, and could keep something");
     if (p->service ? p->nargv == 0 || p->terminal : p->nserves != 0)
         return corrupt(e, "a service that is none");
     return p->nargv && p->argv[0].n == 0 ? corrupt(e, "its program has no name") : OK;

@@ -108,6 +108,9 @@ struct jail_plan {
                             program has no controlling terminal, so Ctrl-C ends crannog-jail and thereby the jail */
     uint16_t *listen;    /* ports of its loopback that lead out of it (jail/ports.h), none twice */
     size_t nlisten;
+    bool stays;          /* when its applet has ended well, it takes further plans with the same walls (jail_plan_walls), until its socket is
+                            closed: each applet is a process of its own that finds no other, and the same mounts. Nothing of such a plan
+                            can be written into but scratch folders, and no port leads out */
     bool service;        /* outlives a step: the engine goes on talking to crannog-jail (jail/protocol.h), */
     uint16_t *serves;    /* and it is up when it listens at all of these */
     size_t nserves;
@@ -123,6 +126,8 @@ enum err MUST_USE jail_plan_whole(const struct jail_plan *p, struct error *e);
 /* The beginning of a plan that does not hang on what a step does: its ids and the mounts before the first one that a step writes
    into or that covers something. As message bytes, of a plan that may be built ahead (JAIL_BEGIN) of all that begin so. */
 void jail_plan_beginning(const struct jail_plan *p, struct buf *ret);
+/* All of a plan but the applet and its argument, as bytes: of two plans with the same walls one jail can play both (stays). */
+void jail_plan_walls(const struct jail_plan *p, struct buf *ret);
 /* To and from message bytes. Encoding appends to `ret`, whose maximum JAIL_PLAN_MAX always suffices for a plan that can
    be decoded. Decoding takes outside bytes and checks every bound: ids, counts, absolute paths without "." and "..",
    no NUL, NAME=value. Slices point into `bytes`, arrays lie in `a`. A field it does not know is ERR_VERSION and not

@@ -1,6 +1,6 @@
 /*
  * What the engine and crannog-jail say to each other. One process a jail: the engine sends JAIL_RUN once (perhaps JAIL_BEGIN
- * before), gets JAIL_RESULT once, and the process ends. Before that a jail with ports that lead out gives a JAIL_LISTENER for each, and
+ * before), gets JAIL_RESULT once, and the process ends; or it STAYS, and takes another JAIL_RUN. Before a result a jail with ports that lead out gives a JAIL_LISTENER for each, and
  * a service goes on listening: it takes JAIL_OFFER, JAIL_LOOK and JAIL_STOP, and says JAIL_STATE when it is up and after
  * each JAIL_LOOK.
  */
@@ -45,6 +45,8 @@ enum jail_tag {
     JAIL_SHOW,     /* bytes of output wanted, its end; at most JAIL_SHOW_MAX */
     JAIL_UP,       /* 1: it listens at all its ports, or has none and did not end at once */
     JAIL_LANDLOCK, /* the version of landlock that was in force; 0: none */
+    JAIL_STAYS,    /* 1: of a plan that stays: another one with the same walls may follow. It may end without a result, where what its
+                      mounts cover has come to light */
     JAIL_GROUPED,  /* 1: a control group limited memory and processes; 0: pid 1 looked at them */
 };
 

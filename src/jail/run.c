@@ -29,6 +29,7 @@ struct outer {
     struct buf bytes; /* of the plan */
     struct buf begun; /* and of its beginning, if that was built ahead */
     size_t nbegun;    /* mounts of it */
+    struct buf walls; /* of a plan that stays, once it was played */
     struct arena arena;
     struct jail_plan plan;
     struct applets applets;
@@ -52,6 +53,7 @@ struct outer {
     uint64_t oom_killed, forks_refused;
     int64_t look_ns; /* when the uppers are looked at next; 0: never */
     bool over_disk, no_layers, changed;
+    bool stays; /* pid 1 waits for the next plan */
     struct service service;
 };
 
@@ -75,6 +77,19 @@ static enum err check_beginning(const struct outer *o, struct error *e)
     return slice_eq(buf_slice(&b), buf_slice(&o->begun)) ? OK : error_set(e, ERR_CORRUPT, "the jail's plan does not begin as what was built");
 }
 
+/* Whoever stays plays only plans with the walls that are there. */
+static enum err check_walls(struct outer *o, struct error *e)
+{
+    BUF_CLEANUP struct buf b = BUF_INIT(JAIL_PLAN_MAX);
+    jail_plan_walls(&o->plan, &b);
+    if (o->walls.n && !slice_eq(buf_slice(&b), buf_slice(&o->walls)))
+        return error_set(e, ERR_CORRUPT, "the jail's plan has other walls than the one that was built");
+    buf_reset(&o->walls);
+    if (o->plan.stays)
+        buf_add(&o->walls, buf_slice(&b));
+    return buf_check(&b, "a plan's walls", e);
+}
+
 static enum err read_plan(struct outer *o, struct error *e)
 {
     enum err err = OK;
@@ -83,7 +98,9 @@ static enum err read_plan(struct outer *o, struct error *e)
     if (!err)
         err = decode(o, e);
     if (!err)
-        err = check_beginning(o, e);
+        err = o->walls.n ? OK : check_beginning(o, e);
+    if (!err && (o->plan.stays || o->walls.n))
+        err = check_walls(o, e);
     o->applet = !err && o->plan.applet.n;
     if (o->applet && !applet_find(&o->applets, o->plan.applet))
         return error_set(e, ERR_MISSING, "this crannog-jail has no applet %.*s; mend: install crannog and crannog-jail of "
@@ -203,11 +220,11 @@ static enum err send_go(struct outer *o, const struct sources *s, struct error *
     int fds[GIVEN_COUNT + JAIL_SOURCES_MAX];
     size_t n = 0, sent = 0;
     memcpy(go.link, s->link, sizeof go.link);
-    if (!go.begins) {
+    if (!go.begins && !o->stays) {
         o->grouped = cgroups_limit(&o->groups, &o->plan.limits);
-        go.watch_memory = !o->grouped && o->plan.limits.memory_all;
         o->given[GIVEN_CPU] = cgroups_open_cpu(&o->groups);
     }
+    go.watch_memory = !go.begins && !o->grouped && o->plan.limits.memory_all;
     for (size_t i = 0; i < GIVEN_COUNT + JAIL_SOURCES_MAX; i++) {
         int fd = i < GIVEN_COUNT ? o->given[i] : s->fds[i - GIVEN_COUNT];
         if ((go.have[i] = fd >= 0))
@@ -227,6 +244,8 @@ static enum err equip(struct outer *o, struct error *e)
     o->given[GIVEN_PLAN] = sys_memfd("plan", buf_slice(&o->bytes));
     if (o->given[GIVEN_PLAN] < 0)
         return error_errno(e, errno, "cannot pass the jail's plan on");
+    if (o->stays)
+        return send_go(o, &s, e);
     enum err err = o->begun.n ? OK : idmap_write(o->pid, &o->plan, o->root, e);
     if (!err && o->root) {
         char path[64];
@@ -261,6 +280,7 @@ static void end_child(struct outer *o)
     sys->kill(o->pid, SIGKILL);
     while (sys->waitpid(o->pid, &status, 0) < 0 && errno == EINTR)
         continue;
+    o->pid = 0;
     cgroups_remove(&o->groups);
 }
 
@@ -467,11 +487,15 @@ static void count_end(struct outer *o)
 {
     struct rusage u;
     int status;
-    if (!o->done.kind)
+    o->wall_ns = (uint64_t)(sys->boottime_ns() - o->began_ns);
+    o->stays = o->plan.stays && o->done.kind == REPORT_DONE && o->done.how == JAIL_EXITED && !o->done.leftover && o->stage == RUNNING;
+    if (o->stays)
+        return;
+    if (!o->done.kind || o->plan.stays)
         sys->kill(o->pid, SIGKILL);
     while (wait4(o->pid, &status, 0, &u) < 0 && errno == EINTR)
         continue;
-    o->wall_ns = (uint64_t)(sys->boottime_ns() - o->began_ns);
+    o->pid = 0;
     if (o->done.kind)
         return;
     o->done = (struct report){.kind = REPORT_DONE, .how = o->stage == RUNNING ? JAIL_SIGNALLED : JAIL_TIMEOUT,
@@ -484,6 +508,8 @@ static void count_end(struct outer *o)
 static void bury(struct outer *o)
 {
     count_end(o);
+    if (o->stays)
+        return;
     cgroups_counts(&o->groups, &o->oom_killed, &o->forks_refused);
     cgroups_remove(&o->groups);
     if (o->done.kind != REPORT_DONE)
@@ -563,6 +589,7 @@ static enum err report(struct outer *o, struct error *e)
     message_put_u64(&m.message, JAIL_LEFTOVER, o->done.leftover);
     message_put(&m.message, JAIL_LEFT_NAMES, slice_of(o->done.kind == REPORT_DONE && o->done.leftover ? o->done.text : ""));
     message_put_u64(&m.message, JAIL_CHANGED, o->changed);
+    message_put_u64(&m.message, JAIL_STAYS, o->stays);
     message_put_u64(&m.message, JAIL_LANDLOCK, (uint64_t)landlock_version());
     message_put_u64(&m.message, JAIL_GROUPED, o->grouped);
     message_put(&m.message, JAIL_WHY, slice_of(o->done.kind == REPORT_REFUSED ? o->done.text : o->note));
@@ -604,11 +631,55 @@ static void play(struct outer *o)
     drain(o);
 }
 
+/* What of the last plan's run is not the next one's. */
+static void forget(struct outer *o)
+{
+    frame_release(&o->frame);
+    o->frame = FRAME_INIT;
+    keep_release(&o->kept_out);
+    keep_release(&o->kept_err);
+    buf_reset(&o->answer);
+    sys_close_fd(&o->out);
+    sys_close_fd(&o->err);
+    sys_close_fd(&o->reply);
+    o->done = (struct report){.kind = 0};
+    o->note[0] = '\0';
+    o->deadline_ns = 0;
+}
+
+/* A further plan for a jail that stays. Without an answer where pid 1 has ended: nothing was begun then. */
+static enum err play_again(struct outer *o, struct error *e)
+{
+    forget(o);
+    enum err err = frame_receive(ENGINE, &o->frame, e);
+    if (err == ERR_GONE)
+        return err; /* it was not needed any more */
+    err = err ? err : read_plan(o, e);
+    keep_init(&o->kept_out, o->plan.limits.output);
+    keep_init(&o->kept_err, o->plan.limits.output);
+    o->began_ns = sys->boottime_ns();
+    err = err ? err : make_streams(o, e);
+    if (!err && equip(o, e))
+        return ERR_GONE;
+    close_given(o);
+    if (err) {
+        o->stays = false;
+        refused(o, e);
+    } else {
+        collect(o);
+        if (!o->done.kind)
+            return ERR_GONE;
+        bury(o);
+        drain(o);
+    }
+    return report(o, e);
+}
+
 int jail_main(const struct jail_applet *applets, size_t n)
 {
     static struct outer o; /* large */
     o = (struct outer){
-        .frame = FRAME_INIT, .bytes = BUF_INIT(JAIL_PLAN_MAX), .begun = BUF_INIT(JAIL_PLAN_MAX), .arena = ARENA_INIT(1024 * 1024), .applets = {applets, n},
+        .frame = FRAME_INIT, .bytes = BUF_INIT(JAIL_PLAN_MAX), .begun = BUF_INIT(JAIL_PLAN_MAX), .walls = BUF_INIT(JAIL_PLAN_MAX), .arena = ARENA_INIT(1024 * 1024), .applets = {applets, n},
         .answer = BUF_INIT(JAIL_REPLY_MAX + REPLY_HEAD + 1024), .socket = -1, .out = -1, .err = -1, .reply = -1,
     };
     struct error e = {.code = OK}, unborn = {.code = OK};
@@ -646,5 +717,9 @@ int jail_main(const struct jail_applet *applets, size_t n)
     } else {
         play(&o);
     }
-    return report(&o, &e) ? 1 : 0;
+    err = report(&o, &e);
+    while (!err && o.stays)
+        err = play_again(&o, &e);
+    end_child(&o);
+    return err && err != ERR_GONE ? 1 : 0;
 }

@@ -628,6 +628,125 @@ static void test_built_ahead(void **state)
     jail_result_release(&r);
 }
 
+/* An applet in a jail that stays, which is started for the first. ERR_GONE: it did not stay after all. */
+static enum err stay(struct peer *jail, struct jail_plan *p, const char *applet, const char *text, struct jail_result *ret)
+{
+    BUF_CLEANUP struct buf args = BUF_INIT(4096);
+    FRAME_CLEANUP struct frame f = FRAME_INIT;
+    struct error e = {.code = OK};
+    message_put(&args, 1, slice_of(text));
+    p->applet = slice_of(applet);
+    p->args = buf_slice(&args);
+    p->nargv = 0;
+    p->stays = true;
+    enum err err = jail->pid ? jail_again(jail, p, &e) : jail_start(attacks_path, p, NULL, false, jail, &e);
+    err = err ? err : frame_receive(jail->socket, &f, &e);
+    if (err == OK && jail_result_parse(&f, ret, &e))
+        fail_msg("%s", e.text);
+    if (err || !ret->stays)
+        peer_kill(jail);
+    return err;
+}
+
+static void reads(struct peer *jail, struct jail_plan *p, const char *path, const char *want)
+{
+    struct jail_result r;
+    assert_int_equal(stay(jail, p, "read_file", path, &r), OK);
+    expect(&r, JAIL_EXITED, 0);
+    struct slice got = message_get(buf_slice(&r.reply), 1);
+    assert_int_equal(got.n, strlen(want));
+    assert_memory_equal(got.p, want, got.n);
+    assert_in_range(r.cpu_ns, 0, 200000000); /* its own, not of all */
+    assert_true(jail->pid > 0);
+    jail_result_release(&r);
+}
+
+/* The same view without a folder that can be written. */
+static struct jail_plan looking_plan(void)
+{
+    struct jail_plan p = new_plan();
+    for (size_t i = 0; i < p.nmounts; i++)
+        if (p.mounts[i].kind == JAIL_WRITE)
+            p.mounts[i].kind = JAIL_READ;
+    return p;
+}
+
+/* A jail that stays plays one applet after the other, each as if it were the first; what no applet should have done ends it. */
+static void test_stays(void **state)
+{
+    (void)state;
+    struct peer jail = PEER_INIT;
+    struct jail_plan p = looking_plan();
+    struct jail_result r;
+    p.limits.wall_ms = 300;
+    p.limits.cpu_ms = 5000;
+    write_text(below(work, "a"), "one\n", 0600, owner);
+    reads(&jail, &p, "/work/a", "one\n");
+    pid_t same = jail.pid;
+    write_text(below(work, "a"), "two\n", 0600, owner);
+    reads(&jail, &p, "/work/a", "two\n");
+    usleep(400000); /* waiting is not working */
+    assert_int_equal(stay(&jail, &p, "fail", "", &r), OK);
+    expect(&r, JAIL_EXITED, ERR_MISSING);
+    jail_result_release(&r);
+    reads(&jail, &p, "/work/a", "two\n");
+    assert_int_equal(jail.pid, same);
+    assert_int_equal(stay(&jail, &p, "crash", "", &r), OK);
+    expect(&r, JAIL_SIGNALLED, SIGSEGV);
+    assert_false(r.stays);
+    jail_result_release(&r);
+    reads(&jail, &p, "/work/a", "two\n");
+    p.limits.wall_ms = 20000;
+    p.limits.memory = 1 << 30; /* other walls */
+    assert_int_equal(stay(&jail, &p, "read_file", "/work/a", &r), OK);
+    expect(&r, JAIL_REFUSED, 0);
+    assert_non_null(strstr(r.why, "other walls"));
+    jail_result_release(&r);
+    reads(&jail, &p, "/work/a", "two\n");
+    assert_int_equal(stay(&jail, &p, "daemonise", "", &r), OK);
+    assert_true(r.leftover > 0);
+    assert_false(r.stays);
+    jail_result_release(&r);
+}
+
+/* Where something was put over what is covered, there is no next one; and nothing stays of one that is let go. */
+static void test_stays_covered(void **state)
+{
+    (void)state;
+    struct peer jail = PEER_INIT;
+    struct jail_plan p = looking_plan();
+    struct jail_result r;
+    char from[200], to[200];
+    write_text(below(work, "covered"), "secret\n", 0600, owner);
+    write_text(below(work, "covered.new"), "secret\n", 0600, owner);
+    write_text(below(work, "a"), "one\n", 0600, owner);
+    jail_plan_add(&p, (struct jail_mount){JAIL_EMPTY, SLICE_NONE, SLICE("/work/covered"), 0, true});
+    jail_plan_add(&p, (struct jail_mount){JAIL_EMPTY, SLICE_NONE, SLICE("/work/not-there"), 0, true});
+    reads(&jail, &p, "/work/covered", "");
+    reads(&jail, &p, "/work/covered", "");
+    snprintf(from, sizeof from, "%s/covered.new", work);
+    snprintf(to, sizeof to, "%s/covered", work);
+    assert_int_equal(rename(from, to), 0); /* which takes the cover away, also inside */
+    assert_int_equal(stay(&jail, &p, "read_file", "/work/covered", &r), ERR_GONE);
+    reads(&jail, &p, "/work/covered", "");
+    write_text(below(work, "not-there"), "secret\n", 0600, owner);
+    assert_int_equal(stay(&jail, &p, "read_file", "/work/not-there", &r), ERR_GONE);
+    reads(&jail, &p, "/work/not-there", "");
+    pid_t inner = child_of(jail.pid);
+    assert_true(inner > 0);
+    jail_unready(&jail);
+    for (int i = 0; i < 500 && lives(inner); i++)
+        usleep(10000);
+    assert_false(lives(inner));
+    unlink(to);
+    snprintf(to, sizeof to, "%s/not-there", work);
+    unlink(to);
+    p = new_plan(); /* it could keep what an applet wrote */
+    assert_int_equal(stay(&jail, &p, "read_file", "/work/a", &r), OK);
+    expect(&r, JAIL_REFUSED, 0);
+    jail_result_release(&r);
+}
+
 static void test_timeout(void **state)
 {
     (void)state;
@@ -924,7 +1043,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_owners_on_disk), cmocka_unit_test(test_files_of_others),
         cmocka_unit_test(test_environment_and_input), cmocka_unit_test(test_inherited_descriptor), cmocka_unit_test(test_first_process_is_shut),
         cmocka_unit_test(test_terminal), cmocka_unit_test(test_terminal_folder), cmocka_unit_test(test_network), cmocka_unit_test(test_daemons_end),
-        cmocka_unit_test(test_dies_with_crannog_jail), cmocka_unit_test(test_kept_ready), cmocka_unit_test(test_built_ahead), cmocka_unit_test(test_timeout),
+        cmocka_unit_test(test_dies_with_crannog_jail), cmocka_unit_test(test_kept_ready), cmocka_unit_test(test_built_ahead), cmocka_unit_test(test_stays),
+        cmocka_unit_test(test_stays_covered), cmocka_unit_test(test_timeout),
         cmocka_unit_test(test_cpu_limit), cmocka_unit_test(test_process_limit),
         cmocka_unit_test(test_memory_and_file_limits), cmocka_unit_test(test_memory_of_all),
         cmocka_unit_test(test_shared_memory_counts_once), cmocka_unit_test(test_groups_go), cmocka_unit_test(test_output_is_bounded),

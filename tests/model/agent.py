@@ -7,6 +7,7 @@ those whose name has it.
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -327,6 +328,38 @@ def long_output(c):
     c.run([calls(call('bash', command='seq 1 150000')), calls(call('read', path=f'step:{step[1]}', offset=90000, limit=3)), DONE], goal='the same')
     c.ended(0)
     holds('90000\\n90001\\n90002' in c.told().replace('\\\\n', '\\n'), c.told())
+
+
+def jails_of(c, script, goal):
+    """How many crannog-jails a run starts: programs of their own, with one before each that counts."""
+    here, programs = os.path.dirname(c.crannog), c.path('bin')
+    if not os.path.exists(programs):
+        os.mkdir(programs)
+        for name in ('crannog', 'crannog-door', 'crannog-infer', 'crannog-jail'):
+            shutil.copy(os.path.join(here, name), os.path.join(programs, name))
+        os.rename(os.path.join(programs, 'crannog-jail'), os.path.join(programs, 'jail'))
+        with open(os.path.join(programs, 'crannog-jail'), 'w', encoding='utf-8') as f:
+            f.write(f'#!/bin/sh\necho >>{c.path("starts")}\nexec {programs}/jail\n')
+        os.chmod(os.path.join(programs, 'crannog-jail'), 0o755)
+    c.crannog = os.path.join(programs, 'crannog')
+    c.run(script, goal=goal)
+    c.ended(0)
+    starts = read(c.path('starts')).count('\n')
+    for name in ('starts', 'ready', 'log'):
+        os.unlink(c.path(name))
+    return starts
+
+
+@case('files that are read one after the other are read in one jail')
+def one_jail(c):
+    for name in 'abcdef':
+        with open(c.path('work', name), 'w', encoding='utf-8') as f:
+            f.write(name)
+    one = jails_of(c, [calls(call('read', path='a')), DONE], 'one')
+    c.close()
+    many = jails_of(c, [calls(call('read', path='a'), call('read', path='b'), call('read', path='gone'))] +
+                    [calls(call('read', path=name)) for name in 'cdef'] + [DONE], 'many')
+    holds(many <= one + 1, f'{one} jails for one file, {many} for seven')
 
 
 @case('processes that a command leaves are ended, and the model is told')

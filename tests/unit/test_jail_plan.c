@@ -72,6 +72,41 @@ static void test_service(void **state)
     assert_int_equal(decode_plan(&p), ERR_CORRUPT);
 }
 
+/* What could keep something from one applet to the next does not stay; walls are all but the applet. */
+static void test_stays(void **state)
+{
+    (void)state;
+    ARENA_CLEANUP struct arena a = ARENA_INIT(1 << 20);
+    BUF_CLEANUP struct buf b = BUF_INIT(JAIL_PLAN_MAX), walls = BUF_INIT(JAIL_PLAN_MAX), others = BUF_INIT(JAIL_PLAN_MAX);
+    struct jail_plan p = {.cwd = SLICE("/"), .applet = SLICE("read"), .stays = true}, got;
+    jail_plan_add_system(&p);
+    jail_plan_encode(&p, &b);
+    assert_int_equal(decode(buf_slice(&b), &got, &a), OK);
+    assert_true(got.stays);
+    jail_plan_walls(&p, &walls);
+    got.applet = SLICE("look");
+    jail_plan_walls(&got, &others);
+    assert_true(slice_eq(buf_slice(&walls), buf_slice(&others)));
+    got.limits.files++;
+    buf_reset(&others);
+    jail_plan_walls(&got, &others);
+    assert_false(slice_eq(buf_slice(&walls), buf_slice(&others)));
+    struct jail_plan bad = p;
+    jail_plan_add(&bad, (struct jail_mount){JAIL_WRITE, SLICE("/work"), SLICE("/work"), 0, false});
+    assert_int_equal(decode_plan(&bad), ERR_CORRUPT);
+    bad.mounts[bad.nmounts - 1] = (struct jail_mount){.kind = JAIL_LAYERS, .source = SLICE("/work"), .target = SLICE("/work"), .upper = SLICE("/up")};
+    assert_int_equal(decode_plan(&bad), ERR_CORRUPT);
+    bad = p;
+    bad.listen = (uint16_t[]){80};
+    bad.nlisten = 1;
+    assert_int_equal(decode_plan(&bad), ERR_CORRUPT);
+    bad = p;
+    bad.applet = SLICE_NONE;
+    bad.argv = (struct slice[]){SLICE_INIT("true")};
+    bad.nargv = 1;
+    assert_int_equal(decode_plan(&bad), ERR_CORRUPT);
+}
+
 /* A browser's sandbox is for programs. */
 static void test_nests(void **state)
 {
@@ -350,7 +385,7 @@ static void test_keep(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nests), cmocka_unit_test(test_round_trip), cmocka_unit_test(test_service),
+        cmocka_unit_test(test_nests), cmocka_unit_test(test_stays), cmocka_unit_test(test_round_trip), cmocka_unit_test(test_service),
         cmocka_unit_test(test_applet_round_trip),
         cmocka_unit_test(test_every_cut_is_refused),
         cmocka_unit_test(test_unknown_field_is_refused),
