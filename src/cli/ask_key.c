@@ -1,6 +1,7 @@
 #include "cli/ask_key.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -47,17 +48,21 @@ static void on_signal(int sig)
 static const int watched[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
 enum { WATCHED = sizeof watched / sizeof *watched };
 
-/* Reads to the end, or to the end of a line; a signal ends it. */
-static enum err read_bytes(bool one_line, struct ask_key *k, struct error *e)
+/* Reads to the end, or with `before` to the end of a line; then a signal ends it, which comes only while it waits: `before` are those that
+   are blocked then. */
+static enum err read_bytes(const sigset_t *before, struct ask_key *k, struct error *e)
 {
+    struct pollfd in = {.fd = 0, .events = POLLIN};
     while (!signalled) {
+        if (before && ppoll(&in, 1, NULL, before) < 0 && errno == EINTR)
+            continue;
         ssize_t n = sys->read(0, k->p + k->n, ROOM - k->n);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return error_errno(e, errno, "cannot read the key");
         k->n += (size_t)n;
-        if (n == 0 || (one_line && k->n && k->p[k->n - 1] == '\n'))
+        if (n == 0 || (before && k->n && k->p[k->n - 1] == '\n'))
             return OK;
         if (k->n > ASK_KEY_MAX)
             return error_set(e, ERR_LIMIT, "that is longer than a key can be (%d bytes)", ASK_KEY_MAX);
@@ -69,9 +74,14 @@ static enum err read_terminal(const char *prompt, struct ask_key *k, struct erro
 {
     struct sigaction watch = {.sa_handler = on_signal}, before[WATCHED];
     struct termios usual, quiet;
+    sigset_t blocked, mask;
     if (tcgetattr(0, &usual) < 0)
         return error_errno(e, errno, "cannot turn the terminal's echo off");
-    for (int i = 0; i < WATCHED; i++) /* without SA_RESTART: they end the read */
+    sigemptyset(&blocked);
+    for (int i = 0; i < WATCHED; i++)
+        sigaddset(&blocked, watched[i]);
+    sigprocmask(SIG_BLOCK, &blocked, &mask);
+    for (int i = 0; i < WATCHED; i++)
         sigaction(watched[i], &watch, &before[i]);
     quiet = usual;
     quiet.c_lflag = (quiet.c_lflag & ~(tcflag_t)(ECHO | ECHOE | ECHOK)) | ECHONL | ICANON | ISIG;
@@ -79,9 +89,10 @@ static enum err read_terminal(const char *prompt, struct ask_key *k, struct erro
     if (!err) {
         fputs(prompt, stderr);
         fflush(stderr);
-        err = read_bytes(true, k, e);
+        err = read_bytes(&mask, k, e);
     }
     tcsetattr(0, TCSAFLUSH, &usual);
+    sigprocmask(SIG_SETMASK, &mask, NULL);
     for (int i = 0; i < WATCHED; i++)
         sigaction(watched[i], &before[i], NULL);
     if (signalled) {
@@ -109,7 +120,7 @@ enum err ask_key(const char *prompt, struct ask_key *ret, struct error *e)
     ASK_KEY_CLEANUP struct ask_key k = {0};
     enum err err = room_for_key(&k, e);
     if (!err)
-        err = isatty(0) ? read_terminal(prompt, &k, e) : read_bytes(false, &k, e);
+        err = isatty(0) ? read_terminal(prompt, &k, e) : read_bytes(NULL, &k, e);
     struct slice s = slice_trim((struct slice){k.p, k.n});
     if (!err)
         err = check(s, e);
